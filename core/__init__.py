@@ -1,0 +1,1 @@
+"""CryptoSatX: signals for crypto perpetual futures that can be traced and checked."""

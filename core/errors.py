@@ -1,0 +1,52 @@
+"""Every error the product raises on purpose: one class for each reaction a caller may want.
+
+The text of an error is a sentence for the person who has to act on it.
+"""
+
+from __future__ import annotations
+
+
+class CryptoSatXError(Exception):
+    """Root of the tree; a command prints it as a sentence instead of a traceback."""
+
+
+class FrameError(CryptoSatXError, ValueError):
+    """A market frame breaks its contract. Names the row, the column and the reason."""
+
+    def __init__(self, reason: str, *, row: object = None, column: str | None = None) -> None:
+        self.reason, self.row, self.column = reason, row, column
+        where = [f"row {row}"] if row is not None else []
+        where += [f"column {column}"] if column is not None else []
+        super().__init__(f"{', '.join(where)}: {reason}" if where else reason)
+
+
+class RecordingError(CryptoSatXError):
+    """A recording cannot be read or written. Names the file."""
+
+
+class ProfileError(CryptoSatXError, ValueError):
+    """A profile is unknown or its numbers contradict each other."""
+
+
+class RuleError(CryptoSatXError, ValueError):
+    """An alert rule is refused. Has the position in its text and a hint."""
+
+    def __init__(self, reason: str, *, position: int | None = None, hint: str = "") -> None:
+        self.reason, self.position, self.hint = reason, position, hint
+        super().__init__(f"{reason} {hint}".strip())
+
+
+class SettingsError(CryptoSatXError):
+    """A setting is missing or wrong. Names the setting and what to write instead."""
+
+
+class StoreError(CryptoSatXError):
+    """The database cannot be used as it is, for example because it holds another market."""
+
+
+class AccountError(CryptoSatXError):
+    """An account cannot be made or changed as asked."""
+
+
+class AccessDenied(CryptoSatXError):
+    """The person may not do this: not signed in, or without the role."""

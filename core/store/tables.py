@@ -1,0 +1,177 @@
+"""The tables. A migration under migrations/ makes each change; a test holds the two together."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from core.market import frame
+from core.store.database import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+# What this database is: market, and when it was made. One database never mixes two markets.
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("version", String(16), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+bars = Table(
+    "bars",
+    metadata,
+    Column("symbol", String(32), primary_key=True),
+    Column("time", UtcDateTime, primary_key=True),
+    *(Column(name, Float) for name in frame.NAMES),
+)
+
+# A signal is the widened row of its bar: everything known and decided at that moment. The
+# numbers that queries filter by are columns; the rest is `inputs`, and the age in hours of every
+# source is `ages`. direction and verdict are NULL where there was no signal, and no_signal says why.
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("symbol", String(32), nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("profile_name", String(64), nullable=False),
+    Column("profile_version", String(16), ForeignKey("profiles.version"), nullable=False),
+    Column("last_price", Float),
+    Column("score", Float),
+    Column("coverage", Float, nullable=False),
+    Column("agreement", Float),
+    Column("direction", SmallInteger),
+    Column("verdict", String(16)),
+    Column("risk_mode", String(16)),
+    Column("multiplier", Float),
+    Column("no_signal", Text),
+    Column("reasons", JSON, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("plan", JSON),
+    Column("ages", JSON, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    UniqueConstraint("symbol", "time", "profile_version"),
+    CheckConstraint("direction IN (-1, 0, 1)", name="direction"),
+    CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),
+)
+Index("ix_signals_newest", signals.c.profile_version, signals.c.time)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("signal_id", RowId, ForeignKey("signals.id"), primary_key=True),
+    Column("horizon", String(8), primary_key=True),
+    Column("entry_at", UtcDateTime, nullable=False),
+    Column("exit_at", UtcDateTime, nullable=False),
+    Column("entry_price", Float, nullable=False),
+    Column("exit_price", Float, nullable=False),
+    Column("gross_return", Float, nullable=False),
+    Column("net_return", Float, nullable=False),
+    Column("long_net_return", Float, nullable=False),
+    Column("r_multiple", Float),
+    Column("barrier", String(16)),
+    Column("barrier_r", Float),
+    Column("mae_r", Float),
+    Column("mfe_r", Float),
+    Column("traded", Boolean, nullable=False),
+    Column("funding_assumed", Boolean, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+)
+
+# One row per replay of a market under a profile; `through` is the last bar whose rows are stored.
+replays = Table(
+    "replays",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("profile_version", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("rows_done", Integer, nullable=False),
+    Column("rows_total", Integer, nullable=False),
+    Column("through", UtcDateTime),
+    Column("message", Text),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("username", String(64), nullable=False, unique=True),
+    Column("name", String(128), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(256), nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint("role IN ('trader', 'analyst', 'admin')", name="role"),
+)
+
+# Only the SHA-256 of a token is kept. A guest session has no user.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", RowId, ForeignKey("users.id", ondelete="CASCADE"), index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("user_agent", String(256), nullable=False, default=""),
+)
+
+# A ticket carries a sign-in from the page to the route that sets the cookie: used once, for
+# seconds, in the browser that asked for it.
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("ticket_hash", String(64), primary_key=True),
+    Column("browser_hash", String(64), nullable=False),
+    Column("user_id", RowId, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("next_path", String(512), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("username", String(64), nullable=False, index=True),
+    Column("address", String(64), nullable=False, index=True),
+    Column("succeeded", Boolean, nullable=False),
+    Column("attempted_at", UtcDateTime, nullable=False),
+)
