@@ -1,0 +1,66 @@
+"""Which market is behind the dashboard, and which database belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.errors import SettingsError
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Market:
+    """A market. ``key`` names its database, so that two markets never mix."""
+
+    kind: Literal["demo", "recording", "live"]
+    path: Path | None
+    key: str
+    label: str
+    simulated: bool
+
+
+def choose_market(settings: Settings) -> Market:
+    """The market that ``settings`` ask for; ``auto`` is the demo while no live source exists."""
+    if settings.market == "live":
+        raise SettingsError(
+            "CRYPTOSATX_MARKET=live needs a live source and this version has none yet: "
+            "write demo or recording:PATH."
+        )
+    if settings.market.startswith("recording:"):
+        path = Path(settings.market.removeprefix("recording:")).expanduser().resolve()
+        if not path.is_dir():
+            raise SettingsError(
+                f"CRYPTOSATX_MARKET={settings.market}: there is no folder {path}. "
+                "Write recording:PATH with the path of a recording."
+            )
+        return recording_market(path)
+    return demo_market(settings.data_dir)
+
+
+def demo_market(data_dir: Path) -> Market:
+    """The simulated market; its recording lies in ``data_dir``/demo."""
+    return Market("demo", data_dir / "demo", "demo", "Simulated market", simulated=True)
+
+
+def recording_market(path: Path) -> Market:
+    """The market of the recording at ``path``, known by its name and place.
+
+    >>> recording_market(Path("/data/October 2025")).key
+    'recording-october-2025-0b5cf9ce'
+    """
+    path = path.resolve()
+    slug = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")[:40]
+    place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    key = "-".join(part for part in ("recording", slug, place) if part)
+    return Market("recording", path, key, f"Recording {path.name}", simulated=False)
+
+
+def database_url(settings: Settings, market: Market) -> str:
+    """DATABASE_URL if set, else a SQLite file of this market in the data folder."""
+    if settings.database_url is not None:
+        return settings.database_url
+    return f"sqlite:///{settings.data_dir / market.key}.sqlite"

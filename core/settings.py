@@ -1,0 +1,166 @@
+"""What can be set from the environment, each with its default and what it is for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from typing_extensions import override
+
+from core.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """The settings as read once, at an edge of the program, and then handed on."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str | None = Field(
+        default=None,
+        validation_alias="DATABASE_URL",
+        description="Database for everything: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME. "
+        "Unset: one SQLite file per market in CRYPTOSATX_DATA.",
+    )
+    market: str = Field(
+        default="auto",
+        validation_alias="CRYPTOSATX_MARKET",
+        description="Market behind the dashboard: auto, live, demo or recording:PATH.",
+    )
+    worker: bool = Field(
+        default=True,
+        validation_alias="CRYPTOSATX_WORKER",
+        description="Whether the dashboard starts a worker of its own: on or off.",
+    )
+    env: Literal["development", "production"] = Field(
+        default="development",
+        validation_alias="CRYPTOSATX_ENV",
+        description="development or production; production offers no guest access.",
+    )
+    data_dir: Path = Field(
+        default=ROOT / "data",
+        validation_alias="CRYPTOSATX_DATA",
+        description="Folder for databases, the demo recording and generated secrets.",
+    )
+
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the mapping that `load_settings` was given; nothing is read behind its back."""
+        return (init_settings,)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                make_url(value)
+            except ArgumentError as error:
+                raise ValueError("write sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+        return value
+
+    @field_validator("market")
+    @classmethod
+    def _check_market(cls, value: str) -> str:
+        kind, _, path = value.partition(":")
+        if value in ("auto", "live", "demo") or (kind == "recording" and path):
+            return value
+        raise ValueError("write auto, live, demo or recording:PATH")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _make_absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from ``environ``, by default the process environment; an empty value is no value.
+
+    >>> load_settings({"CRYPTOSATX_MARKET": "demo", "CRYPTOSATX_WORKER": "off"}).worker
+    False
+    >>> load_settings({"CRYPTOSATX_ENV": "staging"})
+    Traceback (most recent call last):
+    core.errors.SettingsError: CRYPTOSATX_ENV=staging cannot be used: write development or production.
+    """
+    given = os.environ if environ is None else environ
+    values: dict[str, Any] = {
+        name: given[name].strip() for name in _environment_names() if given.get(name, "").strip()
+    }
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, values)) from error
+
+
+@dataclass(frozen=True)
+class Described:
+    """A setting as `python -m core settings` shows it; secrets are masked."""
+
+    name: str
+    value: str
+    source: Literal["environment", "default"]
+    description: str
+
+
+def describe_settings(settings: Settings) -> list[Described]:
+    """Every setting in the order of their definition, with where its value comes from."""
+    return [
+        Described(
+            name=str(field.validation_alias),
+            value=_masked(getattr(settings, key)),
+            source="environment" if key in settings.model_fields_set else "default",
+            description=field.description or "",
+        )
+        for key, field in Settings.model_fields.items()
+    ]
+
+
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """Names in ``environ`` that look like a setting of this product but are none.
+
+    >>> unknown_settings({"CRYPTOSATX_MARKT": "demo", "HOME": "x"})
+    ['CRYPTOSATX_MARKT']
+    """
+    known = _environment_names()
+    return sorted(name for name in environ if name.startswith("CRYPTOSATX_") and name not in known)
+
+
+def _environment_names() -> list[str]:
+    return [str(field.validation_alias) for field in Settings.model_fields.values()]
+
+
+def _masked(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = str(value)
+    if "://" in text:
+        return make_url(text).set(query={}).render_as_string(hide_password=True)
+    return text
+
+
+def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    wanted = {
+        "literal_error": "write " + str(first.get("ctx", {}).get("expected", "")).replace("'", ""),
+        "bool_parsing": "write on or off",
+    }.get(first["type"], first["msg"].removeprefix("Value error, "))
+    shown = "" if name == "DATABASE_URL" else f"={values.get(name, '')}"
+    return f"{name}{shown} cannot be used: {wanted}."
