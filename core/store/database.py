@@ -5,12 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import DateTime, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
 from core.errors import StoreError
+
+
+def dump_json(value: Any) -> str:
+    """Canonical JSON: sorted keys, numbers that read back to the last bit.
+
+    >>> dump_json({"b": 0.1, "a": [1, "x"]})
+    '{"a":[1,"x"],"b":0.1}'
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+_JSON: dict[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -46,11 +59,11 @@ def open_database(url: str) -> Engine:
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, **_JSON)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if parsed.drivername == "postgresql+psycopg":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10, **_JSON)
     raise StoreError(
         f"DATABASE_URL starts with {parsed.drivername}; write sqlite:///FILE or postgresql://..."
     )
@@ -59,10 +72,10 @@ def open_database(url: str) -> Engine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in (
+        "busy_timeout=10000",
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        "busy_timeout=10000",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

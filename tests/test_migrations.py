@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import multiprocessing
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, select, text
+
+from core.errors import StoreError
+from core.store import open_store
+from core.store.database import open_database
+from core.store.opening import MIGRATIONS, migrate, newest_revision
+from core.store.tables import meta, metadata
+
+
+def structure(engine: Engine) -> dict[str, Any]:
+    found = inspect(engine)
+    return {
+        table: {
+            "columns": {
+                c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table)
+            },
+            "primary key": found.get_pk_constraint(table)["constrained_columns"],
+            "unique": sorted(str(u["column_names"]) for u in found.get_unique_constraints(table)),
+            "checks": sorted(str(c["name"]) for c in found.get_check_constraints(table)),
+            "indexes": sorted(str(i["name"]) for i in found.get_indexes(table)),
+            "foreign keys": sorted(
+                (str(f["constrained_columns"]), f["referred_table"], str(f["options"]))
+                for f in found.get_foreign_keys(table)
+            ),
+        }
+        for table in found.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+def test_migrations_and_tables_say_the_same(engine: Engine) -> None:
+    with engine.connect() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+
+
+def test_a_migrated_database_has_every_constraint_of_the_tables(engine: Engine) -> None:
+    migrated = structure(engine)
+    migrate(engine, "base")
+    metadata.create_all(engine)
+    assert structure(engine) == migrated
+
+
+def test_the_schema_goes_down_and_up_again(engine: Engine) -> None:
+    before = structure(engine)
+    migrate(engine, "base")
+    assert structure(engine) == {}
+    migrate(engine)
+    assert structure(engine) == before
+
+
+def test_the_newest_revision_is_the_head_of_the_scripts() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
+
+
+def open_when_all_are_ready(url: str, start: Any, results: Any) -> None:
+    start.wait()
+    try:
+        open_store(url, "demo").dispose()
+        results.put("opened")
+    except Exception as error:  # noqa: BLE001 - the test prints it
+        results.put(repr(error))
+
+
+def test_processes_that_start_at_once_share_one_migration(empty_url: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    start, results = spawn.Barrier(2), spawn.Queue()
+    workers = [
+        spawn.Process(target=open_when_all_are_ready, args=(empty_url, start, results))
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    assert [results.get(timeout=60) for _ in workers] == ["opened"] * 2
+    for worker in workers:
+        worker.join()
+
+
+def test_a_database_of_another_market_is_refused(empty_url: str) -> None:
+    open_store(empty_url, "demo").dispose()
+    with pytest.raises(StoreError, match="holds the market demo and cannot also hold live"):
+        open_store(empty_url, "live")
+    engine = open_store(empty_url, "demo")
+    with engine.connect() as conn:
+        assert conn.scalar(select(meta.c.value).where(meta.c.key == "market")) == "demo"
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused(engine: Engine) -> None:
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="schema 9999"):
+        migrate(engine)
+
+
+def test_an_unreachable_database_is_named_without_its_password() -> None:
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        open_store("postgresql://me:secret@127.0.0.1:9/none")
+    assert "secret" not in str(caught.value)
