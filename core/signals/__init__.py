@@ -1,0 +1,6 @@
+"""Eight factors, one score."""
+
+from core.signals.profile import FACTORS, PROFILE_NAMES, Profile, load_profile, parse_profile
+from core.signals.scoring import score
+
+__all__ = ["FACTORS", "PROFILE_NAMES", "Profile", "load_profile", "parse_profile", "score"]

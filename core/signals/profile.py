@@ -1,0 +1,165 @@
+"""A profile: weights, windows and thresholds as validated data with a version.
+
+The version is a hash over every number, so two profiles with the same version decide alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import ProfileError
+
+FACTORS: tuple[str, ...] = (
+    "liquidations",
+    "price_momentum",
+    "funding_rate",
+    "long_short_ratio",
+    "smart_money",
+    "oi_trend",
+    "social_sentiment",
+    "fear_greed",
+)
+
+Hours = Annotated[float, Field(gt=0, le=24 * 365)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Points = Annotated[float, Field(ge=0, le=100)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Weights(_Part):
+    """Relative weight of each factor; only their proportions matter."""
+
+    liquidations: Annotated[float, Field(ge=0)] = 24
+    price_momentum: Annotated[float, Field(ge=0)] = 20
+    funding_rate: Annotated[float, Field(ge=0)] = 18
+    long_short_ratio: Annotated[float, Field(ge=0)] = 11
+    smart_money: Annotated[float, Field(ge=0)] = 11
+    oi_trend: Annotated[float, Field(ge=0)] = 6
+    social_sentiment: Annotated[float, Field(ge=0)] = 6
+    fear_greed: Annotated[float, Field(ge=0)] = 4
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if not sum(self.shares().values(), 0.0) > 0:
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """Each factor's part of the total weight, summing to 1."""
+        raw: dict[str, float] = {name: getattr(self, name) for name in FACTORS}
+        total = sum(raw.values())
+        return {name: weight / total for name, weight in raw.items()} if total else raw
+
+
+class Windows(_Part):
+    """Look-back windows in hours, and how much of one must be known."""
+
+    liquidations: Hours = 24
+    momentum: tuple[Hours, ...] = Field(default=(4, 24, 72), min_length=1)
+    funding: Hours = 24
+    open_interest: Hours = 24
+    social_mean: Hours = 168
+    history: Hours = 720
+    least_history: Hours = 168
+    fast_volatility: Hours = 24
+    least_known: Share = 0.75
+    clip_sigma: Annotated[float, Field(gt=0, le=10)] = 3
+
+    @model_validator(mode="after")
+    def _history_is_longest(self) -> Self:
+        if self.least_history > self.history:
+            raise ValueError("least_history cannot be longer than history")
+        return self
+
+
+class Rules(_Part):
+    """Thresholds of the verdict by rules. Points are of a factor (0..100) or of conviction."""
+
+    funding_against: Points = 25
+    crowd_against: Points = 25
+    low_coverage: Share = 0.7
+    low_agreement: Share = 0.5
+    high_volatility: Annotated[float, Field(gt=0)] = 1.3
+    extreme_volatility: Annotated[float, Field(gt=0)] = 1.8
+    aggressive_conviction: Points = 30
+    aggressive_agreement: Share = 0.7
+    confirm_conviction: Points = 22
+    reduced_conviction: Points = 24
+
+    @model_validator(mode="after")
+    def _volatility_is_ordered(self) -> Self:
+        if self.extreme_volatility < self.high_volatility:
+            raise ValueError("extreme_volatility cannot be under high_volatility")
+        return self
+
+
+class Profile(_Part):
+    """Everything a signal depends on besides the market.
+
+    ``threshold`` is the score from which a signal is LONG; SHORT is its mirror, 100 - threshold.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9 _-]*$")]
+    threshold: Annotated[float, Field(gt=50, le=100)] = 58
+    min_coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
+    weights: Weights = Weights()
+    windows: Windows = Windows()
+    rules: Rules = Rules()
+
+    @property
+    def long_threshold(self) -> float:
+        """Score at and above which the direction is LONG."""
+        return self.threshold
+
+    @property
+    def short_threshold(self) -> float:
+        """Score at and below which the direction is SHORT."""
+        return 100 - self.threshold
+
+    @cached_property
+    def version(self) -> str:
+        """16 hexadecimal digits over every number of the profile; the name does not count."""
+        body = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+# From the most to the least cautious.
+_THRESHOLDS: Mapping[str, float] = {"conservative": 62, "balanced": 58, "aggressive": 54}
+PROFILE_NAMES: tuple[str, ...] = tuple(_THRESHOLDS)
+
+
+@cache
+def load_profile(name: str = "balanced") -> Profile:
+    """The built-in profile of that name. Raises `ProfileError` naming those that exist.
+
+    >>> load_profile().long_threshold, load_profile().short_threshold
+    (58.0, 42.0)
+    >>> load_profile("bold")
+    Traceback (most recent call last):
+    core.errors.ProfileError: there is no profile 'bold'; choose conservative, balanced or aggressive
+    """
+    if name not in _THRESHOLDS:
+        known = " or ".join(", ".join(PROFILE_NAMES).rsplit(", ", 1))
+        raise ProfileError(f"there is no profile {name!r}; choose {known}")
+    return Profile(name=name, threshold=_THRESHOLDS[name])
+
+
+def parse_profile(body: Mapping[str, object]) -> Profile:
+    """A profile from data, as stored. Raises `ProfileError` naming each wrong field."""
+    try:
+        return Profile.model_validate(body)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'profile'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ProfileError(faults) from error
