@@ -10,7 +10,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
-    Index,
+    ForeignKeyConstraint,
     Integer,
     MetaData,
     SmallInteger,
@@ -45,8 +45,8 @@ meta = Table(
 profiles = Table(
     "profiles",
     metadata,
+    Column("name", String(64), primary_key=True),
     Column("version", String(16), primary_key=True),
-    Column("name", String(64), nullable=False),
     Column("body", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -69,7 +69,7 @@ signals = Table(
     Column("symbol", String(32), nullable=False),
     Column("time", UtcDateTime, nullable=False),
     Column("profile_name", String(64), nullable=False),
-    Column("profile_version", String(16), ForeignKey("profiles.version"), nullable=False),
+    Column("profile_version", String(16), nullable=False),
     Column("last_price", Float),
     Column("score", Float),
     Column("coverage", Float, nullable=False),
@@ -84,11 +84,15 @@ signals = Table(
     Column("plan", JSON),
     Column("ages", JSON, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
-    UniqueConstraint("symbol", "time", "profile_version"),
+    UniqueConstraint("profile_name", "symbol", "time", "profile_version", name="uq_signals_row"),
+    ForeignKeyConstraint(
+        ["profile_name", "profile_version"],
+        ["profiles.name", "profiles.version"],
+        name="fk_signals_profile",
+    ),
     CheckConstraint("direction IN (-1, 0, 1)", name="direction"),
     CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),
 )
-Index(None, signals.c.profile_name, signals.c.symbol, signals.c.time)
 
 outcomes = Table(
     "outcomes",

@@ -42,11 +42,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "profiles",
-        sa.Column("version", sa.String(length=16), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=16), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("version", name=op.f("pk_profiles")),
+        sa.PrimaryKeyConstraint("name", "version", name=op.f("pk_profiles")),
     )
     op.create_table(
         "replays",
@@ -129,18 +129,14 @@ def upgrade() -> None:
         sa.CheckConstraint("coverage >= 0 AND coverage <= 1", name=op.f("ck_signals_coverage")),
         sa.CheckConstraint("direction IN (-1, 0, 1)", name=op.f("ck_signals_direction")),
         sa.ForeignKeyConstraint(
-            ["profile_version"], ["profiles.version"], name=op.f("fk_signals_profile_version")
+            ["profile_name", "profile_version"],
+            ["profiles.name", "profiles.version"],
+            name="fk_signals_profile",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signals")),
         sa.UniqueConstraint(
-            "symbol", "time", "profile_version", name=op.f("uq_signals_symbol_time_profile_version")
+            "profile_name", "symbol", "time", "profile_version", name="uq_signals_row"
         ),
-    )
-    op.create_index(
-        op.f("ix_signals_profile_name_signals_symbol_signals_time"),
-        "signals",
-        ["profile_name", "symbol", "time"],
-        unique=False,
     )
     op.create_table(
         "tickets",
@@ -181,7 +177,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("outcomes")
     op.drop_table("tickets")
-    op.drop_index(op.f("ix_signals_profile_name_signals_symbol_signals_time"), table_name="signals")
     op.drop_table("signals")
     op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
     op.drop_table("sessions")

@@ -1,0 +1,120 @@
+"""Putting many rows into a table at once, leaving rows that are already there as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, Table
+
+from core.errors import StoreError
+
+Values = Sequence[Any]
+
+
+def insert_new(conn: Connection, table: Table, columns: Mapping[str, Values]) -> int:
+    """Insert rows given by column, skip those whose key is there; how many were new.
+
+    Values are as the driver takes them: see `times`, `floats` and `texts`. Keys should come sorted,
+    so that two writers of the same rows wait for each other instead of locking up.
+    """
+    rows = list(zip(*columns.values(), strict=True))
+    if not rows:
+        return 0
+    if conn.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        return conn.exec_driver_sql(
+            f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING",
+            rows,
+        ).rowcount
+    return _copy_new(conn, table.name, _quoted(columns), rows)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _copy_new(conn: Connection, table: str, quoted: str, rows: Sequence[Values]) -> int:
+    """COPY knows no ON CONFLICT, so rows go through a table that lives as long as the transaction."""
+    conn.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.incoming_{table}")
+    conn.exec_driver_sql(
+        f"CREATE TEMP TABLE incoming_{table} ON COMMIT DROP AS "
+        f"SELECT {quoted} FROM {table} WITH NO DATA"
+    )
+    driver: Any = conn.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY incoming_{table} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    return conn.exec_driver_sql(
+        f"INSERT INTO {table} ({quoted}) SELECT {quoted} FROM incoming_{table} "
+        "ON CONFLICT DO NOTHING"
+    ).rowcount
+
+
+def times(conn: Connection, values: pd.Index) -> list[str]:
+    """Aware times as text that either driver takes for a `UtcDateTime`, to the microsecond."""
+    index = pd.DatetimeIndex(values)
+    if index.tz is None:
+        raise StoreError("These times have no time zone; store times in UTC.")
+    codes, unique = pd.factorize(index.tz_convert("UTC").as_unit("us").asi8)
+    text = np.datetime_as_string(np.asarray(unique, dtype="datetime64[us]"), unit="us")
+    zone = "" if conn.dialect.name == "sqlite" else "+00:00"
+    written = np.array(
+        [f"{value.replace('T', ' ')}{zone}" for value in text.tolist()], dtype=object
+    )
+    result: list[str] = written[codes].tolist()
+    return result
+
+
+def floats(values: npt.ArrayLike, name: str) -> list[float | None]:
+    """Numbers, with None for NaN; an infinite one is refused."""
+    array = np.asarray(values, dtype=np.float64)
+    missing = np.isnan(array)
+    if np.isinf(array).any():
+        raise StoreError(f"Column {name} holds an infinite number, which cannot be stored.")
+    boxed = array.astype(object)
+    boxed[missing] = None
+    result: list[float | None] = boxed.tolist()
+    return result
+
+
+def texts(values: pd.Series) -> list[str | None]:
+    """Words, with None for a missing one."""
+    boxed = values.astype(object).to_numpy(copy=True)
+    boxed[pd.isna(boxed)] = None
+    result: list[str | None] = boxed.tolist()
+    return result
+
+
+def number_objects(frame: pd.DataFrame) -> list[dict[str, float]]:
+    """For every row the numbers that are not NaN, by column name, in the order of the columns.
+
+    >>> number_objects(pd.DataFrame({"a": [1.0, np.nan], "b": [2.0, 3.0]}))
+    [{'a': 1.0, 'b': 2.0}, {'b': 3.0}]
+    """
+    array = frame.to_numpy(dtype=np.float64)
+    if np.isinf(array).any():
+        name = frame.columns[np.isinf(array).any(axis=0)][0]
+        raise StoreError(f"Column {name} holds an infinite number, which cannot be stored.")
+    present = ~np.isnan(array)
+    result: list[dict[str, float]] = [{}] * len(array)
+    # Rows with the same columns present are handled together; there are few such patterns.
+    patterns, pattern_of = _patterns(present)
+    for number, pattern in enumerate(patterns):
+        rows = np.flatnonzero(pattern_of == number)
+        names = frame.columns[pattern].tolist()
+        for row, values in zip(rows.tolist(), array[np.ix_(rows, pattern)].tolist(), strict=True):
+            result[row] = dict(zip(names, values, strict=True))
+    return result
+
+
+def _patterns(
+    present: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    packed = np.packbits(present, axis=1)
+    keys = np.ascontiguousarray(packed).view([("", packed.dtype)] * packed.shape[1]).reshape(-1)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return present[first], inverse

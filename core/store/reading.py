@@ -1,0 +1,65 @@
+"""Reading many rows at once, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, Select, Table, type_coerce
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
+
+
+def raw(table: Table, *names: str) -> list[ColumnElement[Any]]:
+    """Columns as the driver gives them: converting whole columns later is faster than each value."""
+    return [type_coerce(table.c[name], NullType()).label(name) for name in names]
+
+
+def between(
+    query: Select[Any], table: Table, start: datetime | None, end: datetime | None
+) -> Select[Any]:
+    """``query`` held to rows of ``table`` from ``start`` to ``end``, both included."""
+    if start is not None:
+        query = query.where(table.c.time >= start)
+    return query if end is None else query.where(table.c.time <= end)
+
+
+def read_columns(conn: Connection, query: Select[Any]) -> dict[str, list[Any]]:
+    """The result by column name."""
+    result = conn.execute(query)
+    names = list(result.keys())
+    found = [list(column) for column in zip(*result.fetchall(), strict=True)]
+    return dict(zip(names, found or [[] for _ in names], strict=True))
+
+
+def numbers(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    """Numbers, NaN for None."""
+    return np.array(values, dtype=np.float64)
+
+
+def flags(values: Sequence[bool | int]) -> npt.NDArray[np.bool_]:
+    return np.array(values, dtype=bool)
+
+
+def objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
+    """One object per value, also where a value is a sequence itself."""
+    boxed = np.empty(len(values), dtype=object)
+    boxed[:] = values
+    return boxed
+
+
+def moments(values: list[Any], name: str) -> pd.DatetimeIndex:
+    """Times as the driver gives them, text from SQLite, as an index in UTC."""
+    if values and isinstance(values[0], str):
+        plain = np.array(values, dtype="datetime64[us]")
+        return pd.DatetimeIndex(plain, tz="UTC", name=name)
+    return pd.DatetimeIndex(pd.to_datetime(values, utc=True), name=name).as_unit("us")
+
+
+def gather(rows: Sequence[Mapping[str, float]], name: str) -> npt.NDArray[np.float64]:
+    """One number out of every row, NaN where it is not there."""
+    return numbers([row.get(name) for row in rows])

@@ -1,0 +1,291 @@
+"""Saving and loading what the pipeline makes. A stored row is never changed.
+
+What is loaded has the pipeline's column names, so its pure functions run on it. Where a profile
+was changed and run again over the past, a bar has rows of several versions of that profile; the
+one recorded first is what was said at the time, and the one that is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, Select, Subquery, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.errors import StoreError
+from core.market.frame import INDEX, NAMES
+from core.signals import Profile
+from core.store import rows
+from core.store.bulk import floats, insert_new, texts, times
+from core.store.reading import between, flags, moments, numbers, objects, raw, read_columns
+from core.store.tables import bars, outcomes, profiles, replays, signals
+from core.verdicts.rules import RISK_MODES, VERDICTS
+
+_RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
+_IN_R = ("barrier_r", "mae_r", "mfe_r")
+_OUTCOME = tuple(column.name for column in outcomes.c if column.name != "recorded_at")
+_HISTORY = ("last_price", *rows.NUMBERS)
+_HISTORY_WORDS = ("verdict", "risk_mode", "no_signal", "profile_version")
+_KEPT_OF_SIGNAL = ("direction", "verdict", "risk_mode", "multiplier", "score", "coverage")
+
+
+def save_bars(conn: Connection, frame: pd.DataFrame) -> int:
+    """Store the market columns of a frame; how many bars were new."""
+    market = frame.reindex(columns=list(NAMES))
+    return insert_new(
+        conn,
+        bars,
+        {
+            "symbol": frame.index.get_level_values("symbol").tolist(),
+            "time": times(conn, frame.index.get_level_values("time")),
+            **{name: floats(market[name], name) for name in NAMES},
+        },
+    )
+
+
+def save_profile(conn: Connection, profile: Profile, at: datetime) -> None:
+    """Store a profile under its name and version, once."""
+    insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(profiles)
+    conn.execute(
+        insert.values(
+            name=profile.name,
+            version=profile.version,
+            body=profile.model_dump(mode="json"),
+            created_at=at,
+        ).on_conflict_do_nothing()
+    )
+
+
+def save_signals(
+    conn: Connection,
+    planned: pd.DataFrame,
+    ages: pd.DataFrame,
+    profile: Profile,
+    recorded_at: datetime,
+) -> int:
+    """Store every row of a planned frame, those without a signal too; how many were new.
+
+    ``ages`` is over the same index, hours per source. The profile must have been saved.
+    """
+    count = len(planned)
+    return insert_new(
+        conn,
+        signals,
+        {
+            **rows.to_columns(conn, planned, ages),
+            "profile_name": [profile.name] * count,
+            "profile_version": [profile.version] * count,
+            "recorded_at": times(conn, pd.DatetimeIndex([recorded_at])) * count,
+        },
+    )
+
+
+def save_outcomes(
+    conn: Connection, resolved: pd.DataFrame, profile: Profile, recorded_at: datetime
+) -> int:
+    """Store outcomes of stored signals; how many were new."""
+    if resolved.empty:
+        return 0
+    ordered = resolved.assign(signal_id=_signal_ids(conn, resolved.index, profile))
+    ordered = ordered.reset_index("horizon").sort_values(["signal_id", "horizon"])
+    return insert_new(
+        conn,
+        outcomes,
+        {
+            "signal_id": ordered["signal_id"].tolist(),
+            "horizon": ordered["horizon"].tolist(),
+            "entry_at": times(conn, pd.DatetimeIndex(ordered["entry_at"])),
+            "exit_at": times(conn, pd.DatetimeIndex(ordered["exit_at"])),
+            **{name: floats(ordered[name], name) for name in (*_RETURNS, "r_multiple", *_IN_R)},
+            "barrier": texts(ordered["barrier"]),
+            "traded": ordered["traded"].tolist(),
+            "funding_assumed": ordered["funding_assumed"].tolist(),
+            "recorded_at": times(conn, pd.DatetimeIndex([recorded_at])) * len(ordered),
+        },
+    )
+
+
+def _signal_ids(conn: Connection, index: pd.Index, profile: Profile) -> npt.NDArray[np.int64]:
+    """The id of the stored signal that each outcome belongs to; `StoreError` if one is missing."""
+    symbols, at = index.get_level_values("symbol"), index.get_level_values("time")
+    query = select(*raw(signals, "id", "symbol", "time")).where(
+        signals.c.profile_name == profile.name,
+        signals.c.profile_version == profile.version,
+        signals.c.symbol.in_(symbols.unique().tolist()),
+    )
+    found = read_columns(
+        conn, between(query, signals, at.min().to_pydatetime(), at.max().to_pydatetime())
+    )
+    stored = pd.MultiIndex.from_arrays([found["symbol"], moments(found["time"], "time")])
+    position = stored.get_indexer(pd.MultiIndex.from_arrays([symbols, at]))
+    if (position < 0).any():
+        symbol, time, _ = index[int(np.argmin(position))]
+        raise StoreError(
+            f"There is no stored signal of {symbol} at {time}; save signals before their outcomes."
+        )
+    ids: npt.NDArray[np.int64] = np.array(found["id"], dtype=np.int64)[position]
+    return ids
+
+
+def load_newest(conn: Connection, profile_name: str) -> pd.DataFrame:
+    """The newest stored row of every symbol: planned columns and age_<source>."""
+    newest = _newest_times(profile_name)
+    query = select(signals).join(
+        newest, (newest.c.symbol == signals.c.symbol) & (newest.c.time == signals.c.time)
+    )
+    found = _load_rows(conn, query.where(signals.c.profile_name == profile_name))
+    return found.sort_index()
+
+
+def _newest_times(profile_name: str) -> Subquery:
+    """Symbol and time of the newest row of every symbol, by one step in the key per symbol.
+
+    Grouping would read every row of the profile.
+    """
+    of_profile = select(func.min(signals.c.symbol)).where(signals.c.profile_name == profile_name)
+    symbols = of_profile.with_only_columns(func.min(signals.c.symbol).label("symbol")).cte(
+        "symbols", recursive=True
+    )
+    following = of_profile.where(signals.c.symbol > symbols.c.symbol).correlate(symbols)
+    symbols = symbols.union_all(
+        select(following.scalar_subquery()).where(symbols.c.symbol.is_not(None))
+    )
+    time = (
+        select(func.max(signals.c.time))
+        .where(signals.c.profile_name == profile_name, signals.c.symbol == symbols.c.symbol)
+        .correlate(symbols)
+        .scalar_subquery()
+    )
+    return (
+        select(symbols.c.symbol, time.label("time")).where(symbols.c.symbol.is_not(None)).subquery()
+    )
+
+
+def load_signal(
+    conn: Connection, symbol: str, profile_name: str, time: datetime
+) -> pd.Series | None:
+    """The row of one bar as it was, by column name; its name is (symbol, time). None if not stored."""
+    query = select(signals).where(
+        signals.c.profile_name == profile_name,
+        signals.c.symbol == symbol,
+        signals.c.time == time,
+    )
+    found = _load_rows(conn, query)
+    return None if found.empty else found.iloc[0]
+
+
+def _load_rows(conn: Connection, query: Select[Any]) -> pd.DataFrame:
+    found = rows.from_columns(read_columns(conn, query.order_by(signals.c.id)))
+    return found[~found.index.duplicated()]
+
+
+def load_history(
+    conn: Connection,
+    symbol: str,
+    profile_name: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> pd.DataFrame:
+    """The scalar columns of every row of a symbol, from ``start`` to ``end`` (both included).
+
+    Index time; last_price, score, coverage, agreement, direction, multiplier, verdict, risk_mode,
+    no_signal and profile_version.
+    """
+    query = select(*raw(signals, "time", *_HISTORY, *_HISTORY_WORDS)).where(
+        signals.c.profile_name == profile_name, signals.c.symbol == symbol
+    )
+    found = read_columns(
+        conn, between(query, signals, start, end).order_by(signals.c.time, signals.c.id)
+    )
+    frame = pd.DataFrame(
+        {
+            **{name: numbers(found[name]) for name in _HISTORY},
+            **_verdicts(found),
+            "no_signal": objects(found["no_signal"]),
+            "profile_version": objects(found["profile_version"]),
+        },
+        index=moments(found["time"], "time"),
+    )
+    return frame[~frame.index.duplicated()]
+
+
+def load_bars(
+    conn: Connection, symbol: str, start: datetime | None = None, end: datetime | None = None
+) -> pd.DataFrame:
+    """The market columns of a symbol from ``start`` to ``end`` (both included); index time."""
+    query = select(*raw(bars, "time", *NAMES)).where(bars.c.symbol == symbol)
+    found = read_columns(conn, between(query, bars, start, end).order_by(bars.c.time))
+    return pd.DataFrame(
+        {name: numbers(found[name]) for name in NAMES}, index=moments(found["time"], "time")
+    )
+
+
+def load_closes(conn: Connection, hours: float) -> pd.DataFrame:
+    """Closes of the newest bar and of the ``hours`` before it, time by symbol."""
+    span = market_range(conn)
+    since = None if span is None else span[1] - timedelta(hours=hours)
+    found = read_columns(
+        conn, between(select(*raw(bars, "symbol", "time", "close")), bars, since, None)
+    )
+    index = pd.MultiIndex.from_arrays(
+        [found["symbol"], moments(found["time"], "time")], names=list(INDEX)
+    )
+    return pd.Series(numbers(found["close"]), index=index).unstack("symbol").sort_index()
+
+
+def load_outcomes(conn: Connection, profile_name: str) -> pd.DataFrame:
+    """Every stored outcome in the columns of `core.outcomes.resolve`, and profile_version."""
+    query = (
+        select(
+            *raw(signals, "symbol", "time", *_KEPT_OF_SIGNAL, "profile_version"),
+            *raw(outcomes, *_OUTCOME),
+        )
+        .join_from(outcomes, signals, signals.c.id == outcomes.c.signal_id)
+        .where(signals.c.profile_name == profile_name)
+        .order_by(signals.c.symbol, signals.c.time, outcomes.c.horizon, signals.c.id)
+    )
+    found = read_columns(conn, query)
+    index = pd.MultiIndex.from_arrays(
+        [found["symbol"], moments(found["time"], "time"), found["horizon"]],
+        names=[*INDEX, "horizon"],
+    )
+    frame = pd.DataFrame(
+        {
+            "direction": numbers(found["direction"]),
+            **_verdicts(found),
+            **{name: numbers(found[name]) for name in ("multiplier", "score", "coverage")},
+            "traded": flags(found["traded"]),
+            **{name: moments(found[name], name) for name in ("entry_at", "exit_at")},
+            **{name: numbers(found[name]) for name in (*_RETURNS, "r_multiple")},
+            "barrier": objects(found["barrier"]),
+            **{name: numbers(found[name]) for name in _IN_R},
+            "funding_assumed": flags(found["funding_assumed"]),
+            "profile_version": objects(found["profile_version"]),
+        },
+        index=index,
+    )
+    return frame[~frame.index.duplicated()]
+
+
+def _verdicts(found: Mapping[str, list[Any]]) -> dict[str, pd.Categorical]:
+    return {
+        "verdict": pd.Categorical(found["verdict"], categories=list(VERDICTS)),
+        "risk_mode": pd.Categorical(found["risk_mode"], categories=list(RISK_MODES)),
+    }
+
+
+def load_progress(conn: Connection) -> list[dict[str, Any]]:
+    """The rows of `tables.replays`, the one touched last first."""
+    query = select(replays).order_by(replays.c.updated_at.desc(), replays.c.key)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def market_range(conn: Connection) -> tuple[datetime, datetime] | None:
+    """Time of the first and of the last stored bar, None where there is none."""
+    first, last = conn.execute(select(func.min(bars.c.time), func.max(bars.c.time))).one()
+    return None if first is None else (first, last)
