@@ -1,0 +1,15 @@
+"""The entry: `streamlit run app.py` serves the pages, the session's routes and the health."""
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from core.ui.lifespan import lifespan
+from core.ui.routes import ROUTES
+from core.ui.security import Protection
+
+app = st.App(
+    "pages/router.py",
+    routes=ROUTES,
+    middleware=[Middleware(Protection)],
+    lifespan=lifespan,
+)

@@ -1,0 +1,59 @@
+"""Whether this server can do its work, and in what state each thing is that it depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.market.choice import Market
+from core.store.signals import load_progress, market_range
+from core.ui.instance import Instance, instance
+
+
+@dataclass(frozen=True)
+class Report:
+    """``working`` is False when the database does not answer or the replay has failed."""
+
+    working: bool
+    body: dict[str, Any]
+
+
+def check_health() -> Report:
+    """Ask the database; a market that has no data yet is a state and not a failure."""
+    here = instance()
+    try:
+        with here.engine.connect() as conn:
+            parts = {
+                "database": {"state": "ok", "kind": here.engine.dialect.name},
+                "market": _market(conn, here.market),
+                "replay": _replay(conn, here),
+            }
+    except SQLAlchemyError:
+        parts = {"database": {"state": "unreachable", "kind": here.engine.dialect.name}}
+    states = {part["state"] for part in parts.values()}
+    working = not states & {"unreachable", "failed"}
+    return Report(working, {"status": "ok" if working else "failing", **parts})
+
+
+def _market(conn: Connection, market: Market) -> dict[str, Any]:
+    span = market_range(conn)
+    if span is None:
+        return {"state": "empty", "kind": market.kind}
+    first, last = (time.isoformat() for time in span)
+    return {"state": "ok", "kind": market.kind, "first_bar_at": first, "last_bar_at": last}
+
+
+def _replay(conn: Connection, here: Instance) -> dict[str, Any]:
+    rows = load_progress(conn)
+    if not rows:
+        return {"state": "starting" if here.settings.worker else "off"}
+    states = [row["state"] for row in rows]
+    state = next((s for s in ("failed", "running") if s in states), states[-1])
+    return {
+        "state": state,
+        "rows_done": sum(row["rows_done"] for row in rows),
+        "rows_total": sum(row["rows_total"] for row in rows),
+    }

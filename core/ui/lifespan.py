@@ -1,0 +1,59 @@
+"""From the start of the server to its end: the database, the words in the terminal, the replay."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import click
+from starlette.concurrency import run_in_threadpool
+from streamlit import App, config
+
+from core.accounts.setup import new_setup_token
+from core.errors import CryptoSatXError
+from core.supervision import beside
+from core.ui.instance import Instance, instance
+
+
+@asynccontextmanager
+async def lifespan(_app: App) -> AsyncIterator[None]:
+    """Open the database, say where the dashboard is, and keep the replay running beside it."""
+    try:
+        here = await run_in_threadpool(instance)
+    except CryptoSatXError as error:
+        # The server reports a failed start with a traceback; the sentence says more.
+        sys.tracebacklimit = 0
+        raise SystemExit(str(error)) from None
+    click.echo(await run_in_threadpool(announcement, here, server_address()))
+    async with AsyncExitStack() as stack:
+        if here.settings.worker:
+            await stack.enter_async_context(beside(["replay", str(here.market.path)]))
+        yield
+
+
+def announcement(here: Instance, address: str) -> str:
+    """What the terminal shows at the start; the set-up token only while nobody has an account."""
+    lines = [f"CryptoSatX is at {address}", f"Market: {here.market.label}"]
+    with here.engine.begin() as conn:
+        token = new_setup_token(conn)
+    if token is not None:
+        lines += [
+            "",
+            "Nobody has an account yet. Make the first administrator here, once:",
+            f"  {address}/setup?token={token}",
+            f"One-time token: {token}",
+        ]
+    return "\n".join(["", *lines, ""])
+
+
+def server_address() -> str:
+    """The address to open on this machine, as the server was configured."""
+    host = config.get_option("browser.serverAddress")
+    if not config.is_manually_set("browser.serverAddress"):
+        host = config.get_option("server.address") or "localhost"
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    scheme = "https" if config.get_option("server.sslCertFile") else "http"
+    base = config.get_option("server.baseUrlPath").strip("/")
+    return f"{scheme}://{host}:{config.get_option('server.port')}" + (f"/{base}" if base else "")

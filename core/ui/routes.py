@@ -1,0 +1,89 @@
+"""The routes beside the pages: a session begins and ends here, and the state of things is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from core.accounts import sessions, tickets
+from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
+from core.ui.health import check_health
+from core.ui.instance import instance
+from core.ui.navigation import safe_path
+
+TOO_LATE = "/sign_in?late=1"
+
+
+def start_session(request: Request) -> Response:
+    """Trade a ticket for a session cookie and go on to the page the ticket names.
+
+    Any session this browser had before is ended, so that every sign-in has a token of its own.
+    """
+    here, now = instance(), datetime.now(UTC)
+    browser = request.cookies.get(BROWSER_COOKIE, "")
+    with here.engine.begin() as conn:
+        asked = request.query_params.get("ticket", "")
+        ticket = tickets.redeem(conn, asked, browser=browser, now=now)
+        if ticket is None or (ticket.user_id is None and not here.guests_welcome):
+            return _redirect(TOO_LATE)
+        sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
+        agent = request.headers.get("user-agent", "")
+        token = sessions.start(conn, ticket.user_id, now=now, user_agent=agent)
+    response = _redirect(safe_path(ticket.next_path))
+    response.set_cookie(
+        SESSION_COOKIE,
+        token,
+        max_age=int(sessions.LIFETIME.total_seconds()),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+def end_session(request: Request) -> Response:
+    """End the session of the browser's cookie and remove the cookie."""
+    if not _from_this_site(request):
+        return PlainTextResponse("Sign out on the site itself.", status_code=403)
+    with instance().engine.begin() as conn:
+        sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
+    response = _redirect("/")
+    response.delete_cookie(
+        SESSION_COOKIE,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+def health(_request: Request) -> Response:
+    """Each dependency's state; 503 when the dashboard cannot do its work."""
+    report = check_health()
+    return JSONResponse(
+        report.body,
+        status_code=200 if report.working else 503,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+ROUTES = (
+    Route("/session/start", start_session, methods=["GET"]),
+    Route("/session/end", end_session, methods=["POST"]),
+    Route("/health", health, methods=["GET"]),
+)
+
+
+def _redirect(path: str) -> Response:
+    return RedirectResponse(path, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+def _from_this_site(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    if origin is None:
+        return request.headers.get("sec-fetch-site") == "same-origin"
+    return urlsplit(origin).netloc == request.headers.get("host")

@@ -1,0 +1,111 @@
+"""What every response tells the browser to refuse, and the cookie that tells browsers apart."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import file_util
+
+from core.accounts.tokens import new_token
+from core.ui.browser import BROWSER_COOKIE
+
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def script_hashes(html: str) -> list[str]:
+    """The Content-Security-Policy sources of the scripts written into ``html``.
+
+    >>> script_hashes("<script>alert(1)</script><script src='a.js'></script>")
+    ["'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"]
+    """
+    return [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in _INLINE_SCRIPT.findall(html)
+    ]
+
+
+def content_policy(hashes: Iterable[str]) -> str:
+    """The policy: everything from this server, scripts also from blobs and by their hash.
+
+    Streamlit writes styles into the page and components as blobs. No script is evaluated from
+    text, and no other site may show this one in a frame.
+    """
+    sources = {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "blob:", *hashes],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:", "blob:"],
+        "font-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "worker-src": ["'self'", "blob:"],
+        "frame-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+    return "; ".join(" ".join([name, *allowed]) for name, allowed in sources.items())
+
+
+@cache
+def security_headers() -> dict[str, str]:
+    """The headers of every response; the policy knows the inline script of this Streamlit."""
+    index = file_util.get_static_dir() + "/index.html"
+    with open(index, encoding="utf-8", newline="") as file:
+        policy = content_policy(script_hashes(file.read()))
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    }
+
+
+class Protection:
+    """Middleware: the headers on every response, and a token for each browser on its first page.
+
+    A ticket of the sign-in is bound to that token, so it is worth nothing in another browser.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = HTTPConnection(scope)
+        secure = request.url.scheme == "https"
+        mark = _opens_page(scope) and BROWSER_COOKIE not in request.cookies
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(security_headers())
+                if secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                if mark:
+                    headers.append("Set-Cookie", _browser_mark(secure))
+            await send(message)
+
+        await self.app(scope, receive, send_protected)
+
+
+def _opens_page(scope: Scope) -> bool:
+    return scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _browser_mark(secure: bool) -> str:
+    response = Response()
+    response.set_cookie(BROWSER_COOKIE, new_token(), httponly=True, samesite="lax", secure=secure)
+    return response.headers["set-cookie"]

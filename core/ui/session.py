@@ -1,0 +1,87 @@
+"""Who is looking: the guard that every page asks first, and the end of a session."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import streamlit as st
+
+from core.accounts import Person, Role, may, sessions
+from core.accounts.sessions import Session
+from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
+from core.ui.entrance import draw_entrance
+from core.ui.instance import instance
+from core.ui.navigation import path_to
+
+WATCH_SECONDS = 30
+
+
+def require_user(role: Role, write: bool = False) -> Person:
+    """The person in front of the page, who has at least ``role``; the first statement of a page.
+
+    Anyone else sees the sign-in or a refusal, and the script stops. The database is asked on every
+    run, so a session that is ended or a role that is taken away counts from the next run on.
+    ``write`` is for what changes something: a guest is refused.
+    """
+    session = current_session()
+    if session is None:
+        draw_entrance(path_to(page_name(), query()))
+        st.stop()
+    if not may(session.person, role, write=write):
+        st.subheader("Not for this account", anchor=False)
+        st.markdown(_refusal(session.person, role))
+        st.stop()
+    return session.person
+
+
+def current_session(*, seen: bool = True) -> Session | None:
+    """The session of this browser, if it holds here and now.
+
+    A guest's session holds only where guests are welcome, whatever server it was made on.
+    ``seen`` counts the reading as use, which keeps the session from going idle.
+    """
+    token = _browser_token()
+    if token is None:
+        return None
+    here, now = instance(), datetime.now(UTC)
+    with here.engine.connect() as conn:
+        session = sessions.read(conn, token, now=now)
+    if session is None or (session.person.guest and not here.guests_welcome):
+        return None
+    if seen and now - session.seen_at > sessions.SEEN_EVERY:
+        with here.engine.begin() as conn:
+            sessions.mark_seen(conn, session, now=now)
+    return session
+
+
+def close_session() -> NoReturn:
+    """End this browser's session for all its tabs, and have its cookie removed."""
+    token = _browser_token()
+    if token is not None:
+        with instance().engine.begin() as conn:
+            sessions.end(conn, token)
+    leave("/session/end")
+    st.stop()
+
+
+@st.fragment(run_every=WATCH_SECONDS)
+def watch_session() -> None:
+    """Leave the page when its session has ended elsewhere, even if nobody touches it."""
+    if current_session(seen=False) is None:
+        st.rerun()
+
+
+def _refusal(person: Person, role: Role) -> str:
+    if person.guest and role == "admin":
+        return "This page is for administrators, and you are looking around as a guest."
+    if person.guest:
+        return "A guest looks around and changes nothing. Sign in with an account to do this."
+    return (
+        f"This needs the role {role}, and {person.username} is signed in as {person.role}. "
+        "Ask an administrator for the role."
+    )
+
+
+def _browser_token() -> str | None:
+    return cookie(SESSION_COOKIE)
