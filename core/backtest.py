@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.accuracy import summarise
 from core.outcomes import HORIZONS, Costs, resolve
-from core.plan import Account, plan
+from core.plan import Account, atr_columns, plan
 from core.signals import Profile, score
 from core.verdicts import judge_by_rules
 
@@ -23,9 +23,21 @@ class BacktestResult:
     summary: pd.DataFrame
 
 
-def decide(frame: pd.DataFrame, profile: Profile, account: Account | None = None) -> pd.DataFrame:
-    """Score, judge and plan a market frame: the widened frame over the same index."""
-    return plan(judge_by_rules(score(frame, profile), profile), account)
+def decide(
+    frame: pd.DataFrame,
+    profile: Profile,
+    account: Account | None = None,
+    since: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Score, judge and plan a market frame: the widened frame over the same index.
+
+    With ``since`` only the rows from that time on, with the same numbers: the newest bar of a
+    live market goes the way that a whole history goes.
+    """
+    scored = score(frame, profile, since)
+    atr, normal_atr = atr_columns(frame, since)
+    scored = scored.assign(atr=atr, normal_atr=normal_atr)
+    return plan(judge_by_rules(scored, profile), account)
 
 
 def run(

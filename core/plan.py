@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -11,14 +12,18 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.market.grid import HOUR_NS, Floats, Grid, Ints, window_mean
+from core.market.frame import label_codes, labels
+from core.market.grid import Floats, Grid, Ints, window_mean
+from core.verdicts.rules import VERDICTS
 
-Positive = Annotated[float, Field(gt=0)]
+Flags = npt.NDArray[np.bool_]
 
 ATR_PERIOD = 14
 ATR_BAR_HOURS = 4
 NORMAL_ATR_HOURS = 720
 SIZE_FLOOR, SIZE_CEILING = 0.25, 2.0
+CAPS: tuple[str, ...] = ("none", "leverage", "size ceiling", "size floor", "lot")
+_FIRST_SKIPPED = VERDICTS.index("WAIT")
 
 # Risk mode: stop distance in ATR, target in multiples of the risk. A trade that was avoided is
 # followed as if it had been taken with the widest stop.
@@ -59,8 +64,10 @@ def wilder_atr(high: pd.Series, low: pd.Series, close: pd.Series, period: int = 
     >>> wilder_atr(bars + 1, bars - 1, bars, period=2).tolist()
     [nan, nan, 2.0, 2.0, 2.0]
     """
-    dense = [series.to_numpy(dtype=np.float64)[None, :] for series in (high, low, close)]
-    return pd.Series(_wilder(*dense, period)[0], index=close.index, name="atr")
+    tops, bottoms, ends = (
+        series.to_numpy(dtype=np.float64)[None, :] for series in (high, low, close)
+    )
+    return pd.Series(_wilder(tops, bottoms, ends, period)[0], index=close.index, name="atr")
 
 
 def _wilder(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
@@ -86,22 +93,24 @@ def _wilder(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
     return result
 
 
-def atr_columns(frame: pd.DataFrame) -> tuple[Floats, Floats]:
+def atr_columns(frame: pd.DataFrame, since: pd.Timestamp | None = None) -> tuple[Floats, Floats]:
     """ATR of the last closed 4 h bar at each row, and its normal for the price, as row arrays.
+
+    Of the rows from ``since`` on, or of all.
 
     The normal is the close times the mean of ATR / close over 30 days: what the range would be if
     the symbol were as volatile as it usually is. NaN until 14 bars have closed, and in a row whose
     last 4 h bar is older than two such bars. A bar with a gap inside is no bar.
     """
     grid = Grid.of(frame.index)
+    newest = grid.since(since)
+    unknown = np.full(len(newest.rows), np.nan)
     if not {"high", "low", "close"} <= set(frame.columns):
-        unknown = np.full(len(frame), np.nan)
         return unknown, unknown
     high, low, close = (grid.spread(frame[name].to_numpy()) for name in ("high", "low", "close"))
     per_bar = grid.bars(ATR_BAR_HOURS)
     ends = _closed_bar_ends(grid, per_bar)
     if not len(ends):
-        unknown = np.full(len(frame), np.nan)
         return unknown, unknown
     slots = ends[:, None] + np.arange(1 - per_bar, 1)
     coarse = _wilder(
@@ -112,8 +121,8 @@ def atr_columns(frame: pd.DataFrame) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore"):
         share = atr / close
     bars = grid.bars(NORMAL_ATR_HOURS)
-    normal = window_mean(share, bars, grid.bars(24)) * close
-    return grid.collect(atr), grid.collect(normal)
+    normal = window_mean(share, bars, grid.bars(24), newest.first) * close[:, newest.first :]
+    return newest.collect(atr[:, newest.first :]), newest.collect(normal)
 
 
 def _closed_bar_ends(grid: Grid, per_bar: int) -> Ints:
@@ -151,141 +160,140 @@ def plan(judged: pd.DataFrame, account: Account | None = None) -> pd.DataFrame:
     if not {"atr", "normal_atr"} <= set(judged.columns):
         atr, normal = atr_columns(judged)
         judged = judged.assign(atr=atr, normal_atr=normal)
-    levels = _levels(judged)
-    sized = _sizes(judged, levels, account)
-    refused = sized["no_plan"]
-    traded = np.array([reason is None for reason in refused], dtype=bool)
-    skipped = np.isin(judged["verdict"].astype(object).to_numpy(), ("WAIT", "SKIP")) & levels["any"]
-    kept = {name: np.where(traded, values, np.nan) for name, values in sized["numbers"].items()}
-    prices = {
-        name: np.where(traded, levels[name], np.nan)
-        for name in ("entry_price", "stop_price", "target_price")
+    levels = _Levels.of(judged)
+    sizes = _Sizes.of(judged, levels, account)
+    verdict = label_codes(judged["verdict"], VERDICTS)
+    refusal = _refusals(verdict, levels, sizes)
+    traded = refusal == _PLANNED
+    skipped = (verdict >= _FIRST_SKIPPED) & levels.possible
+    prices = {"entry_price": levels.entry, "stop_price": levels.stop, "target_price": levels.target}
+    numbers = {
+        "liquidation_price": sizes.liquidation,
+        "quantity": sizes.quantity,
+        "notional_usd": sizes.quantity * levels.entry,
+        "risk_usd": sizes.quantity * levels.distance,
+        "size_multiplier": sizes.multiplier,
     }
-    shadows = {f"counterfactual_{name}": np.where(skipped, levels[name], np.nan) for name in prices}
-    cap = np.where(traded, sized["binding_cap"], None)
-    return judged.assign(**prices, **kept, binding_cap=cap, no_plan=refused, **shadows)
+    added: dict[str, Any] = {
+        name: np.where(traded, values, np.nan) for name, values in (prices | numbers).items()
+    }
+    for name, values in prices.items():
+        added[f"counterfactual_{name}"] = np.where(skipped, values, np.nan)
+    added["binding_cap"] = labels(np.where(traded, sizes.cap, -1), CAPS, judged.index)
+    added["no_plan"] = labels(refusal, _refusal_texts(account), judged.index)
+    return judged.assign(**added)
 
 
-def _levels(judged: pd.DataFrame) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Levels:
     """Entry, stop and target of every row with a direction, traded or not."""
-    modes = judged["risk_mode"].astype(object).to_numpy()
-    direction = judged["direction"].to_numpy(dtype=np.float64)
-    stops = pd.Series(modes).map({m: level[0] for m, level in _LEVELS.items()})
-    rewards = pd.Series(modes).map({m: level[1] for m, level in _LEVELS.items()})
-    entry = judged["close"].to_numpy(dtype=np.float64)
-    distance = stops.to_numpy(dtype=np.float64) * judged["atr"].to_numpy(dtype=np.float64)
-    stop = entry - direction * distance
-    target = entry + direction * rewards.to_numpy(dtype=np.float64) * distance
-    with np.errstate(invalid="ignore"):
+
+    direction: Floats
+    entry: Floats
+    stop: Floats
+    target: Floats
+    distance: Floats
+    possible: Flags
+
+    @classmethod
+    def of(cls, judged: pd.DataFrame) -> _Levels:
+        mode = label_codes(judged["risk_mode"], list(_LEVELS))
+        stops, rewards = np.array([*_LEVELS.values(), (np.nan, np.nan)])[mode].T
+        direction, entry, atr = (_floats(judged, name) for name in ("direction", "close", "atr"))
+        distance = stops * atr
+        stop, target = entry - direction * distance, entry + direction * rewards * distance
         directed = np.abs(direction) == 1
         possible = directed & (distance > 0) & (stop > 0) & (target > 0)
-    return {
-        "entry_price": entry,
-        "stop_price": stop,
-        "target_price": target,
-        "distance": distance,
-        "direction": direction,
-        "any": possible,
-    }
+        return cls(direction, entry, stop, target, distance, possible)
 
 
-def _sizes(judged: pd.DataFrame, levels: dict[str, Any], account: Account) -> dict[str, Any]:
-    """Quantity of every row, what bound it, and why a row has no plan."""
-    entry, distance, direction = levels["entry_price"], levels["distance"], levels["direction"]
-    multiplier = judged["multiplier"].to_numpy(dtype=np.float64)
-    risk = account.equity_usd * account.risk_fraction
-    with np.errstate(invalid="ignore", divide="ignore"):
-        base = risk / (_BASE_STOP_ATR * judged["normal_atr"].to_numpy(dtype=np.float64))
-        wanted = risk * multiplier / distance
-        within = np.clip(wanted, SIZE_FLOOR * base, SIZE_CEILING * base)
-        leveraged = account.equity_usd * account.leverage / entry
-        capped = np.minimum(within, leveraged)
-        liquidation = entry * (1 - direction * (1 / account.leverage - account.maintenance_margin))
-        beyond = direction * (levels["stop_price"] - liquidation) <= 0
-        over_risk = within * distance > risk * np.maximum(multiplier, 1) * (1 + 1e-9)
-    cap = np.select(
-        [leveraged < within, within < wanted, within > wanted],
-        ["leverage", "size ceiling", "size floor"],
-        "none",
-    )
-    candidates = np.isin(judged["verdict"].astype(object).to_numpy(), ("CONFIRM", "DOWNSIZE"))
-    lots = _lots(judged.index, account)
-    quantity = _round_down(capped, lots, candidates & levels["any"])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        size = quantity / base
-        # The size is rounded down once more where a lot is a large part of it.
-        cap = np.where((cap == "none") & (quantity < 0.99 * capped), "lot", cap)
-    numbers = {
-        "liquidation_price": liquidation,
-        "quantity": quantity,
-        "notional_usd": quantity * entry,
-        "risk_usd": quantity * distance,
-        "size_multiplier": size,
-    }
-    reasons = _refusals(judged, levels, candidates, beyond, over_risk, quantity, size, account)
-    return {"numbers": numbers, "binding_cap": cap.astype(object), "no_plan": reasons}
+@dataclass(frozen=True)
+class _Sizes:
+    """How much to trade, what limited it, and the checks a plan must pass."""
+
+    quantity: Floats
+    multiplier: Floats
+    cap: Ints
+    liquidation: Floats
+    beyond_liquidation: Flags
+    over_risk: Flags
+    base_unknown: Flags
+
+    @classmethod
+    def of(cls, judged: pd.DataFrame, levels: _Levels, account: Account) -> _Sizes:
+        entry, distance, direction = levels.entry, levels.distance, levels.direction
+        multiplier = _floats(judged, "multiplier")
+        risk = account.equity_usd * account.risk_fraction
+        with np.errstate(invalid="ignore", divide="ignore"):
+            base = risk / (_BASE_STOP_ATR * _floats(judged, "normal_atr"))
+            wanted = risk * multiplier / distance
+            within = np.clip(wanted, SIZE_FLOOR * base, SIZE_CEILING * base)
+            leveraged = account.equity_usd * account.leverage / entry
+            capped = np.minimum(within, leveraged)
+            room = 1 / account.leverage - account.maintenance_margin
+            liquidation = entry * (1 - direction * room)
+            beyond = direction * (levels.stop - liquidation) <= 0
+            over_risk = within * distance > risk * np.maximum(multiplier, 1) * (1 + 1e-9)
+        rows = levels.possible & (multiplier > 0)
+        quantity = _round_down(capped, judged.index, rows, account)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cap = np.select(
+                [leveraged < within, within < wanted, within > wanted, quantity < 0.99 * capped],
+                [CAPS.index(name) for name in ("leverage", "size ceiling", "size floor", "lot")],
+                CAPS.index("none"),
+            )
+            size = quantity / base
+        return cls(quantity, size, cap, liquidation, beyond, over_risk, np.isnan(base))
 
 
-def _refusals(
-    judged: pd.DataFrame,
-    levels: dict[str, Any],
-    candidates: npt.NDArray[np.bool_],
-    beyond: npt.NDArray[np.bool_],
-    over_risk: npt.NDArray[np.bool_],
-    quantity: Floats,
-    size: Floats,
-    account: Account,
-) -> npt.NDArray[np.object_]:
-    direction = levels["direction"]
-    verdict = judged["verdict"].astype(object).to_numpy()
-    unknown_range = np.isnan(levels["distance"]) | np.isnan(
-        judged["normal_atr"].to_numpy(dtype=np.float64)
-    )
-    cases = [
-        (np.isnan(direction), "no signal"),
-        (direction == 0, "no direction"),
-        (verdict == "WAIT", "the verdict is WAIT"),
-        (verdict == "SKIP", "the verdict is SKIP"),
-        (unknown_range, "no average true range: under 14 closed 4 h bars"),
-        (~levels["any"], "the stop or the target would lie below zero"),
-        (
-            beyond,
-            f"at {account.leverage:g}x the position is liquidated before the stop; use less leverage",
-        ),
-        (over_risk, "volatility is so high that the smallest size would risk more than you allow"),
-        (quantity <= 0, "the size is under one lot; raise the equity or the risk"),
-        # A leverage or a lot far under the size asked for leaves less than the smallest size.
-        (
-            size < SIZE_FLOOR * (1 - 1e-9),
-            "leverage or lot leave less than a quarter of the normal size",
-        ),
-    ]
-    reasons = np.select(
-        [mask for mask, _ in cases] + [~candidates],
-        [text for _, text in cases] + ["no verdict"],
-        "",
-    ).astype(object)
-    reasons[reasons == ""] = None
-    return reasons
+_REFUSALS = (
+    "no signal",
+    "no direction",
+    "the verdict is WAIT",
+    "the verdict is SKIP",
+    "no average true range: under 14 closed 4 h bars",
+    "the stop or the target would lie below zero",
+    "at {leverage:g}x the position is liquidated before the stop is reached; use less leverage",
+    "volatility is so high that the smallest size would risk more than you allow",
+    "the size is under one lot; raise the equity or the risk",
+    "leverage or lot leave less than a quarter of the normal size; raise the equity or leverage",
+)
+_PLANNED = -1
 
 
-def _lots(index: pd.Index, account: Account) -> list[Decimal] | Decimal:
-    if not account.lots:
-        return account.lot
-    return [account.lots.get(symbol, account.lot) for symbol in index.get_level_values("symbol")]
+def _refusal_texts(account: Account) -> list[str]:
+    return [text.format(leverage=account.leverage) for text in _REFUSALS]
 
 
-def _round_down(
-    quantity: Floats, lots: list[Decimal] | Decimal, rows: npt.NDArray[np.bool_]
-) -> Floats:
+def _refusals(verdict: Ints, levels: _Levels, sizes: _Sizes) -> Ints:
+    """The place in `_REFUSALS` of why a row has no plan, -1 where it has one."""
+    wait, skip = VERDICTS.index("WAIT"), VERDICTS.index("SKIP")
+    with np.errstate(invalid="ignore"):
+        cases = [
+            np.isnan(levels.direction) | (verdict < 0),
+            levels.direction == 0,
+            verdict == wait,
+            verdict == skip,
+            np.isnan(levels.distance) | sizes.base_unknown,
+            ~levels.possible,
+            sizes.beyond_liquidation,
+            sizes.over_risk,
+            sizes.quantity <= 0,
+            sizes.multiplier < SIZE_FLOOR * (1 - 1e-9),
+        ]
+    return np.select(cases, list(range(len(cases))), _PLANNED)
+
+
+def _round_down(quantity: Floats, index: pd.Index, rows: Flags, account: Account) -> Floats:
     """Whole lots, rounded down in decimal arithmetic; NaN outside ``rows``."""
     rounded = np.full(len(quantity), np.nan)
-    for at in np.flatnonzero(rows & np.isfinite(quantity)).tolist():
-        lot = lots if isinstance(lots, Decimal) else lots[at]
-        rounded[at] = float(Decimal(repr(float(quantity[at]))) // lot * lot)
+    places = np.flatnonzero(rows & np.isfinite(quantity))
+    symbols = index.get_level_values("symbol")[places] if account.lots else [""] * len(places)
+    for at, value, symbol in zip(places.tolist(), quantity[places].tolist(), symbols, strict=True):
+        lot = account.lots.get(symbol, account.lot)
+        rounded[at] = float(Decimal(repr(value)) // lot * lot)
     return rounded
 
 
-def bar_hours(step_ns: int) -> float:
-    """Length of a bar in hours."""
-    return step_ns / HOUR_NS
+def _floats(judged: pd.DataFrame, name: str) -> Floats:
+    return judged[name].to_numpy(dtype=np.float64)

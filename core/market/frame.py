@@ -6,10 +6,12 @@ in a row only if it had been published by ``time``; NaN means unknown. All colum
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.errors import FrameError
@@ -94,9 +96,7 @@ def _validate_index(index: pd.Index) -> None:
     if not isinstance(times, pd.DatetimeIndex):
         raise FrameError("times must be timestamps in UTC", column="time")
     if times.tz is None:
-        raise FrameError(
-            "time has no zone; localise it to UTC", row=_row(index, 0), column="time"
-        )
+        raise FrameError("time has no zone; localise it to UTC", row=_row(index, 0), column="time")
     if str(times.tz) != "UTC":
         raise FrameError(f"time is in {times.tz}; convert it to UTC", column="time")
     unknown = (index.codes[0] < 0) | (index.codes[1] < 0)
@@ -150,3 +150,22 @@ def _validate_candles(frame: pd.DataFrame) -> None:
 def _row(index: pd.Index, at: int) -> tuple[str, str]:
     symbol, time = index[at]
     return str(symbol), time.isoformat() if hasattr(time, "isoformat") else str(time)
+
+
+def labels(codes: npt.ArrayLike, names: Sequence[str], index: pd.Index) -> pd.Series:
+    """A text column from the place of each text in ``names``; -1 is None.
+
+    A million rows hold a dozen different texts: the column keeps references to them, as objects.
+    """
+    texts = np.array([*names, None], dtype=object)
+    return pd.Series(texts[np.asarray(codes)], index=index, dtype=object, copy=False)
+
+
+def label_codes(values: pd.Series, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The place of each text in ``names``, -1 where it is missing: the inverse of `labels`.
+
+    >>> label_codes(pd.Series(["WAIT", None, "SKIP"]), ["SKIP", "WAIT"]).tolist()
+    [1, -1, 0]
+    """
+    dtype = pd.CategoricalDtype(list(names))
+    return pd.Categorical(values, dtype=dtype).codes.astype(np.int64)

@@ -8,6 +8,7 @@ it, and the first rows of a frame give the same bits whether or not later rows f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +85,31 @@ class Grid:
         flat = np.ascontiguousarray(dense).reshape(-1)
         return flat if self.is_full else flat[self.cells]
 
+    def since(self, time: pd.Timestamp | None) -> Newest:
+        """The rows from ``time`` on; all of them for None."""
+        if time is None:
+            return Newest(self, 0, np.arange(len(self.cells)))
+        first = max(0, -(-(time.value - self.start_ns) // self.step_ns))
+        first = min(first, self.shape[1])
+        rows = np.flatnonzero(self.cells % max(self.shape[1], 1) >= first)
+        return Newest(self, first, rows)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The rows of a grid that stand in its columns from ``first`` on."""
+
+    grid: Grid
+    first: int
+    rows: Ints
+
+    def collect(self, dense: Floats) -> Floats:
+        """The values of the rows from an array that holds the columns from ``first`` on."""
+        if not self.first:
+            return self.grid.collect(dense)
+        symbol, column = np.divmod(self.grid.cells[self.rows], self.grid.shape[1])
+        return np.asarray(dense[symbol, column - self.first])
+
 
 def index_arrays(index: pd.Index) -> tuple[Ints, Ints]:
     """Symbol codes and times (ns since 1970) of a (symbol, time) index, without building objects."""
@@ -101,34 +127,64 @@ def shift(values: Floats, bars: int) -> Floats:
     return moved
 
 
-def window_sum(values: Floats, bars: int) -> Floats:
+def window_sum(values: Floats, bars: int, first: int = 0) -> Floats:
     """Sum over the last ``bars`` bars, this one included; shorter at the start. No NaN allowed.
+
+    Only columns from ``first`` on are computed and returned, with the same bits as all would have.
 
     >>> window_sum(np.array([[1.0, 2.0, 3.0, 4.0]]), 2)
     array([[1., 3., 5., 7.]])
+    >>> window_sum(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, first=3)
+    array([[7.]])
     """
-    symbols, times = values.shape
-    if bars <= 1 or times == 0:
-        return values.copy()
-    blocks = -(-times // bars)
-    padded = np.zeros((symbols, blocks * bars))
-    padded[:, :times] = values
-    cube = padded.reshape(symbols, blocks, bars)
-    heads = np.cumsum(cube, axis=2).reshape(symbols, -1)[:, :times]
-    tails = np.cumsum(cube[:, :, ::-1], axis=2)[:, :, ::-1]
-    tails[:, :, 0] = 0.0  # a window that is one whole block is already in its head
-    sums = heads.copy()
-    sums[:, bars - 1 :] += tails.reshape(symbols, -1)[:, : max(0, times - bars + 1)]
+    times = values.shape[1]
+    if bars <= 1 or first >= times:
+        return values[:, first:].copy()
+    head_start = first // bars * bars
+    sums = _block_sums(values[:, head_start:], bars)[:, first - head_start :]
+    # Column i adds the tail of the block before, from i - bars + 1 on, where its window begins.
+    begin, end = max(0, first - bars + 1), times - bars + 1
+    if end > begin:
+        tail_start, tail_end = begin // bars * bars, min(times, -(-end // bars) * bars)
+        tails = _block_sums(values[:, tail_start:tail_end][:, ::-1], bars, from_end=True)[:, ::-1]
+        # A window that is one whole block is already in its head.
+        tails[:, ::bars] = 0.0
+        sums[:, begin + bars - 1 - first :] += tails[:, begin - tail_start : end - tail_start]
     return sums
 
 
-def window_count(values: Floats, bars: int) -> Floats:
+def _block_sums(values: Floats, bars: int, from_end: bool = False) -> Floats:
+    """Running sums that start anew every ``bars`` columns; the odd block is last, or first."""
+    symbols, times = values.shape
+    odd = times % bars
+    sums = np.empty((symbols, times))
+    whole, rest = (
+        (slice(odd, None), slice(0, odd))
+        if from_end
+        else (
+            slice(0, times - odd),
+            slice(times - odd, None),
+        )
+    )
+    if times > odd:
+        cube = values[:, whole].reshape(symbols, -1, bars)
+        sums[:, whole] = np.cumsum(cube, axis=2).reshape(symbols, -1)
+    if odd:
+        np.cumsum(values[:, rest], axis=1, out=sums[:, rest])
+    return sums
+
+
+def window_count(values: Floats, bars: int, first: int = 0) -> npt.NDArray[np.integer[Any]]:
     """How many of the last ``bars`` values are known."""
     known = ~np.isnan(values)
     if known.all():
-        counts = np.minimum(np.arange(1, values.shape[1] + 1), bars).astype(np.float64)
-        return np.broadcast_to(counts, values.shape)
-    return window_sum(known.astype(np.float64), bars)
+        counts = np.minimum(np.arange(first + 1, values.shape[1] + 1), bars)
+        return np.broadcast_to(counts, (len(values), len(counts)))
+    # Whole numbers: here differences of long sums are exact.
+    sums = np.zeros((len(values), values.shape[1] + 1), dtype=np.int32)
+    np.cumsum(known, axis=1, out=sums[:, 1:])
+    ends = np.arange(first, values.shape[1]) + 1
+    return sums[:, ends[0] if len(ends) else 0 :] - sums[:, np.maximum(ends - bars, 0)]
 
 
 def window_total(values: Floats, bars: int, fill: float) -> Floats:
@@ -140,31 +196,43 @@ def window_total(values: Floats, bars: int, fill: float) -> Floats:
     return window_mean(values, bars, fill * bars) * bars
 
 
-def window_mean(values: Floats, bars: int, least: float) -> Floats:
+def window_mean(values: Floats, bars: int, least: float, first: int = 0) -> Floats:
     """Mean of the known values among the last ``bars``; NaN where fewer than ``least`` are known."""
-    counts = window_count(values, bars)
-    sums = window_sum(np.nan_to_num(values, nan=0.0), bars)
+    counts = window_count(values, bars, first)
+    sums = window_sum(_zero_unknown(values), bars, first)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts >= max(least, 1), sums / counts, np.nan)
+        sums /= counts
+    sums[counts < max(least, 1)] = np.nan
+    return sums
 
 
-def window_moments(values: Floats, bars: int, least: float) -> tuple[Floats, Floats]:
+def window_moments(
+    values: Floats, bars: int, least: float, first: int = 0
+) -> tuple[Floats, Floats]:
     """Mean and sample standard deviation of the known values among the last ``bars``.
 
     Both NaN where fewer than ``least`` are known. The deviation is NaN for a constant window too:
     a value that never changes says nothing about how unusual the next one is.
     """
     base = _first_known(values)
-    centred = np.nan_to_num(values - base, nan=0.0)
-    counts = window_count(values, bars)
-    first, second = window_sum(centred, bars), window_sum(centred * centred, bars)
+    centred = _zero_unknown(values - base)
+    counts = window_count(values, bars, first)
+    mean = window_sum(centred, bars, first)
+    second = window_sum(np.square(centred, out=centred), bars, first)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = first / counts
-        squares = second - first * mean
-        known = counts >= max(least, 2)
-        varied = squares > 1e-12 * second
-        deviation = np.sqrt(np.where(known & varied, squares / (counts - 1), np.nan))
-        return np.where(known, mean + base, np.nan), deviation
+        total = mean.copy()
+        mean /= counts
+        squares = second - total * mean
+        unknown = counts < max(least, 2)
+        squares[unknown | (squares <= 1e-12 * second)] = np.nan
+        squares /= counts - 1
+        mean += base
+    mean[unknown] = np.nan
+    return mean, np.sqrt(squares, out=squares)
+
+
+def _zero_unknown(values: Floats) -> Floats:
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _first_known(values: Floats) -> Floats:

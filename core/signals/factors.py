@@ -32,13 +32,15 @@ class Market:
         self._frame = frame
         with np.errstate(divide="ignore", invalid="ignore"):
             self.log_price = np.log(self.column("close"))
-        hourly = self.log_price - shift(self.log_price, self.grid.bars(1))
-        self.volatility = self._deviation(hourly, windows.history, windows.least_history)
-        fast = self._deviation(
-            hourly, windows.fast_volatility, windows.least_known * windows.fast_volatility
-        )
+        self._hourly = self.log_price - shift(self.log_price, self.grid.bars(1))
+        self.volatility = self._deviation(windows.history, windows.least_history)
+
+    def volatility_ratio(self, first: int = 0) -> Floats:
+        """Volatility of the last day over that of the last 30 days, from column ``first`` on."""
+        hours = self.windows.fast_volatility
+        fast = self._deviation(hours, self.windows.least_known * hours, first)
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.volatility_ratio = fast / self.volatility
+            return fast / self.volatility[:, first:]
 
     def column(self, name: str) -> Floats:
         """A column as (symbols, times); all NaN where the frame does not have it."""
@@ -59,8 +61,9 @@ class Market:
         bars = self.grid.bars(hours)
         return window_mean(values, bars, self.windows.least_known * bars)
 
-    def _deviation(self, values: Floats, hours: float, least_hours: float) -> Floats:
-        return window_moments(values, self.grid.bars(hours), self.grid.bars(least_hours))[1]
+    def _deviation(self, hours: float, least_hours: float, first: int = 0) -> Floats:
+        bars = self.grid.bars
+        return window_moments(self._hourly, bars(hours), bars(least_hours), first)[1]
 
 
 def liquidations(market: Market) -> Floats:

@@ -6,56 +6,75 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.market.grid import Floats, shift, window_moments
+from core.market.frame import labels
+from core.market.grid import Floats, window_moments
 from core.signals import factors
 from core.signals.profile import FACTORS, Profile
 
+_NO_PRICE = 1 << len(FACTORS)
 
-def score(frame: pd.DataFrame, profile: Profile) -> pd.DataFrame:
+
+def score(frame: pd.DataFrame, profile: Profile, since: pd.Timestamp | None = None) -> pd.DataFrame:
     """The frame widened by everything the score rests on, over the same (symbol, time) index.
 
     Adds, for each factor: ``raw_<f>`` (its input, in its own unit), ``normal_<f>`` (mean of the 30
     days before the bar), ``z_<f>`` (distance from normal in standard deviations, not clipped) and
     ``factor_<f>`` (0..100, above 50 bullish). Then ``score`` (0..100), ``coverage`` (0..1),
-    ``agreement`` (0..1), ``direction`` (-1, 0, 1), ``no_signal`` (why there is none, else None)
+    ``agreement`` (0..1), ``direction`` (-1, 0, 1), ``no_signal`` (why there is none, else missing)
     and ``volatility_ratio``. Everything is NaN where it is unknown; where there is no signal,
     ``score``, ``agreement`` and ``direction`` are NaN. Raises `FrameError` for unsorted rows.
+
+    With ``since`` only the rows from that time on are returned, with the same numbers as the whole
+    would have: how the newest bar is scored without doing the month before it again.
     """
     market = factors.Market(frame, profile.windows)
+    newest = market.grid.since(since)
     added: dict[str, object] = {}
     values: dict[str, Floats] = {}
     for name in FACTORS:
-        raw, normal, z, value = _measure(market, name, profile)
-        values[name] = market.grid.collect(value)
-        added[f"raw_{name}"] = market.grid.collect(raw)
-        added[f"normal_{name}"] = market.grid.collect(normal)
-        added[f"z_{name}"] = market.grid.collect(z)
-        added[f"factor_{name}"] = values[name]
-    has_price = _has_price(frame)
-    added |= _weigh(values, has_price, profile)
-    added["volatility_ratio"] = market.grid.collect(market.volatility_ratio)
-    return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
+        dense = _measure(market, name, profile, newest.first)
+        parts = [newest.collect(part) for part in dense]
+        values[name] = parts[3]
+        for kind, part in zip(("raw", "normal", "z", "factor"), parts, strict=True):
+            added[f"{kind}_{name}"] = part
+    rows = frame if since is None else frame.iloc[newest.rows]
+    added |= _weigh(values, rows, profile)
+    added["volatility_ratio"] = newest.collect(market.volatility_ratio(newest.first))
+    return pd.concat([rows, pd.DataFrame(added, index=rows.index, copy=False)], axis=1)
 
 
 def _measure(
-    market: factors.Market, name: str, profile: Profile
+    market: factors.Market, name: str, profile: Profile, first: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
+    """Raw input, normal, z and factor of the columns from ``first`` on."""
     factor = factors.BY_NAME[name]
     raw = factor.raw(market)
+    now = raw[:, first:]
     if name == "fear_greed":
-        unknown = np.full(raw.shape, np.nan)
-        return raw, unknown, unknown, 50 + factor.sign * (raw - 50)
+        unknown = np.full(now.shape, np.nan)
+        return now, unknown, unknown, 50 + factor.sign * (now - 50)
     if np.isnan(raw).all():
-        return raw, raw, raw, raw
-    windows = profile.windows
-    mean, deviation = window_moments(
-        raw, market.grid.bars(windows.history), market.grid.bars(windows.least_history)
-    )
-    normal = shift(mean, 1)
+        return now, now, now, now
+    normal, deviation = _before(raw, market, profile, first)
     with np.errstate(invalid="ignore", divide="ignore"):
-        z = (raw - normal) / shift(deviation, 1)
-    clipped = np.clip(z, -windows.clip_sigma, windows.clip_sigma)
-    return raw, normal, z, 50 + factor.sign * 50 * clipped / windows.clip_sigma
+        z = (now - normal) / deviation
+    clip = profile.windows.clip_sigma
+    return now, normal, z, 50 + factor.sign * 50 * np.clip(z, -clip, clip) / clip
+
+
+def _before(
+    raw: Floats, market: factors.Market, profile: Profile, first: int
+) -> tuple[Floats, Floats]:
+    """Mean and deviation over the history that ends one bar before each column from ``first``."""
+    bars, least = (
+        market.grid.bars(hours)
+        for hours in (profile.windows.history, profile.windows.least_history)
+    )
+    mean, deviation = window_moments(raw[:, :-1], bars, least, max(first - 1, 0))
+    if first:
+        return mean, deviation
+    unknown = np.full((len(raw), 1), np.nan)
+    return np.hstack([unknown, mean]), np.hstack([unknown, deviation])
 
 
 def _has_price(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -64,10 +83,8 @@ def _has_price(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return frame["close"].notna().to_numpy()
 
 
-def _weigh(
-    values: dict[str, Floats], has_price: npt.NDArray[np.bool_], profile: Profile
-) -> dict[str, object]:
-    rows = len(has_price)
+def _weigh(values: dict[str, Floats], frame: pd.DataFrame, profile: Profile) -> dict[str, object]:
+    rows, has_price = len(frame), _has_price(frame)
     present, lean, spread, known = np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows)
     pattern = np.zeros(rows, dtype=np.int64)
     weights = profile.weights.shares()
@@ -92,41 +109,32 @@ def _weigh(
         "coverage": coverage,
         "agreement": np.where(spoken, agreement, np.nan),
         "direction": np.where(spoken, direction, np.nan),
-        "no_signal": _reasons(pattern, coverage, has_price, spoken, profile),
+        "no_signal": _reasons(np.where(has_price, pattern, _NO_PRICE), spoken, frame, profile),
     }
 
 
 def _reasons(
     pattern: npt.NDArray[np.int64],
-    coverage: Floats,
-    has_price: npt.NDArray[np.bool_],
     spoken: npt.NDArray[np.bool_],
+    frame: pd.DataFrame,
     profile: Profile,
-) -> npt.NDArray[np.object_]:
-    reasons = np.full(len(pattern), None, dtype=object)
-    silent = np.flatnonzero(~spoken)
-    kinds, first, inverse = np.unique(
-        np.where(has_price[silent], pattern[silent], -1), return_index=True, return_inverse=True
-    )
-    texts = np.array(
-        [
-            _why_silent(int(kind), float(coverage[silent[at]]), profile)
-            for kind, at in zip(kinds, first, strict=True)
-        ],
-        dtype=object,
-    )
-    if len(silent):
-        reasons[silent] = texts[inverse]
-    return reasons
+) -> pd.Series:
+    """Why a row has no signal: one text for each set of factors that is there."""
+    kinds, places = np.unique(np.where(spoken, -1, pattern), return_inverse=True)
+    texts = [_why_silent(int(kind), profile) for kind in kinds if kind >= 0]
+    return labels(places - (len(kinds) - len(texts)), texts, frame.index)
 
 
-def _why_silent(pattern: int, coverage: float, profile: Profile) -> str:
-    if pattern == -1:
+def _why_silent(pattern: int, profile: Profile) -> str:
+    if pattern == _NO_PRICE:
         return "no price for this bar"
+    weights = profile.weights.shares()
+    there = {name for bit, name in enumerate(FACTORS) if pattern >> bit & 1}
+    coverage = sum(weights[name] for name in FACTORS if name in there)
     missing = [
         factors.BY_NAME[name].title.lower()
-        for bit, name in enumerate(FACTORS)
-        if not pattern >> bit & 1 and profile.weights.shares()[name] > 0
+        for name in FACTORS
+        if name not in there and weights[name] > 0
     ]
     return (
         f"coverage {coverage:.2f} is under {profile.min_coverage:.2f}: "

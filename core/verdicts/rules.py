@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.market.frame import labels
 from core.market.grid import Floats
 from core.signals.factors import Market
 from core.signals.profile import Profile
@@ -23,6 +24,13 @@ _CONFIRM, _DOWNSIZE, _WAIT, _SKIP = range(4)
 _AVOID, _REDUCED, _NORMAL, _AGGRESSIVE = range(4)
 _DOWNSIZED = 0.5
 
+# In the order in which they are said.
+_RISKS = ("funding", "crowd", "coverage", "agreement", "volatility", "extreme")
+_CROWDS = {
+    "funding": ("funding_rate", "funding"),
+    "crowd": ("long_short_ratio", "the crowd"),
+}
+
 Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int8]
 
@@ -36,7 +44,7 @@ def judge_by_rules(scored: pd.DataFrame, profile: Profile) -> pd.DataFrame:
     """
     if "volatility_ratio" not in scored.columns:
         market = Market(scored, profile.windows)
-        ratio = market.grid.collect(market.volatility_ratio)
+        ratio = market.grid.collect(market.volatility_ratio())
         scored = scored.assign(volatility_ratio=ratio)
     points = _risk_points(scored, profile)
     total = np.sum(list(points.values()), axis=0)
@@ -48,10 +56,12 @@ def judge_by_rules(scored: pd.DataFrame, profile: Profile) -> pd.DataFrame:
     return scored.assign(
         conviction=conviction,
         risk_points=np.where(silent, np.nan, total),
-        risk_mode=_words(RISK_MODES, mode, silent),
-        verdict=_words(VERDICTS, verdict, silent),
+        risk_mode=labels(np.where(silent, -1, mode), RISK_MODES, scored.index),
+        verdict=labels(np.where(silent, -1, verdict), VERDICTS, scored.index),
         multiplier=np.where(silent, np.nan, multiplier),
-        reasons=_reasons(scored, points, mode, verdict, profile),
+        reasons=pd.Series(
+            _reasons(scored, points, mode, verdict, profile), index=scored.index, dtype=object
+        ),
     )
 
 
@@ -113,12 +123,6 @@ def _verdict(
     return verdict, np.select(cases, sizes, _DOWNSIZED)
 
 
-def _words(names: tuple[str, ...], codes: Codes, silent: Flags) -> pd.Categorical:
-    return pd.Categorical.from_codes(
-        np.where(silent, -1, codes).astype(np.int8), categories=list(names)
-    )
-
-
 def _reasons(
     scored: pd.DataFrame,
     points: dict[str, Flags],
@@ -126,86 +130,61 @@ def _reasons(
     verdict: Codes,
     profile: Profile,
 ) -> npt.NDArray[np.object_]:
+    """For every row its sentences: what speaks against the trade, then what it comes to."""
     direction = _column(scored, "direction")
+    neutral = (
+        f"the score lies between {profile.short_threshold:g} and {profile.long_threshold:g}: "
+        "no direction",
+    )
     reasons = np.empty(len(scored), dtype=object)
     reasons.fill(())
-    reasons[direction == 0] = _constant(
-        f"the score lies between {profile.short_threshold:g} and {profile.long_threshold:g}: "
-        "no direction"
-    )
-    rows = np.flatnonzero((direction == 1) | (direction == -1))
-    texts = _texts(scored, points, rows, profile)
-    closing = _closing(scored, mode, verdict, rows, profile)
-    against = np.column_stack([points[name][rows] for name in texts]) if texts else None
-    columns = list(texts.values())
-    for number, row in enumerate(rows):
-        assert against is not None
-        said = [columns[k][number] for k in np.flatnonzero(against[number])]
-        reasons[row] = (*said, closing[number])
+    reasons[direction == 0] = np.fromiter([neutral], dtype=object)
+    rows = np.flatnonzero(np.abs(direction) == 1)
+    said: list[tuple[str, ...]] = [
+        (text,) for text in _closing(scored, mode, verdict, rows, profile)
+    ]
+    for name in reversed(_RISKS):
+        places = np.flatnonzero(points[name][rows])
+        texts = _texts(name, scored.iloc[rows[places]], profile)
+        for place, text in zip(places.tolist(), texts, strict=True):
+            said[place] = (text, *said[place])
+    reasons[rows] = np.fromiter(said, dtype=object, count=len(said))
     return reasons
 
 
-def _constant(text: str) -> npt.NDArray[np.object_]:
-    cell = np.empty(1, dtype=object)
-    cell[0] = (text,)
-    return cell
-
-
-def _texts(
-    scored: pd.DataFrame, points: dict[str, Flags], rows: npt.NDArray[np.int64], profile: Profile
-) -> dict[str, list[str]]:
-    """Per risk point, its sentence for each of ``rows``; empty where the point is not counted."""
+def _texts(name: str, rows: pd.DataFrame, profile: Profile) -> list[str]:
+    """The sentence of one risk point for each of ``rows``, all of which have it."""
     rules = profile.rules
-    sides = np.where(_column(scored, "direction")[rows] > 0, "long", "short")
-
-    def column(name: str) -> list[float]:
-        return _column(scored, name)[rows].tolist()
-
-    def crowded(name: str, factor: str, what: str) -> list[str]:
+    if name in _CROWDS:
+        factor, what = _CROWDS[name]
+        columns = [f"{kind}_{factor}" for kind in ("raw", "normal", "factor")]
+        sides = np.where(_column(rows, "direction") > 0, "long", "short").tolist()
         return [
             f"{what} against the {side}: {format_raw(factor, raw)}, "
             f"30-day normal {format_raw(factor, normal)} (factor {value:.0f})"
-            if counted
-            else ""
-            for counted, side, raw, normal, value in zip(
-                points[name][rows],
-                sides,
-                column(f"raw_{factor}"),
-                column(f"normal_{factor}"),
-                column(f"factor_{factor}"),
-                strict=True,
+            for side, raw, normal, value in zip(
+                sides, *(_column(rows, column).tolist() for column in columns), strict=True
             )
         ]
-
-    def simple(name: str, source: str, text: str) -> list[str]:
-        return [
-            text.format(value) if counted else ""
-            for counted, value in zip(points[name][rows], column(source), strict=True)
-        ]
-
-    volatility = "volatility {:.2f} times its 30-day normal, over "
-    unknown = "volatility unknown: under a week of prices"
-    return {
-        "funding": crowded("funding", "funding_rate", "funding"),
-        "crowd": crowded("crowd", "long_short_ratio", "the crowd"),
-        "coverage": simple(
-            "coverage", "coverage", f"coverage {{:.2f}} is under {rules.low_coverage:g}"
-        ),
-        "agreement": simple(
-            "agreement",
+    column, text = {
+        "coverage": ("coverage", f"coverage {{:.2f}} is under {rules.low_coverage:g}"),
+        "agreement": (
             "agreement",
             f"the factors disagree: agreement {{:.2f}} is under {rules.low_agreement:g}",
         ),
-        "volatility": [
-            unknown if "nan" in text else text
-            for text in simple(
-                "volatility", "volatility_ratio", f"{volatility}{rules.high_volatility:g}"
-            )
-        ],
-        "extreme": simple(
-            "extreme", "volatility_ratio", f"{volatility}{rules.extreme_volatility:g} too"
+        "volatility": (
+            "volatility_ratio",
+            f"volatility {{:.2f}} times its 30-day normal, over {rules.high_volatility:g}",
         ),
-    }
+        "extreme": (
+            "volatility_ratio",
+            f"volatility {{:.2f}} is over {rules.extreme_volatility:g} too: counted twice",
+        ),
+    }[name]
+    return [
+        text.format(value) if value == value else "volatility unknown: under a week of prices"
+        for value in _column(rows, column).tolist()
+    ]
 
 
 def _closing(
@@ -234,7 +213,7 @@ def _closing(
         ): f"conviction {{:.0f}} reaches {rules.aggressive_conviction:g}, agreement "
         f"{rules.aggressive_agreement:g}, nothing against: one and a half times the size",
     }
-    conviction = (2 * np.abs(_column(scored, "score")[rows] - 50)).tolist()
+    conviction: list[float] = (2 * np.abs(_column(scored, "score")[rows] - 50)).tolist()
     return [
         template[risk, word].format(value)
         for risk, word, value in zip(
