@@ -17,7 +17,7 @@ DASH = "–"
 MINUS = "−"
 _NBSP = "\u00a0"
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
-_PRICE_DIGITS = 6
+_PRICE_DIGITS = 5
 _MOST_DECIMALS = 12
 
 Number = SupportsFloat | None
@@ -102,24 +102,28 @@ def usd_exact(value: Number, digits: int = 2, *, sign: bool = False) -> str:
 
 
 def price_decimals(reference: Number) -> int:
-    """Decimals that show six digits of a price of this size; the same for all prices beside it.
+    """Decimals for a price of this size, about its tick; the same for all prices beside it.
 
-    >>> price_decimals(114_302.5), price_decimals(2.41), price_decimals(0.000012345)
-    (0, 5, 10)
+    Five digits, and more of a large price: exchanges quote thousands to the cent.
+
+    >>> [price_decimals(price) for price in (109_557.3, 3_846.42, 43.685, 0.6087, 0.006561)]
+    [1, 2, 3, 5, 7]
     """
     if reference is None or not known(reference) or float(reference) == 0:
         return 2
     whole = math.floor(math.log10(abs(float(reference)))) + 1
-    return min(max(_PRICE_DIGITS - whole, 0), _MOST_DECIMALS)
+    return min(max(_PRICE_DIGITS - whole, {4: 2, 5: 1, 6: 1}.get(whole, 0)), _MOST_DECIMALS)
 
 
 def price(value: Number, like: Number = None) -> str:
     """A price; with ``like``, to the decimals of that price, so that a plan's levels line up.
 
     >>> price(114_302.51), price(2.41), price(99.5, like=114_302), price(None)
-    ('114,303', '2.41000', '100', '–')
+    ('114,302.5', '2.4100', '99.5', '–')
     """
-    return number(value, price_decimals(value if like is None else like))
+    if like is None:
+        like = value
+    return number(value, price_decimals(like))
 
 
 def sigma(z: Number) -> str:
@@ -157,7 +161,7 @@ def quantity(value: Number) -> str:
     """
     if value is None or not known(value):
         return DASH
-    text = number(value, price_decimals(value))
+    text = number(value, price_decimals(value) + 1)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
