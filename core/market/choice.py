@@ -41,6 +41,13 @@ def choose_market(settings: Settings) -> Market:
     return demo_market(settings.data_dir)
 
 
+def market_at(place: str, settings: Settings) -> Market:
+    """The market of a recording's folder; the demo by its name or by its folder."""
+    demo = demo_market(settings.data_dir)
+    path = Path(place).expanduser().resolve()
+    return demo if place == "demo" or path == demo.path else recording_market(path)
+
+
 def demo_market(data_dir: Path) -> Market:
     """The simulated market; its recording lies in ``data_dir``/demo."""
     return Market("demo", data_dir / "demo", "demo", "Simulated market", simulated=True)

@@ -56,7 +56,11 @@ def to_columns(conn: Connection, planned: pd.DataFrame, ages: pd.DataFrame) -> d
         "symbol": symbols.tolist(),
         "time": times(conn, moments),
         "last_price": floats(_numbers(planned, ["close"])["close"], "close"),
-        **{name: floats(planned[name], name) for name in NUMBERS},
+        **{name: floats(planned[name], name) for name in NUMBERS if name != "direction"},
+        "direction": [
+            None if value is None else int(value)
+            for value in floats(planned["direction"], "direction")
+        ],
         **{name: texts(planned[name]) for name in (*_CATEGORIES, "no_signal")},
         "reasons": _same_text_once(planned["reasons"]),
         "inputs": [dump_json(row) for row in number_objects(_inputs(planned))],

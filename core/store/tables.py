@@ -116,12 +116,14 @@ outcomes = Table(
     Column("recorded_at", UtcDateTime, nullable=False),
 )
 
-# One row per replay of a market under a profile; `through` is the last bar whose rows are stored.
+# One row per replay of a market under a profile. `state` is waiting, running, done or failed (and
+# `message` says why); `through` is the last bar whose rows are stored.
 replays = Table(
     "replays",
     metadata,
     Column("key", String(128), primary_key=True),
     Column("source", Text, nullable=False),
+    Column("profile_name", String(64), nullable=False),
     Column("profile_version", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("rows_done", Integer, nullable=False),
@@ -130,6 +132,7 @@ replays = Table(
     Column("message", Text),
     Column("started_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')", name="state"),
 )
 
 users = Table(

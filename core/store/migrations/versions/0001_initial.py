@@ -52,6 +52,7 @@ def upgrade() -> None:
         "replays",
         sa.Column("key", sa.String(length=128), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("profile_name", sa.String(length=64), nullable=False),
         sa.Column("profile_version", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("rows_done", sa.Integer(), nullable=False),
@@ -60,6 +61,9 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'running', 'done', 'failed')", name=op.f("ck_replays_state")
+        ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_replays")),
     )
     op.create_table(

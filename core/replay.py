@@ -1,0 +1,243 @@
+"""Replaying a recording: the whole pipeline over the past, into the database.
+
+The pipeline runs once per profile over the whole recording; what it made is written in steps of
+time, oldest first, each step one transaction with its bars, signals, outcomes and progress. A
+replay that is killed goes on behind its last step, and one that is done does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import CryptoSatXError, RecordingError
+from core.market import recording
+from core.market.choice import Market
+from core.outcomes import resolve
+from core.plan import plan
+from core.signals import PROFILE_NAMES, Profile, load_profile, score
+from core.store import claim_market
+from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
+from core.store.tables import replays
+from core.verdicts import judge_by_rules
+
+STEP_ROWS = 6_000
+# The default profile first, so that a page that waits has something to show soonest.
+PROFILES = tuple(sorted(PROFILE_NAMES, key=lambda name: name != load_profile().name))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one profile of a replay is."""
+
+    profile: str
+    rows_done: int
+    rows_total: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay stored. Rows that were there before are not counted as new."""
+
+    rows: int
+    new_bars: int
+    new_signals: int
+    new_outcomes: int
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def replay(
+    market: Market,
+    engine: Engine,
+    *,
+    profiles: Sequence[str] = PROFILES,
+    start: str | datetime | None = None,
+    end: str | datetime | None = None,
+    symbols: Sequence[str] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    clock: Callable[[], datetime] = now,
+) -> Replayed:
+    """Run the recording of ``market`` through the pipeline into the database.
+
+    Rows from ``start`` to ``end`` are stored; what came before ``start`` is used as history.
+    ``progress`` is called after every step. Raises `StoreError` when the database holds another
+    market, `RecordingError` when the recording cannot be read or has no rows in that range.
+    """
+    assert market.path is not None
+    with engine.begin() as conn:
+        claim_market(conn, market.key)
+    known = recording.read(market.path, symbols, end=end)
+    steps = list(_steps(known.frame.index, _since(start)))
+    rows = sum(len(step) for step in steps)
+    if not rows:
+        raise RecordingError(
+            f"{market.path} has no bars from {start} to {end}; choose other times."
+        )
+    chosen = [load_profile(name) for name in profiles]
+    keys = [_key(known.digest, start, end, symbols, profile) for profile in chosen]
+    with engine.begin() as conn:
+        for key, profile in zip(keys, chosen, strict=True):
+            save_profile(conn, profile, clock())
+            _announce(conn, key, market, profile, rows, clock())
+    total = Replayed(rows, 0, 0, 0)
+    for key, profile in zip(keys, chosen, strict=True):
+        # The first profile stores the bars; the others come to it when all of them are there.
+        run = _Run(engine, key, profile, known, steps, rows, key == keys[0], clock)
+        total = _added(total, run.go(progress))
+    return total
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One profile of a replay."""
+
+    engine: Engine
+    key: str
+    profile: Profile
+    known: recording.Recording
+    steps: Sequence[npt.NDArray[np.intp]]
+    rows: int
+    with_bars: bool
+    clock: Callable[[], datetime]
+
+    def go(self, progress: Callable[[Progress], None]) -> Replayed:
+        total = Replayed(self.rows, 0, 0, 0)
+        if not self._is_done():
+            try:
+                total = self._store(progress)
+            except (CryptoSatXError, SQLAlchemyError) as error:
+                with self.engine.begin() as conn:
+                    self._note(conn, state="failed", message=str(error))
+                raise
+            with self.engine.begin() as conn:
+                self._note(conn, state="done", message=None)
+        progress(Progress(self.profile.name, self.rows, self.rows))
+        return total
+
+    def _is_done(self) -> bool:
+        with self.engine.connect() as conn:
+            state = conn.scalar(select(replays.c.state).where(replays.c.key == self.key))
+        return bool(state == "done")
+
+    def _store(self, progress: Callable[[Progress], None]) -> Replayed:
+        frame = self.known.frame
+        planned = plan(judge_by_rules(score(frame, self.profile), self.profile))
+        resolved = resolve(planned, frame)
+        assert isinstance(resolved.index, pd.MultiIndex)
+        row_of_outcome = frame.index.get_indexer(resolved.index.droplevel("horizon"))
+        times = pd.DatetimeIndex(frame.index.get_level_values("time"))
+        total, done = Replayed(self.rows, 0, 0, 0), 0
+        for step in self.steps:
+            done += len(step)
+            of_step = resolved[np.isin(row_of_outcome, step)]
+            with self.engine.begin() as conn:
+                through = self._touch(conn)
+                end = times[step].max().to_pydatetime()
+                # It may be stored already: before this run, or while this one waited for the row.
+                if through is None or through < end:
+                    total = _added(total, self._store_step(conn, step, planned, of_step))
+                    self._note(conn, rows_done=done, through=end)
+            progress(Progress(self.profile.name, done, self.rows))
+        return total
+
+    def _store_step(
+        self,
+        conn: Connection,
+        step: npt.NDArray[np.intp],
+        planned: pd.DataFrame,
+        resolved: pd.DataFrame,
+    ) -> Replayed:
+        at, ages = self.clock(), self.known.ages.iloc[step]
+        return Replayed(
+            rows=self.rows,
+            new_bars=save_bars(conn, self.known.frame.iloc[step]) if self.with_bars else 0,
+            new_signals=save_signals(conn, planned.iloc[step], ages, self.profile, at),
+            new_outcomes=save_outcomes(conn, resolved, self.profile, at),
+        )
+
+    def _touch(self, conn: Connection) -> datetime | None:
+        """Hold the progress row until the transaction ends; the last bar that is stored."""
+        held: datetime | None = conn.scalar(
+            update(replays)
+            .where(replays.c.key == self.key)
+            .values(updated_at=self.clock(), state="running")
+            .returning(replays.c.through)
+        )
+        return held
+
+    def _note(self, conn: Connection, **values: object) -> None:
+        conn.execute(
+            update(replays)
+            .where(replays.c.key == self.key)
+            .values(updated_at=self.clock(), **values)
+        )
+
+
+def _added(one: Replayed, other: Replayed) -> Replayed:
+    return Replayed(
+        one.rows,
+        one.new_bars + other.new_bars,
+        one.new_signals + other.new_signals,
+        one.new_outcomes + other.new_outcomes,
+    )
+
+
+def _since(start: str | datetime | None) -> pd.Timestamp | None:
+    if start is None:
+        return None
+    time = pd.Timestamp(start)
+    return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
+
+
+def _steps(index: pd.Index, since: pd.Timestamp | None) -> Iterator[npt.NDArray[np.intp]]:
+    """Positions of the rows of each step: whole bars of every symbol, about `STEP_ROWS` rows."""
+    times = pd.DatetimeIndex(index.get_level_values("time"))
+    wanted = np.arange(len(times)) if since is None else np.flatnonzero(times >= since)
+    codes, unique = pd.factorize(times[wanted].asi8, sort=True)
+    before = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=len(unique)))))
+    step_of = before[codes] // STEP_ROWS
+    for step in np.unique(step_of):
+        yield wanted[step_of == step]
+
+
+def _key(
+    digest: str,
+    start: object,
+    end: object,
+    symbols: Sequence[str] | None,
+    profile: Profile,
+) -> str:
+    """What makes two replays the same one."""
+    parts = (digest, start, end, sorted(symbols or []), profile.name, profile.version)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def _announce(
+    conn: Connection, key: str, market: Market, profile: Profile, rows: int, at: datetime
+) -> None:
+    insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(replays)
+    conn.execute(
+        insert.values(
+            key=key,
+            source=market.label,
+            profile_name=profile.name,
+            profile_version=profile.version,
+            state="waiting",
+            rows_done=0,
+            rows_total=rows,
+            started_at=at,
+            updated_at=at,
+        ).on_conflict_do_nothing()
+    )
