@@ -16,7 +16,7 @@ def main() -> None:
     person = require_user("trader", write=True)
     st.subheader(person.name, anchor=False)
     st.markdown(f"Username **{person.username}**, role **{person.role}**.")
-    with st.container(width=640, gap="large"):
+    with st.container(width=640, gap="medium"):
         _draw_sessions()
         _draw_password()
 

@@ -6,14 +6,15 @@ import streamlit as st
 
 from core.accounts import Person, may
 from core.ui.browser import page_name, query
-from core.ui.entrance import PRODUCT, draw_entrance
+from core.ui.entrance import MARK, PRODUCT, draw_entrance
 from core.ui.header import draw_header
 from core.ui.navigation import ENTRIES, HOME, OPEN, Entry, path_to
 from core.ui.session import close_session, current_session, watch_session
+from core.ui.style import style_frame
 
 
 def main() -> None:
-    st.set_page_config(page_title=PRODUCT, page_icon=":material/radar:", layout="wide")
+    st.set_page_config(page_title=PRODUCT, page_icon=MARK, layout="wide")
     session = current_session()
     person = session.person if session else None
     page = st.navigation(_menu(person), position="sidebar" if person else "hidden")
@@ -22,6 +23,7 @@ def main() -> None:
     elif person is None:
         draw_entrance(path_to(page_name(), query()))
     else:
+        style_frame()
         _draw_account(person)
         watch_session()
         draw_header(person)
@@ -54,12 +56,14 @@ def _page(entry: Entry, person: Person | None) -> st.Page:
 
 
 def _draw_account(person: Person) -> None:
-    with st.sidebar.container(key="account"):
-        st.markdown(f"**{person.name}**  \n{'looking around' if person.guest else person.role}")
+    st.logo(MARK, size="large")
+    with st.sidebar.container(gap="xsmall"):
+        st.markdown(f"**{person.name}**")
+        st.caption("looking around" if person.guest else person.role)
         if not person.guest:
-            st.page_link("account.py", label="Account", icon=":material/person:")
-        label = "Leave" if person.guest else "Sign out"
-        if st.button(label, icon=":material/logout:", width="stretch"):
+            st.page_link("account.py", label="Account", width="stretch", icon=":material/person:")
+        label, icon = ("Sign in", "login") if person.guest else ("Sign out", "logout")
+        if st.button(label, icon=f":material/{icon}:", width="stretch"):
             close_session()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,8 +16,9 @@ from core.accounts.sign_in import sign_in
 from core.errors import AccessDenied, AccountError
 from core.ui.browser import BROWSER_COOKIE, address, cookie, go
 from core.ui.instance import Instance, instance
+from core.ui.style import style_entrance
 
-PRODUCT = "CryptoSatX"
+PRODUCT, MARK = "CryptoSatX", Path(__file__).with_name("mark.svg")
 PROMISE = "Signals for crypto perpetual futures, each traceable to what was known at that moment."
 
 
@@ -24,9 +27,10 @@ def draw_entrance(next_path: str, *, setup_token: str = "", notice: str = "") ->
     here = instance()
     with here.engine.connect() as conn:
         first = not people.any_people(conn)
+    style_entrance()
     with (
         st.container(horizontal_alignment="center"),
-        st.container(width=420, gap="medium", key="entrance"),
+        st.container(width=420, gap="small", key="entrance"),
     ):
         _draw_product(here)
         if notice:
@@ -99,12 +103,13 @@ class _Checked:
 
 
 def _draw_product(here: Instance) -> None:
-    st.title(PRODUCT, anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.image(MARK, width=36)
+        st.title(PRODUCT, anchor=False, width="content")
     st.markdown(PROMISE)
-    if here.market.simulated:
-        st.badge(here.market.label, icon=":material/science:", color="gray")
-    else:
-        st.badge(here.market.label, icon=":material/database:", color="gray")
+    kind, note = ("simulated", "no real prices") if here.market.simulated else ("", "")
+    label = escape(here.market.label)
+    st.html(f'<div class="market {kind}"><i></i><span>{label} <small>{note}</small></span></div>')
 
 
 def _draw_sign_in(here: Instance) -> int | None:
@@ -157,6 +162,7 @@ def _draw_setup(here: Instance, token: str) -> int | None:
 
 
 def _draw_guest_door() -> bool:
-    entered = st.button("Look around", icon=":material/visibility:", width="stretch")
-    st.caption("Read everything on the simulated market as a guest, without an account.")
+    with st.container(key="guest", gap="xsmall"):
+        entered = st.button("Look around", icon=":material/visibility:", width="stretch")
+        st.caption("Read everything on the simulated market as a guest, without an account.")
     return entered
