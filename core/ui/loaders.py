@@ -1,0 +1,150 @@
+"""The only cache: what the store holds, the same for everyone, kept for seconds.
+
+Nothing about a person goes in here. A failing database raises `StoreError`, and what is raised is
+not kept, so the next reader asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import StoreError
+from core.store import signals as store
+from core.ui.instance import instance
+
+KEPT_SECONDS = 30
+
+# Which store, and how far its replays are: what was kept of an earlier state is not shown again.
+State = tuple[str, tuple[tuple[str, str, int], ...]]
+
+
+def load_newest(profile_name: str) -> pd.DataFrame:
+    """The newest stored row of every symbol; see `core.store.signals.load_newest`."""
+    return _newest(_state(), profile_name)
+
+
+def load_closes(hours: int = 24) -> pd.DataFrame:
+    """Closes of the newest bar and of the ``hours`` before it, time by symbol."""
+    return _closes(_state(), hours)
+
+
+def load_history(symbol: str, profile_name: str) -> pd.DataFrame:
+    """The scalar columns of every stored row of a symbol, by time."""
+    return _history(_state(), symbol, profile_name)
+
+
+def load_signal(symbol: str, profile_name: str, time: datetime) -> pd.Series | None:
+    """One stored row, whole; None where there is none."""
+    return _signal(_state(), symbol, profile_name, time)
+
+
+def load_bars(
+    symbol: str, start: datetime | None = None, end: datetime | None = None
+) -> pd.DataFrame:
+    """The market columns of a symbol's bars, by time."""
+    return _bars(_state(), symbol, start, end)
+
+
+def load_outcomes(profile_name: str) -> pd.DataFrame:
+    """Every stored outcome of a profile."""
+    return _outcomes(_state(), profile_name)
+
+
+def load_span() -> tuple[datetime, datetime] | None:
+    """Time of the first and of the last stored bar."""
+    return _span(_state())
+
+
+def load_progress() -> list[dict[str, Any]]:
+    """The replays of this store, the one touched last first; at most a second old."""
+    return _progress(_address())
+
+
+def _address() -> str:
+    return str(instance().engine.url)
+
+
+def _state() -> State:
+    replays = _progress(_address())
+    return _address(), tuple((row["key"], row["state"], row["rows_done"]) for row in replays)
+
+
+@contextmanager
+def _reading() -> Iterator[Connection]:
+    try:
+        with instance().engine.connect() as conn:
+            yield conn
+    except SQLAlchemyError as error:
+        raise StoreError(
+            "The database does not answer. Nothing on this page is known until it does: "
+            "try again, and see the server's log if it stays so."
+        ) from error
+
+
+# The first argument only tells stores and their states apart.
+
+
+@st.cache_data(ttl=1, max_entries=8, show_spinner=False)
+def _progress(address: str) -> list[dict[str, Any]]:  # noqa: ARG001
+    with _reading() as conn:
+        return store.load_progress(conn)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
+def _newest(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
+    with _reading() as conn:
+        return store.load_newest(conn, profile_name)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
+def _closes(state: State, hours: int) -> pd.DataFrame:  # noqa: ARG001
+    with _reading() as conn:
+        return store.load_closes(conn, hours)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+def _history(state: State, symbol: str, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
+    with _reading() as conn:
+        return store.load_history(conn, symbol, profile_name)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
+def _signal(
+    state: State,  # noqa: ARG001
+    symbol: str,
+    profile_name: str,
+    time: datetime,
+) -> pd.Series | None:
+    with _reading() as conn:
+        return store.load_signal(conn, symbol, profile_name, time)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+def _bars(
+    state: State,  # noqa: ARG001
+    symbol: str,
+    start: datetime | None,
+    end: datetime | None,
+) -> pd.DataFrame:
+    with _reading() as conn:
+        return store.load_bars(conn, symbol, start, end)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=6, show_spinner=False)
+def _outcomes(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
+    with _reading() as conn:
+        return store.load_outcomes(conn, profile_name)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=8, show_spinner=False)
+def _span(state: State) -> tuple[datetime, datetime] | None:  # noqa: ARG001
+    with _reading() as conn:
+        return store.market_range(conn)
