@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from core.errors import SettingsError
+from core.errors import RecordingError, SettingsError
 from core.settings import Settings
 
 
@@ -45,7 +45,11 @@ def market_at(place: str, settings: Settings) -> Market:
     """The market of a recording's folder; the demo by its name or by its folder."""
     demo = demo_market(settings.data_dir)
     path = Path(place).expanduser().resolve()
-    return demo if place == "demo" or path == demo.path else recording_market(path)
+    if place == "demo" or path == demo.path:
+        return demo
+    if not path.is_dir():
+        raise RecordingError(f"There is no folder {path}; give the folder of a recording, or demo.")
+    return recording_market(path)
 
 
 def demo_market(data_dir: Path) -> Market:

@@ -1,0 +1,115 @@
+"""`python -m core settings` and `doctor`: how this machine is set up, and what stands in the way."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import sys
+from collections.abc import Callable
+from importlib import metadata
+
+import typer
+from rich.table import Column, Table
+
+from core.commands.console import out
+from core.errors import CryptoSatXError, SettingsError
+from core.market.choice import choose_market, database_url
+from core.settings import ROOT, describe_settings, load_settings, unknown_settings
+from core.store import open_store
+from core.store.opening import newest_revision
+
+Check = Callable[[], str]
+
+
+def settings() -> None:
+    """Every setting: its value, where it comes from and what it is for; secrets are masked."""
+    value, purpose = (Column(title, overflow="fold") for title in ("value", "what for"))
+    table = Table("setting", value, "from", purpose)
+    for setting in describe_settings(load_settings()):
+        table.add_row(setting.name, setting.value, setting.source, setting.description)
+    out.print(table)
+    for name in unknown_settings(os.environ):
+        out.print(f"{name} is set but is no setting of CryptoSatX; is it misspelt?")
+
+
+def doctor() -> None:
+    """Check Python, packages, settings, market, database and port; 1 when one is not in order."""
+    checks: dict[str, Check] = {
+        "Python": _python,
+        "packages": _packages,
+        "settings": _settings,
+        "market": _market,
+        "database": _database,
+        "port": _port,
+    }
+    table = Table("check", "state", Column("what was found", overflow="fold"))
+    failed = False
+    for name, check in checks.items():
+        try:
+            state, found = "ok", check()
+        except CryptoSatXError as error:
+            state, found, failed = "not ok", str(error), True
+        table.add_row(name, state, found)
+    out.print(table)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _python() -> str:
+    return f"{platform.python_version()} at {sys.executable}"
+
+
+def _packages() -> str:
+    wanted = _locked_versions()
+    wrong = []
+    for name, version in wanted.items():
+        try:
+            if metadata.version(name) != version:
+                wrong.append(f"{name} {metadata.version(name)} instead of {version}")
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is missing")
+    if wrong:
+        raise SettingsError(f"{'; '.join(wrong[:5])}. Run make install.")
+    return f"{len(wanted)} direct dependencies at their locked versions"
+
+
+def _locked_versions() -> dict[str, str]:
+    """The locked version of every direct dependency."""
+    direct = re.findall(r"^([A-Za-z0-9._-]+)", (ROOT / "requirements.txt").read_text(), re.M)
+    lock = (ROOT / "requirements.lock").read_text()
+    locked = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", lock, re.M))
+    return {name.lower(): locked[name.lower()] for name in direct}
+
+
+def _settings() -> str:
+    load_settings()
+    if unknown := unknown_settings(os.environ):
+        raise SettingsError(f"{', '.join(unknown)}: no such setting. Run python -m core settings.")
+    return "every value can be used"
+
+
+def _market() -> str:
+    return choose_market(load_settings()).label
+
+
+def _database() -> str:
+    chosen = load_settings()
+    market = choose_market(chosen)
+    engine = open_store(database_url(chosen, market), market.key)
+    try:
+        where = engine.url.render_as_string(hide_password=True)
+        return f"{where}, schema {newest_revision()}"
+    finally:
+        engine.dispose()
+
+
+def _port() -> str:
+    given = os.environ.get("PORT", "8501")
+    if not given.isdecimal() or not 0 < int(given) < 65_536:
+        raise SettingsError(f"PORT={given} is no port; write a number from 1 to 65535.")
+    port = int(given)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise SettingsError(f"Port {port} is taken; start with PORT=8502 make run.")
+    return f"{port} is free"
