@@ -30,7 +30,7 @@ def sign_in(
 
     ``matches`` compares a prepared password with a stored hash.
     """
-    username = username.strip().lower()
+    username = username.strip().lower().replace("\0", "")
     if not username or not password:
         raise AccessDenied("Write your username and your password.")
     attempt = _admit(engine, username, address, now)

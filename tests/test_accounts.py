@@ -1,0 +1,377 @@
+"""People, passwords, failed sign-ins, tickets and the first administrator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+from streamlit_authenticator import Hasher
+
+from core.accounts import attempts, passwords, people, sessions, setup, sign_in, tickets
+from core.accounts.people import GUEST, Person, may
+from core.accounts.tickets import Ticket
+from core.errors import AccessDenied, AccountError
+from core.store import tables
+
+NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
+PASSWORD = "four unrelated words here"
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "ROUNDS", 4)
+
+
+@pytest.fixture
+def add(engine: Engine) -> Callable[..., Person]:
+    def make(username: str = "ada", role: str = "trader", password: str = PASSWORD) -> Person:
+        with engine.begin() as conn:
+            return people.create_user(
+                conn, username=username, name="Ada L", role=role, password=password, now=NOW
+            )
+
+    return make
+
+
+def try_sign_in(
+    engine: Engine,
+    username: str = "ada",
+    password: str = PASSWORD,
+    address: str = "192.0.2.1",
+    now: datetime = NOW,
+) -> Person:
+    return sign_in.sign_in(engine, username, password, address=address, now=now)
+
+
+def fail(engine: Engine, times: int, **changes: str) -> None:
+    for _ in range(times):
+        with pytest.raises(AccessDenied):
+            try_sign_in(engine, **{"password": "not the password"} | changes)
+
+
+# People
+
+
+def test_a_person_signs_in_with_the_password_they_were_given(engine, add):
+    ada = add()
+    assert try_sign_in(engine) == ada
+
+
+def test_usernames_are_one_whatever_their_case(engine, add):
+    add("Ada")
+    assert try_sign_in(engine, " ADA ").username == "ada"
+    with pytest.raises(AccountError, match="already a user ada"):
+        add("aDa")
+
+
+@pytest.mark.parametrize("username", ["", "a b", "-ada", "ad\na", "x" * 65, "ädä"])
+def test_an_odd_username_is_refused(add, username):
+    with pytest.raises(AccountError, match="A username has"):
+        add(username)
+
+
+def test_an_unknown_role_is_refused(add):
+    with pytest.raises(AccountError, match="trader, analyst or admin"):
+        add(role="owner")
+
+
+def test_a_refused_account_leaves_nothing_behind(engine, add):
+    with pytest.raises(AccountError):
+        add(password="short")
+    with engine.connect() as conn:
+        assert not people.any_people(conn)
+
+
+def test_roles_are_ordered_and_a_guest_writes_nothing():
+    ada = Person(1, "ada", "Ada", "analyst")
+    assert may(ada, "trader", write=True)
+    assert may(ada, "analyst")
+    assert not may(ada, "admin")
+    assert may(GUEST, "analyst")
+    assert not may(GUEST, "trader", write=True)
+    assert not may(GUEST, "admin")
+
+
+def test_a_disabled_person_is_refused_and_comes_back_when_enabled(engine, add):
+    add("root", role="admin")
+    ada = add()
+    with engine.begin() as conn:
+        token = sessions.start(conn, ada.id, now=NOW)
+        people.disable(conn, "ada", now=NOW)
+        assert sessions.read(conn, token, now=NOW) is None
+    with pytest.raises(AccessDenied, match="switched off"):
+        try_sign_in(engine)
+    with engine.begin() as conn:
+        people.enable(conn, "ada", now=NOW)
+    assert try_sign_in(engine) == ada
+
+
+def test_who_gives_a_wrong_password_does_not_learn_that_the_account_is_disabled(engine, add):
+    add("root", role="admin")
+    add()
+    with engine.begin() as conn:
+        people.disable(conn, "ada", now=NOW)
+    with pytest.raises(AccessDenied, match="not right"):
+        try_sign_in(engine, password="something else")
+
+
+def test_the_last_administrator_stays_one(engine, add):
+    add("root", role="admin")
+    with engine.begin() as conn:
+        with pytest.raises(AccountError, match="last administrator"):
+            people.disable(conn, "root", now=NOW)
+        with pytest.raises(AccountError, match="last administrator"):
+            people.set_role(conn, "root", "trader", now=NOW)
+    add("second", role="admin")
+    with engine.begin() as conn:
+        people.set_role(conn, "root", "trader", now=NOW)
+        roles = {each.person.username: each.person.role for each in people.list_people(conn)}
+    assert roles == {"root": "trader", "second": "admin"}
+
+
+def test_changing_somebody_who_does_not_exist_says_so(engine):
+    with engine.begin() as conn, pytest.raises(AccountError, match="no user nobody"):
+        people.set_role(conn, "nobody", "trader", now=NOW)
+
+
+def test_a_new_password_replaces_the_old_one_and_ends_every_session(engine, add):
+    ada = add()
+    with engine.begin() as conn:
+        token = sessions.start(conn, ada.id, now=NOW)
+        people.set_password(conn, "ada", "another good password", now=NOW)
+        assert sessions.read(conn, token, now=NOW) is None
+    assert try_sign_in(engine, password="another good password") == ada
+    fail(engine, 1, password=PASSWORD)
+
+
+# Passwords
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("7 chars", "at least 8"),
+        ("x" * 129, "at most 128"),
+        ("aaaaaaaaaaaa", "guessed at once"),
+        ("abababababab", "guessed at once"),
+        ("Ada.Lovelace", "guessed at once"),
+    ],
+)
+def test_a_weak_password_is_refused_with_what_to_do(add, password, reason):
+    with pytest.raises(AccountError, match=reason):
+        add("ada.lovelace", password=password)
+
+
+@pytest.mark.parametrize(
+    "password", ["8 chars.", "p" * 60 + "q" * 60 + "12345678", " пароль 密码 "]
+)
+def test_a_password_is_taken_as_it_is_from_8_to_128_characters(engine, add, password):
+    ada = add(password=password)
+    assert try_sign_in(engine, password=password) == ada
+
+
+def test_every_character_of_a_long_password_counts(engine, add):
+    add(password="long " * 25 + "abc")
+    fail(engine, 1, password="long " * 25 + "abd")
+
+
+def test_a_password_typed_with_another_keyboard_is_the_same_password(engine, add):
+    ada = add(password="caf\u00e9 au lait")
+    assert try_sign_in(engine, password="cafe\u0301 au lait") == ada
+
+
+def test_a_zero_byte_does_not_cut_a_password(engine, add):
+    add(password="before\0after the zero")
+    fail(engine, 1, password="before\0something else")
+
+
+def test_hashes_are_salted_and_checked_by_the_form_s_library_too():
+    first, second = passwords.hash_password(PASSWORD), passwords.hash_password(PASSWORD)
+    assert first != second
+    assert Hasher.check_pw(passwords.prepare(PASSWORD), first)
+    assert not Hasher.check_pw(passwords.prepare(PASSWORD + "."), first)
+
+
+# Failed sign-ins
+
+
+def test_an_unknown_user_is_answered_as_slowly_as_a_known_one(engine, add, monkeypatch):
+    monkeypatch.setattr(passwords, "ROUNDS", 10)
+    add()
+    passwords.decoy(passwords.ROUNDS)
+
+    def seconds(username: str) -> float:
+        started = time.perf_counter()
+        fail(engine, 1, username=username)
+        return time.perf_counter() - started
+
+    known = min(seconds("ada") for _ in range(3))
+    unknown = min(seconds("nobody") for _ in range(3))
+    assert 0.5 < unknown / known < 2
+
+
+def test_unknown_user_and_wrong_password_get_the_same_answer(engine, add):
+    add()
+    with pytest.raises(AccessDenied) as wrong:
+        try_sign_in(engine, password="not the password")
+    with pytest.raises(AccessDenied) as unknown:
+        try_sign_in(engine, username="nobody")
+    assert str(wrong.value) == str(unknown.value)
+
+
+@pytest.mark.parametrize("username", ["\0", "a\0da", "ada'--", "☃" * 500])
+def test_an_impossible_username_is_only_a_wrong_one(engine, add, username):
+    add()
+    with pytest.raises(AccessDenied):
+        try_sign_in(engine, username, password="not the password")
+
+
+@pytest.mark.parametrize("username", ["ada", "nobody"])
+def test_after_five_failures_even_the_right_password_waits(engine, add, username):
+    add()
+    fail(engine, 5, username=username)
+    with pytest.raises(AccessDenied, match="Try again in 2 seconds"):
+        try_sign_in(engine, username)
+
+
+def test_the_wait_doubles_with_each_failure_and_ends(engine, add):
+    ada = add()
+    fail(engine, 5)
+    later = NOW + timedelta(seconds=2)
+    with pytest.raises(AccessDenied, match="not right"):
+        try_sign_in(engine, password="not the password", now=later)
+    with pytest.raises(AccessDenied, match="Try again in 4 seconds"):
+        try_sign_in(engine, now=later)
+    assert try_sign_in(engine, now=later + timedelta(seconds=4)) == ada
+
+
+def test_impatience_does_not_lengthen_the_wait(engine, add):
+    ada = add()
+    fail(engine, 50)
+    assert try_sign_in(engine, now=NOW + timedelta(seconds=2)) == ada
+
+
+def test_a_success_sets_the_account_s_count_back(engine, add):
+    add()
+    fail(engine, 4)
+    try_sign_in(engine, now=NOW + timedelta(seconds=1))
+    with pytest.raises(AccessDenied, match="not right"):
+        try_sign_in(engine, password="not the password", now=NOW + timedelta(seconds=2))
+
+
+def test_one_address_that_tries_many_names_waits_and_others_do_not(engine, add):
+    ada = add()
+    for n in range(30):
+        fail(engine, 1, username=f"name{n}")
+    with pytest.raises(AccessDenied, match="Try again in 2 seconds"):
+        try_sign_in(engine)
+    assert try_sign_in(engine, address="192.0.2.2") == ada
+
+
+def test_the_count_is_in_the_database_and_is_forgotten_after_a_month(engine, add):
+    add()
+    fail(engine, 3)
+    with engine.begin() as conn:
+        attempts.begin(conn, "ada", "192.0.2.1", now=NOW + timedelta(days=31))
+        assert len(conn.execute(select(tables.sign_in_attempts)).all()) == 1
+
+
+# Tickets
+
+
+def make_ticket(conn, **changes) -> str:
+    asked = {"user_id": None, "browser": "mine", "next_path": "/signals", "now": NOW}
+    return tickets.issue(conn, **asked | changes)
+
+
+def test_a_ticket_is_good_once(engine, add):
+    ada = add()
+    with engine.begin() as conn:
+        ticket = make_ticket(conn, user_id=ada.id)
+        assert tickets.redeem(conn, ticket, browser="mine", now=NOW) == Ticket(ada.id, "/signals")
+        assert tickets.redeem(conn, ticket, browser="mine", now=NOW) is None
+
+
+def test_a_ticket_is_worth_nothing_in_another_browser_and_is_used_up_there(engine):
+    with engine.begin() as conn:
+        ticket = make_ticket(conn)
+        assert tickets.redeem(conn, ticket, browser="theirs", now=NOW) is None
+        assert tickets.redeem(conn, ticket, browser="mine", now=NOW) is None
+
+
+def test_a_ticket_lasts_seconds(engine):
+    with engine.begin() as conn:
+        ticket = make_ticket(conn)
+        assert tickets.redeem(conn, ticket, browser="mine", now=NOW + tickets.LIFETIME) is None
+
+
+def test_the_database_holds_no_token_that_could_be_used(engine, add):
+    ada = add()
+    with engine.begin() as conn:
+        secrets = [make_ticket(conn), sessions.start(conn, ada.id, now=NOW), "mine", PASSWORD]
+        stored = [
+            str(row)
+            for table in (tables.tickets, tables.sessions, tables.users, tables.meta)
+            for row in conn.execute(select(table))
+        ]
+    assert stored
+    assert not [secret for secret in secrets for row in stored if secret in row]
+
+
+# The first administrator
+
+
+def create_admin(conn, token: str, **changes: str) -> Person:
+    asked = {"username": "root", "name": "Root", "password": PASSWORD}
+    return setup.create_first_admin(conn, token, **asked | changes, now=NOW)
+
+
+def test_the_first_administrator_is_made_with_the_token(engine):
+    with engine.begin() as conn:
+        token = setup.new_setup_token(conn)
+        assert create_admin(conn, f" {token}\n").role == "admin"
+
+
+def test_the_token_is_dead_once_somebody_has_an_account(engine, add):
+    with engine.begin() as conn:
+        token = setup.new_setup_token(conn)
+        create_admin(conn, token)
+        assert setup.new_setup_token(conn) is None
+        with pytest.raises(AccessDenied):
+            create_admin(conn, token, username="second")
+
+
+def test_an_account_made_on_the_command_line_kills_the_token_too(engine, add):
+    with engine.begin() as conn:
+        token = setup.new_setup_token(conn)
+    add("root", role="admin")
+    with engine.begin() as conn, pytest.raises(AccessDenied, match="not the token"):
+        create_admin(conn, token, username="second")
+
+
+def test_a_wrong_token_makes_nobody(engine):
+    with engine.begin() as conn:
+        setup.new_setup_token(conn)
+        with pytest.raises(AccessDenied, match="copy it from"):
+            create_admin(conn, "guess")
+        assert not people.any_people(conn)
+
+
+def test_a_slip_in_the_form_does_not_use_the_token_up(engine):
+    with engine.begin() as conn:
+        token = setup.new_setup_token(conn)
+    with pytest.raises(AccountError), engine.begin() as conn:
+        create_admin(conn, token, password="short")
+    with engine.begin() as conn:
+        assert create_admin(conn, token).username == "root"
+
+
+def test_each_start_of_the_server_makes_the_earlier_token_worthless(engine):
+    with engine.begin() as conn:
+        earlier, later = setup.new_setup_token(conn), setup.new_setup_token(conn)
+        with pytest.raises(AccessDenied):
+            create_admin(conn, earlier)
+        create_admin(conn, later)

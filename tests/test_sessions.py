@@ -1,0 +1,119 @@
+"""Sessions: how long they hold, and what ends them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+
+from core.accounts import passwords, people, sessions
+from core.accounts.people import GUEST, Person
+from core.store import tables
+
+NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ada(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Person:
+    monkeypatch.setattr(passwords, "ROUNDS", 4)
+    with engine.begin() as conn:
+        return people.create_user(
+            conn,
+            username="ada",
+            name="Ada",
+            role="analyst",
+            password="four unrelated words",
+            now=NOW,
+        )
+
+
+def start(engine: Engine, person: Person, now: datetime = NOW, agent: str = "") -> str:
+    with engine.begin() as conn:
+        return sessions.start(conn, person.id, now=now, user_agent=agent)
+
+
+def read(engine: Engine, token: str, now: datetime = NOW) -> sessions.Session | None:
+    with engine.connect() as conn:
+        return sessions.read(conn, token, now=now)
+
+
+def test_a_session_knows_its_person(engine, ada):
+    session = read(engine, start(engine, ada, agent="Firefox"))
+    assert (session.person, session.user_agent) == (ada, "Firefox")
+
+
+def test_a_session_without_an_account_is_a_guest_s(engine):
+    assert read(engine, start(engine, GUEST)).person == GUEST
+
+
+@pytest.mark.parametrize("token", ["", "guess", "\x00", "☃"])
+def test_an_unknown_token_is_nobody(engine, ada, token):
+    start(engine, ada)
+    assert read(engine, token) is None
+
+
+def test_the_stored_digest_is_no_key(engine, ada):
+    session = read(engine, start(engine, ada))
+    assert read(engine, session.id) is None
+
+
+def test_every_sign_in_has_a_token_of_its_own(engine, ada):
+    assert len({start(engine, ada) for _ in range(3)}) == 3
+
+
+def test_a_session_goes_idle_after_a_week_without_use(engine, ada):
+    token = start(engine, ada)
+    assert read(engine, token, NOW + sessions.IDLE - timedelta(seconds=1))
+    assert read(engine, token, NOW + sessions.IDLE) is None
+
+
+def test_use_keeps_a_session_from_going_idle_but_not_beyond_a_month(engine, ada):
+    token = start(engine, ada)
+    for day in range(1, 30):
+        with engine.begin() as conn:
+            now = NOW + timedelta(days=day)
+            sessions.mark_seen(conn, sessions.read(conn, token, now=now), now=now)
+    assert read(engine, token, NOW + sessions.LIFETIME - timedelta(seconds=1))
+    assert read(engine, token, NOW + sessions.LIFETIME) is None
+
+
+def test_an_ended_session_is_over_and_can_be_ended_again(engine, ada):
+    token, other = start(engine, ada), start(engine, ada)
+    for _ in range(2):
+        with engine.begin() as conn:
+            sessions.end(conn, token)
+    assert read(engine, token) is None
+    assert read(engine, other)
+
+
+def test_signing_out_everywhere_else_spares_this_browser_and_other_people(engine, ada):
+    mine, elsewhere, guest = start(engine, ada), start(engine, ada), start(engine, GUEST)
+    with engine.begin() as conn:
+        assert sessions.end_others(conn, sessions.read(conn, mine, now=NOW)) == 1
+    assert read(engine, mine)
+    assert read(engine, guest)
+    assert read(engine, elsewhere) is None
+
+
+def test_a_role_that_is_changed_counts_at_the_next_look(engine, ada):
+    token = start(engine, ada)
+    with engine.begin() as conn:
+        people.set_role(conn, "ada", "trader", now=NOW)
+    assert read(engine, token).person.role == "trader"
+
+
+def test_own_sessions_are_listed_by_their_last_use(engine, ada):
+    start(engine, ada, agent="old")
+    start(engine, ada, now=NOW + timedelta(hours=1), agent="new")
+    start(engine, GUEST)
+    with engine.connect() as conn:
+        held = sessions.list_sessions(conn, ada.id, now=NOW + timedelta(hours=2))
+    assert [session.user_agent for session in held] == ["new", "old"]
+
+
+def test_stale_sessions_are_swept_out_when_a_new_one_starts(engine, ada):
+    start(engine, ada)
+    start(engine, ada, now=NOW + sessions.IDLE)
+    with engine.connect() as conn:
+        assert len(conn.execute(select(tables.sessions)).all()) == 1
