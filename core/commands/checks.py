@@ -76,6 +76,9 @@ def _packages() -> str:
 
 def _locked_versions() -> dict[str, str]:
     """The locked version of every direct dependency."""
+    for file in (ROOT / "requirements.txt", ROOT / "requirements.lock"):
+        if not file.is_file():
+            raise SettingsError(f"{file} is missing; get it from the repository.")
     direct = re.findall(r"^([A-Za-z0-9._-]+)", (ROOT / "requirements.txt").read_text(), re.M)
     lock = (ROOT / "requirements.lock").read_text()
     locked = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", lock, re.M))

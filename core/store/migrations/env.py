@@ -32,10 +32,10 @@ def run(connection: Connection) -> None:
 def connect_and_run() -> None:
     from core.market.choice import choose_market, database_url
     from core.settings import load_settings
-    from core.store.database import open_database
+    from core.store import open_store
 
     settings = load_settings()
-    with open_database(database_url(settings, choose_market(settings))).begin() as connection:
+    with open_store(database_url(settings, choose_market(settings))).begin() as connection:
         run(connection)
 
 

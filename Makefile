@@ -1,0 +1,61 @@
+# make run    set up and start the dashboard      make test   set up and run every check
+# make format put code in order                   make lock   resolve the dependencies anew
+# make bench  measure the pipeline                make clean  remove what these targets made
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+PORT ?= 8501
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+RUNNING := $(VENV)/.installed-to-run
+CHECKING := $(VENV)/.installed-to-check
+
+.PHONY: run test install format lock migration bench clean
+
+run: $(RUNNING)
+	PORT=$(PORT) exec $(VENV)/bin/streamlit run app.py --server.port $(PORT)
+
+test: $(CHECKING)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest --durations=10
+
+install: $(RUNNING)
+
+format: $(CHECKING)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: $(CHECKING)
+	$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --python-platform linux \
+		--no-annotate --no-header --output-file requirements.lock requirements-dev.txt
+
+# make migration MESSAGE="add alert rules": the difference between tables.py and the chosen database.
+migration: $(CHECKING)
+	$(VENV)/bin/alembic revision --autogenerate --message "$(MESSAGE)" \
+		--rev-id $$(printf %04d $$(($$(ls core/store/migrations/versions/[0-9]*.py | wc -l) + 1)))
+
+bench: $(RUNNING)
+	$(VENV)/bin/python -m core bench
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNNING): requirements.txt requirements.lock | $(VENV)/bin/pip
+	@echo "Installing what the dashboard needs into $(VENV)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(CHECKING): requirements-dev.txt requirements.txt requirements.lock | $(VENV)/bin/pip
+	@echo "Installing what the checks need into $(VENV)"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ $(RUNNING)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; on Debian: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "Python cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
