@@ -1,0 +1,111 @@
+"""The one line on top of every page: which market, how old its data, which zone, what runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from core.accounts import Person
+from core.market.choice import Market
+from core.ui import loaders
+from core.ui.formats import DASH, UTC_CLOCK, Clock, duration
+from core.ui.instance import instance
+from core.ui.replaying import draw_replays, is_running
+
+_STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
+_REFRESH_SECONDS = 30
+
+
+def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will be this person's
+    """Draw the line; call it before the page, which then finds the reader's clock set."""
+    market = instance().market
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="header", wrap=True
+    ):
+        status = st.container(width="stretch")
+        _draw_zones()
+    with status:
+        _status_fragment(market)
+    draw_replays()
+
+
+def reader_clock() -> Clock:
+    """The zone the reader chose in the header: the browser's own, or UTC."""
+    if st.session_state.get("tz") == UTC_CLOCK.label:
+        return UTC_CLOCK
+    return Clock.named(st.context.timezone)
+
+
+def market_now(market: Market, through: datetime | None) -> datetime:
+    """The time by which ages are told: now for a live market, else the market's last bar."""
+    if market.kind == "live" or through is None:
+        return datetime.now(UTC)
+    return through
+
+
+def status_html(
+    market: Market, through: datetime | None, clock: Clock, now: datetime, *, running: bool = False
+) -> str:
+    """Badge and data age. A market that has ended is not called old, but ended; one whose past is
+    still being worked through has come so far."""
+    return (
+        f'<style>{_STYLE}</style><div class="cx-band" role="status">'
+        f'{_badge(market)}<span class="cx-note">{_note(market, through, clock, now, running)}</span></div>'
+    )
+
+
+def _status_fragment(market: Market) -> None:
+    def draw() -> None:
+        span = loaders.load_span()
+        through = span[1] if span else None
+        now, running = datetime.now(UTC), is_running()
+        st.html(status_html(market, through, reader_clock(), now, running=running))
+
+    live = market.kind == "live"
+    st.fragment(draw, run_every=_REFRESH_SECONDS if live else None)()
+
+
+def _draw_zones() -> None:
+    own = Clock.named(st.context.timezone)
+    if own == UTC_CLOCK:
+        st.html('<span class="cx-note">Times in UTC</span>', width="content")
+        return
+    st.segmented_control(
+        "Time zone",
+        [own.label, UTC_CLOCK.label],
+        default=own.label,
+        required=True,
+        key="tz",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
+def _badge(market: Market) -> str:
+    if market.kind == "demo":
+        return (
+            '<span class="cx-badge simulated"><b>SIMULATED MARKET</b>'
+            "<span>Prices and signals are made up by a program; none of it happened.</span></span>"
+        )
+    if market.kind == "recording":
+        name = escape(market.label.removeprefix("Recording "))
+        return f'<span class="cx-badge recording">RECORDING</span><span>{name}</span>'
+    return '<span class="cx-badge live"><i></i>LIVE</span>'
+
+
+def _note(
+    market: Market, through: datetime | None, clock: Clock, now: datetime, running: bool
+) -> str:
+    if through is None:
+        return "no data yet"
+    at = f"<b>{clock.stamp(through) or DASH}</b>"
+    if running:
+        return f"worked through up to {at}"
+    if market.kind == "demo":
+        return f"simulation ends {at}"
+    if market.kind == "recording":
+        return f"recording ends {at}"
+    return f"data up to {at}, {duration(now - through)} ago"
