@@ -124,7 +124,8 @@ def era_interval(
     independent = np.sqrt(smooth * (1 - smooth) / n)
     error = max(float(rates.std(ddof=1)) / np.sqrt(ERAS), float(independent))
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, ERAS - 1)) * error
-    return max(0.0, rate - half), min(1.0, rate + half), smooth * (1 - smooth) / error**2, None
+    n_eff = min(float(n), smooth * (1 - smooth) / error**2)
+    return max(0.0, rate - half), min(1.0, rate + half), n_eff, None
 
 
 def split_eras(times: npt.NDArray[Any], count: int = ERAS) -> tuple[Ints, Floats]:

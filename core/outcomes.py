@@ -14,10 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.market.frame import labels
 from core.market.grid import HOUR_NS, Floats, Grid, Ints, index_arrays
 
 Flags = npt.NDArray[np.bool_]
 HORIZONS: tuple[str, ...] = ("1h", "4h", "24h")
+
+BARRIERS: tuple[str, ...] = ("stop", "target", "horizon")
+_STOP, _TARGET, _HORIZON = range(3)
+_UNKNOWN, _OPEN = -1, -2
 
 _KEPT = ("direction", "verdict", "risk_mode", "multiplier", "score", "coverage")
 
@@ -170,7 +175,7 @@ def _at_horizon(
             "net_return": net,
             "long_net_return": move - costs.round_trip - paid - assumed,
             "r_multiple": np.where(walked["sound"], net / risk, np.nan),
-            "barrier": walked["barrier"],
+            "barrier": labels(walked["barrier"], BARRIERS, pd.RangeIndex(len(entry))),
             "barrier_r": walked["barrier_r"],
             "mae_r": walked["mae_r"],
             "mfe_r": walked["mfe_r"],
@@ -179,7 +184,8 @@ def _at_horizon(
     ).iloc[done]
     kept = planned.iloc[rows[done]]
     for number, name in enumerate(_KEPT):
-        frame.insert(number, name, kept[name].to_numpy() if name in kept else np.nan)
+        values = kept[name].array if name in kept else np.nan
+        frame.insert(number, name, values)
     traded = np.isfinite(kept["entry_price"].to_numpy(dtype=np.float64))
     frame.insert(len(_KEPT), "traded", traded)
     times = kept.index.get_level_values("time")
@@ -202,7 +208,7 @@ def _walk(path: _Path, ahead: int, costs: Costs) -> dict[str, Any]:
     best, worst = np.zeros(size), np.zeros(size)
     paid, assumed = np.zeros(size), np.zeros(size)
     held = np.zeros(size)
-    barrier = np.full(size, "", dtype=object)
+    barrier = np.full(size, _OPEN)
     fill = np.full(size, np.nan)
     broken = np.zeros(size, dtype=bool)
     for step in range(1, ahead + 1):
@@ -213,23 +219,22 @@ def _walk(path: _Path, ahead: int, costs: Costs) -> dict[str, Any]:
         assumed += np.nan_to_num(path.at("assumed", step))
         worst = np.fmin(worst, d * (near - entry))
         best = np.fmax(best, d * (far - entry))
-        open_ = sound & (barrier == "")
-        barrier[open_ & missing] = "unknown"
+        open_ = sound & (barrier == _OPEN)
+        barrier[open_ & missing] = _UNKNOWN
         with np.errstate(invalid="ignore"):
             stopped = open_ & ~missing & (d * (near - stop) <= 0)
             taken = open_ & ~missing & ~stopped & (d * (far - target) >= 0)
             # A bar that opens beyond the stop fills at its open, which is worse.
             at_stop = np.where(d * (first - stop) < 0, first, stop)
-        barrier[stopped], barrier[taken] = "stop", "target"
+        barrier[stopped], barrier[taken] = _STOP, _TARGET
         fill = np.where(stopped, at_stop, np.where(taken, target, fill))
         left = stopped | taken
         held = np.where(left, d * paid + assumed, held)
         broken |= missing
-    ended = sound & (barrier == "")
-    barrier[ended] = "horizon"
+    ended = sound & (barrier == _OPEN)
+    barrier[ended] = _HORIZON
     fill = np.where(ended, path.at("close", ahead), fill)
     held = np.where(ended, d * paid + assumed, held)
-    barrier[(barrier == "") | (barrier == "unknown")] = None
     with np.errstate(invalid="ignore", divide="ignore"):
         left_r = (d * (fill - entry) - entry * (costs.round_trip + held)) / distance
         whole = sound & ~broken
@@ -237,7 +242,7 @@ def _walk(path: _Path, ahead: int, costs: Costs) -> dict[str, Any]:
             "paid": paid,
             "assumed": assumed,
             "sound": sound,
-            "barrier": barrier,
+            "barrier": np.where(barrier < 0, -1, barrier),
             "barrier_r": np.where(sound, left_r, np.nan),
             "mae_r": np.where(whole, worst / distance, np.nan),
             "mfe_r": np.where(whole, best / distance, np.nan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -112,11 +113,11 @@ def atr_columns(frame: pd.DataFrame, since: pd.Timestamp | None = None) -> tuple
     ends = _closed_bar_ends(grid, per_bar)
     if not len(ends):
         return unknown, unknown
-    slots = ends[:, None] + np.arange(1 - per_bar, 1)
-    coarse = _wilder(
-        high[:, slots].max(axis=2), low[:, slots].min(axis=2), close[:, ends], ATR_PERIOD
-    )
-    coarse[np.isnan(close[:, slots]).any(axis=2)] = np.nan
+    inside = [ends - back for back in range(per_bar)]
+    top = functools.reduce(np.maximum, [high[:, at] for at in inside])
+    bottom = functools.reduce(np.minimum, [low[:, at] for at in inside])
+    whole = ~np.isnan(functools.reduce(np.add, [close[:, at] for at in inside]))
+    coarse = np.where(whole, _wilder(top, bottom, close[:, ends], ATR_PERIOD), np.nan)
     atr = _held(coarse, ends, grid.shape[1], stale=2 * per_bar)
     with np.errstate(invalid="ignore"):
         share = atr / close
@@ -149,7 +150,7 @@ def plan(judged: pd.DataFrame, account: Account | None = None) -> pd.DataFrame:
     Adds ``atr``, ``normal_atr``, ``entry_price`` (the close, for a trade at the next bar),
     ``stop_price``, ``target_price``, ``liquidation_price``, ``quantity`` (base units, a whole
     number of lots), ``notional_usd``, ``risk_usd``, ``size_multiplier`` (0.25..2, of the size that
-    the symbol's normal volatility would give), ``binding_cap`` (what limited the size, or "none")
+    the symbol's normal volatility would give, before rounding to the lot), ``binding_cap`` (what limited the size, or "none")
     and ``no_plan`` (why there is none, else None). WAIT and SKIP with a direction have no plan but
     ``counterfactual_entry_price``, ``_stop_price`` and ``_target_price``: what would have been.
 
@@ -242,7 +243,7 @@ class _Sizes:
                 [CAPS.index(name) for name in ("leverage", "size ceiling", "size floor", "lot")],
                 CAPS.index("none"),
             )
-            size = quantity / base
+            size = capped / base
         return cls(quantity, size, cap, liquidation, beyond, over_risk, np.isnan(base))
 
 
@@ -256,7 +257,7 @@ _REFUSALS = (
     "at {leverage:g}x the position is liquidated before the stop is reached; use less leverage",
     "volatility is so high that the smallest size would risk more than you allow",
     "the size is under one lot; raise the equity or the risk",
-    "leverage or lot leave less than a quarter of the normal size; raise the equity or leverage",
+    "the leverage leaves less than a quarter of the normal size; raise it or lower the risk",
 )
 _PLANNED = -1
 

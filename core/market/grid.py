@@ -1,8 +1,8 @@
 """The dense (symbol x time) view of a frame, and trailing windows over it.
 
-Windows are sums of at most two block sums (van Herk), never differences of long cumulative sums:
-a window's value depends on its own bars only, so a calm month after a crash is as exact as before
-it, and the first rows of a frame give the same bits whether or not later rows follow.
+A window is summed by doubling (1, 2, 4 ... bars), never as a difference of long running sums: its
+value depends on its own bars only, so a calm month after a crash is as exact as before it, and the
+first rows of a frame give the same bits whether or not later rows follow.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 
 HOUR_NS = 3_600_000_000_000
 _MOST_CELLS = 200_000_000
+_CACHED_CELLS = 16_384
 
 
 @dataclass(frozen=True)
@@ -137,41 +138,30 @@ def window_sum(values: Floats, bars: int, first: int = 0) -> Floats:
     >>> window_sum(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, first=3)
     array([[7.]])
     """
-    times = values.shape[1]
-    if bars <= 1 or first >= times:
-        return values[:, first:].copy()
-    head_start = first // bars * bars
-    sums = _block_sums(values[:, head_start:], bars)[:, first - head_start :]
-    # Column i adds the tail of the block before, from i - bars + 1 on, where its window begins.
-    begin, end = max(0, first - bars + 1), times - bars + 1
-    if end > begin:
-        tail_start, tail_end = begin // bars * bars, min(times, -(-end // bars) * bars)
-        tails = _block_sums(values[:, tail_start:tail_end][:, ::-1], bars, from_end=True)[:, ::-1]
-        # A window that is one whole block is already in its head.
-        tails[:, ::bars] = 0.0
-        sums[:, begin + bars - 1 - first :] += tails[:, begin - tail_start : end - tail_start]
-    return sums
+    reach = max(0, first - bars + 1)
+    total = np.zeros((values.shape[0], values.shape[1] - reach))
+    # A few symbols at a time, so that all passes over them stay in the processor's cache.
+    rows = max(1, _CACHED_CELLS // max(1, total.shape[1]))
+    for at in range(0, len(total), rows):
+        _sum_by_doubling(values[at : at + rows, reach:], bars, total[at : at + rows])
+    return total[:, first - reach :]
 
 
-def _block_sums(values: Floats, bars: int, from_end: bool = False) -> Floats:
-    """Running sums that start anew every ``bars`` columns; the odd block is last, or first."""
-    symbols, times = values.shape
-    odd = times % bars
-    sums = np.empty((symbols, times))
-    whole, rest = (
-        (slice(odd, None), slice(0, odd))
-        if from_end
-        else (
-            slice(0, times - odd),
-            slice(times - odd, None),
-        )
-    )
-    if times > odd:
-        cube = values[:, whole].reshape(symbols, -1, bars)
-        sums[:, whole] = np.cumsum(cube, axis=2).reshape(symbols, -1)
-    if odd:
-        np.cumsum(values[:, rest], axis=1, out=sums[:, rest])
-    return sums
+def _sum_by_doubling(values: Floats, bars: int, total: Floats) -> None:
+    """Add to ``total`` the window sums of ``values``: windows of 1, 2, 4 ... bars, then their sum."""
+    power, width, covered = values, 1, 0
+    buffers = np.empty_like(total), np.empty_like(total)
+    while True:
+        if bars & width:
+            if covered < total.shape[1]:
+                total[:, covered:] += power[:, : power.shape[1] - covered]
+            covered += width
+        if covered == bars:
+            return
+        doubled = buffers[0] if power is not buffers[0] else buffers[1]
+        doubled[:, :width] = power[:, :width]
+        np.add(power[:, width:], power[:, :-width], out=doubled[:, width:])
+        power, width = doubled, 2 * width
 
 
 def window_count(values: Floats, bars: int, first: int = 0) -> npt.NDArray[np.integer[Any]]:
@@ -236,7 +226,9 @@ def _zero_unknown(values: Floats) -> Floats:
 
 
 def _first_known(values: Floats) -> Floats:
+    if not values.shape[1]:
+        return np.zeros((len(values), 1))
     known = ~np.isnan(values)
     at = known.argmax(axis=1)
-    first = values[np.arange(len(values)), at] if values.shape[1] else np.zeros(len(values))
+    first = values[np.arange(len(values)), at]
     return np.nan_to_num(first, nan=0.0)[:, None]

@@ -1,0 +1,118 @@
+"""`python -m core bench`: how fast the pipeline is, against plain NumPy in the same run."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from core.backtest import decide
+from core.market.grid import Floats
+from core.outcomes import resolve
+from core.signals import FACTORS, load_profile
+
+_HISTORY = 720
+
+
+def made_market(symbols: int, bars: int, seed: int = 7) -> pd.DataFrame:
+    """A market frame of noise with every column, for timing only: it resembles no market."""
+    random = np.random.default_rng(seed)
+    shape = (symbols, bars)
+
+    def wave(mean: float, size: float) -> Floats:
+        steps = random.normal(size=shape)
+        return mean + size * (steps + np.roll(steps, 1, axis=1) + np.roll(steps, 2, axis=1)) / 1.7
+
+    close = 100 * np.exp(np.cumsum(random.normal(scale=0.006, size=shape), axis=1))
+    opened = np.hstack([close[:, :1], close[:, :-1]])
+    reach = 1 + np.abs(random.normal(scale=0.002, size=shape))
+    contracts = np.exp(wave(15, 0.1))
+    columns = {
+        "open": opened,
+        "high": np.maximum(opened, close) * reach,
+        "low": np.minimum(opened, close) / reach,
+        "close": close,
+        "volume_usd": np.exp(wave(14, 0.5)),
+        "funding_rate_8h": wave(1e-4, 1e-4),
+        "open_interest_usd": contracts * close,
+        "open_interest": contracts,
+        "long_account_share": np.clip(wave(0.55, 0.05), 0.01, 0.99),
+        "top_long_share": np.clip(wave(0.6, 0.05), 0.01, 0.99),
+        "long_liquidations_usd": np.exp(wave(9, 1)),
+        "short_liquidations_usd": np.exp(wave(9, 1)),
+        "social_score": np.clip(wave(55, 8), 0, 100),
+        "fear_greed": np.clip(wave(50, 12), 0, 100),
+    }
+    times = pd.date_range("2025-01-01", periods=bars, freq="h", tz="UTC")
+    names = [f"S{number:03d}USDT" for number in range(symbols)]
+    index = pd.MultiIndex.from_product([names, times], names=["symbol", "time"])
+    return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
+
+
+def yardstick(frame: pd.DataFrame, symbols: int) -> None:
+    """Rolling mean and standard deviation over 30 days of eight columns, in plain NumPy."""
+    for name in frame.columns[-len(FACTORS) :]:
+        values = frame[name].to_numpy().reshape(symbols, -1)
+        sums, squares = np.cumsum(values, axis=1), np.cumsum(values * values, axis=1)
+        count = np.float64(_HISTORY)
+        mean = (sums[:, _HISTORY:] - sums[:, :-_HISTORY]) / count
+        spread = (squares[:, _HISTORY:] - squares[:, :-_HISTORY]) / count - mean**2
+        np.sqrt(np.maximum(spread, 0))
+
+
+def timed(work: Callable[[], object], runs: int) -> float:
+    """Median seconds of ``runs`` runs after one that is not counted."""
+    work()
+    seconds = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
+def peak_memory_gb() -> float:
+    """The most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def newest_bar(symbols: int = 500) -> tuple[float, float]:
+    """Median seconds to decide the newest bar after 30 days of history, and of the yardstick."""
+    frame, profile = made_market(symbols, _HISTORY + 1), load_profile()
+    newest = frame.index.get_level_values("time")[-1]
+    seconds = timed(lambda: decide(frame, profile, since=newest), 9)
+    return seconds, timed(lambda: yardstick(frame, symbols), 9)
+
+
+def whole_year(symbols: int = 100) -> tuple[float, float]:
+    """Median seconds to decide and resolve a year of hourly bars, and of the yardstick."""
+    frame, profile = made_market(symbols, 8760), load_profile()
+    seconds = timed(lambda: resolve(decide(frame, profile), frame), 3)
+    return seconds, timed(lambda: yardstick(frame, symbols), 3)
+
+
+def run_bench() -> int:
+    """Print each figure beside its limit; 0 if all hold, else 1."""
+    rows = [
+        ("newest bar, 500 symbols, 30 days of history", *newest_bar(), 0.150),
+        ("one year of 100 symbols, hourly: to outcomes", *whole_year(), 6.0),
+    ]
+    memory = peak_memory_gb()
+    table = Table("measured", "median", "limit", "plain NumPy", "ratio", title="Pipeline")
+    for name, seconds, base, limit in rows:
+        table.add_row(
+            name,
+            f"{1000 * seconds:,.0f} ms",
+            f"{1000 * limit:,.0f} ms",
+            f"{1000 * base:,.0f} ms",
+            f"{seconds / base:.1f}",
+        )
+    table.add_row("peak memory of this process", f"{memory:.2f} GB", "2.00 GB", "", "")
+    Console().print(table)
+    held = all(seconds < limit for _, seconds, _, limit in rows) and memory < 2
+    return 0 if held else 1
