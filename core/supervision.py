@@ -53,12 +53,14 @@ async def keep_running(arguments: Sequence[str], pauses: Sequence[float] = PAUSE
     return False
 
 
+def command(arguments: Sequence[str]) -> list[str]:
+    """The command line that runs `python -m core` with ``arguments`` and ends with its parent."""
+    return [sys.executable, "-m", "core.supervision", *arguments]
+
+
 async def _run(arguments: Sequence[str]) -> int:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "core.supervision",
-        *arguments,
+        *command(arguments),
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

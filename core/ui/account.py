@@ -8,7 +8,7 @@ from core.accounts import people, sessions
 from core.accounts.sessions import Session
 from core.accounts.sign_in import sign_in
 from core.errors import AccessDenied, AccountError
-from core.ui.browser import address
+from core.ui import browser
 from core.ui.instance import instance
 from core.ui.session import current_session, require_user
 
@@ -39,7 +39,7 @@ def change_password(present: str, password: str, again: str) -> int | None:
         raise AccountError("The two new passwords differ: write the same one twice.")
     here, now = instance(), datetime.now(UTC)
     try:
-        sign_in(here.engine, person.username, present, address=address(), now=now)
+        sign_in(here.engine, person.username, present, address=browser.address(), now=now)
     except AccessDenied as error:
         raise AccessDenied(f"The present password was not accepted. {error}") from error
     with here.engine.begin() as conn:

@@ -14,7 +14,7 @@ from streamlit_authenticator import Authenticate, Hasher
 from core.accounts import passwords, people, setup, tickets
 from core.accounts.sign_in import sign_in
 from core.errors import AccessDenied, AccountError
-from core.ui.browser import BROWSER_COOKIE, address, cookie, go
+from core.ui import browser
 from core.ui.instance import Instance, instance
 from core.ui.style import style_entrance
 
@@ -46,8 +46,8 @@ def open_session(user_id: int | None, next_path: str) -> None:
 
     A page cannot set a cookie, so it hands over a ticket that only this browser can use.
     """
-    browser = cookie(BROWSER_COOKIE)
-    if browser is None:
+    mark = browser.cookie(browser.BROWSER_COOKIE)
+    if mark is None:
         st.error(
             "This browser keeps no cookies for this site, and a session needs one. "
             "Allow them, reload the page and try again."
@@ -55,9 +55,9 @@ def open_session(user_id: int | None, next_path: str) -> None:
         return
     with instance().engine.begin() as conn:
         ticket = tickets.issue(
-            conn, user_id=user_id, browser=browser, next_path=next_path, now=datetime.now(UTC)
+            conn, user_id=user_id, browser=mark, next_path=next_path, now=datetime.now(UTC)
         )
-    go(f"/session/start?ticket={ticket}")
+    browser.go(f"/session/start?ticket={ticket}")
 
 
 def password_fields(label: str) -> tuple[str, str]:
@@ -122,7 +122,7 @@ def _draw_sign_in(here: Instance) -> int | None:
                 here.engine,
                 username,
                 password,
-                address=address(),
+                address=browser.address(),
                 now=datetime.now(UTC),
                 matches=Hasher.check_pw,
             )

@@ -51,7 +51,7 @@ def _replay(conn: Connection, here: Instance) -> dict[str, Any]:
     if not rows:
         return {"state": "starting" if here.settings.worker else "off"}
     states = [row["state"] for row in rows]
-    state = next((s for s in ("failed", "running") if s in states), states[-1])
+    state = next(each for each in ("failed", "running", "waiting", "done") if each in states)
     return {
         "state": state,
         "rows_done": sum(row["rows_done"] for row in rows),

@@ -28,7 +28,8 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     click.echo(await run_in_threadpool(announcement, here, server_address()))
     async with AsyncExitStack() as stack:
         if here.settings.worker:
-            await stack.enter_async_context(beside(["replay", str(here.market.path)]))
+            path = "demo" if here.market.kind == "demo" else str(here.market.path)
+            await stack.enter_async_context(beside(["replay", path]))
         yield
 
 

@@ -1,0 +1,594 @@
+"""The dashboard's frame: routes, headers, the guard, the way in. Pages run without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from streamlit import file_util
+from streamlit.testing.v1 import AppTest
+from streamlit.web.server.app_discovery import discover_asgi_app
+
+from core.accounts import Person, passwords, people, sessions, setup, tickets
+from core.store import tables
+from core.ui import browser
+from core.ui import instance as instances
+from core.ui import session as guard
+from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
+from core.ui.instance import Instance, instance
+from core.ui.lifespan import announcement
+from core.ui.navigation import ENTRIES, path_to, safe_path
+from core.ui.palette import DARK, LIGHT, theme_tokens
+from core.ui.routes import ROUTES
+from core.ui.security import Protection, script_hashes
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUTER = ROOT / "pages" / "router.py"
+PASSWORD = "four unrelated words"
+PAGES = [entry for entry in ENTRIES if entry.role is not None]
+
+
+class Client:
+    """A browser without pages: it keeps its cookies and follows no redirect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.transport = httpx.ASGITransport(app)
+        self.cookies = httpx.Cookies()
+        self.site = "http://dashboard"
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        return asyncio.run(self._send("GET", path, headers))
+
+    def post(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        return asyncio.run(self._send("POST", path, headers))
+
+    async def _send(self, *request: Any) -> httpx.Response:
+        method, path, headers = request
+        async with httpx.AsyncClient(
+            transport=self.transport, base_url=self.site, cookies=self.cookies
+        ) as client:
+            answer = await client.request(method, path, headers=headers)
+            self.cookies = client.cookies
+        return answer
+
+
+@pytest.fixture
+def here(
+    monkeypatch: pytest.MonkeyPatch, new_sqlite: Callable[[], str], tmp_path: Path
+) -> Iterator[Instance]:
+    """The demo market in development, over an empty database; nobody has an account."""
+    monkeypatch.setattr(passwords, "ROUNDS", 4)
+    monkeypatch.setattr(instances, "_engines", {})
+    monkeypatch.setenv("DATABASE_URL", new_sqlite())
+    monkeypatch.setenv("CRYPTOSATX_DATA", str(tmp_path))
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
+    monkeypatch.setenv("CRYPTOSATX_WORKER", "off")
+    monkeypatch.setenv("CRYPTOSATX_ENV", "development")
+    yield instance()
+    for engine in instances._engines.values():
+        engine.dispose()
+
+
+@pytest.fixture
+def client(here: Instance) -> Client:
+    page = Route("/signals", lambda _: HTMLResponse("<p>page</p>"))
+    return Client(Starlette(routes=[*ROUTES, page], middleware=[Middleware(Protection)]))
+
+
+def add(here: Instance, username: str = "ada", role: str = "trader") -> Person:
+    with here.engine.begin() as conn:
+        return people.create_user(
+            conn,
+            username=username,
+            name=username.title(),
+            role=role,
+            password=PASSWORD,
+            now=datetime.now(UTC),
+        )
+
+
+def open_session(here: Instance, user_id: int | None, now: datetime | None = None) -> str:
+    with here.engine.begin() as conn:
+        return sessions.start(conn, user_id, now=now or datetime.now(UTC))
+
+
+def make_ticket(here: Instance, user_id: int | None = None, next_path: str = "/signals") -> str:
+    with here.engine.begin() as conn:
+        return tickets.issue(
+            conn, user_id=user_id, browser="mine", next_path=next_path, now=datetime.now(UTC)
+        )
+
+
+def count_sessions(here: Instance) -> int:
+    with here.engine.connect() as conn:
+        return len(conn.execute(select(tables.sessions)).all())
+
+
+# The entry
+
+
+def test_streamlit_run_finds_the_app_and_its_script_lies_among_the_pages():
+    found = discover_asgi_app(ROOT / "app.py")
+    assert found.import_string == "app:app"
+    assert '"pages/router.py"' in (ROOT / "app.py").read_text()
+
+
+def test_the_theme_has_the_colours_of_the_palette():
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    for mode, colours in (("light", LIGHT), ("dark", DARK)):
+        assert {key: theme[mode].get(key) for key in theme_tokens(colours)} == theme_tokens(colours)
+
+
+def test_nothing_is_reported_to_others_and_no_visitor_sees_the_inside_of_an_error():
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["client"] == {
+        "toolbarMode": "minimal",
+        "showErrorDetails": "none",
+        "showErrorLinks": False,
+    }
+    assert config["server"]["enableXsrfProtection"]
+    assert "http" not in str(config["theme"])
+
+
+def test_the_terminal_shows_a_token_only_while_nobody_has_an_account(here):
+    assert "One-time token:" in announcement(here, "http://localhost:8501")
+    add(here)
+    text = announcement(here, "http://localhost:8501")
+    assert "http://localhost:8501" in text
+    assert "Simulated market" in text
+    assert "token" not in text
+
+
+# Headers
+
+
+def test_every_answer_forbids_foreign_scripts_and_frames(client):
+    for path in ("/signals", "/health", "/session/start", "/nowhere"):
+        headers = client.get(path).headers
+        scripts = re.search(r"script-src ([^;]*);", headers["content-security-policy"])[1]
+        assert scripts.startswith("'self' blob: 'sha256-")
+        assert "unsafe" not in scripts
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert "strict-transport-security" not in headers
+
+
+def test_the_one_inline_script_of_streamlit_is_allowed_by_its_hash(client):
+    html = Path(file_util.get_static_dir(), "index.html").read_text(encoding="utf-8")
+    (allowed,) = script_hashes(html)
+    assert allowed in client.get("/signals").headers["content-security-policy"]
+    assert len(re.findall(r"<script(?![^>]*src=)", html)) == 1
+
+
+def test_a_browser_gets_its_mark_with_the_first_page_and_keeps_it(client):
+    page = {"accept": "text/html,*/*"}
+    assert "set-cookie" not in client.get("/health").headers
+    mark = client.get("/signals", headers=page).headers["set-cookie"]
+    assert mark.startswith(BROWSER_COOKIE)
+    assert "HttpOnly" in mark
+    assert "set-cookie" not in client.get("/signals", headers=page).headers
+
+
+def test_over_https_cookies_are_secure_and_https_is_kept(here, client):
+    client.site = "https://dashboard"
+    client.cookies.set(BROWSER_COOKIE, "mine")
+    answer = client.get(f"/session/start?ticket={make_ticket(here)}")
+    assert "Secure" in answer.headers["set-cookie"]
+    assert "strict-transport-security" in answer.headers
+
+
+# The session's routes
+
+
+def test_a_ticket_becomes_a_cookie_that_no_script_can_read(here, client):
+    ada = add(here)
+    client.cookies.set(BROWSER_COOKIE, "mine")
+    ticket = make_ticket(here, ada.id, "/symbol?symbol=ETHUSDT")
+    answer = client.get(f"/session/start?ticket={ticket}")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/symbol?symbol=ETHUSDT"
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(
+        answer.headers["set-cookie"].split("; ")
+    )
+    with here.engine.connect() as conn:
+        token = answer.cookies[SESSION_COOKIE]
+        assert sessions.read(conn, token, now=datetime.now(UTC)).person == ada
+
+
+def test_a_new_sign_in_ends_the_session_before_it(here, client):
+    ada = add(here)
+    client.cookies.set(BROWSER_COOKIE, "mine")
+    client.cookies.set(SESSION_COOKIE, open_session(here, ada.id))
+    client.get(f"/session/start?ticket={make_ticket(here, ada.id)}")
+    assert count_sessions(here) == 1
+
+
+@pytest.mark.parametrize("browser", ["theirs", ""])
+def test_another_browser_gets_nothing_for_the_ticket(here, client, browser):
+    client.cookies.set(BROWSER_COOKIE, browser)
+    answer = client.get(f"/session/start?ticket={make_ticket(here, add(here).id)}")
+    assert answer.headers["location"] == "/sign_in?late=1"
+    assert SESSION_COOKIE not in answer.cookies
+    assert count_sessions(here) == 0
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://elsewhere.example/signals",
+        "//elsewhere.example/signals",
+        "/\\elsewhere.example",
+        "\\\\elsewhere.example",
+        "/signals/../admin",
+        "/unknown",
+        "javascript:alert(1)",
+        "/signals\r\nSet-Cookie: a=b",
+        "signals",
+        "//[",
+        "",
+    ],
+)
+def test_a_sign_in_ends_only_on_a_page_of_this_site(here, client, elsewhere):
+    client.cookies.set(BROWSER_COOKIE, "mine")
+    answer = client.get(f"/session/start?ticket={make_ticket(here, next_path=elsewhere)}")
+    assert answer.headers["location"] == "/"
+
+
+def test_the_address_of_every_page_survives_the_sign_in():
+    for entry in PAGES:
+        path = path_to(entry.path, [("symbol", "ETHUSDT"), ("mode", "a b&c")])
+        assert safe_path(path) == path == f"/{entry.path}?symbol=ETHUSDT&mode=a+b%26c"
+
+
+def test_a_query_too_long_to_carry_is_left_behind():
+    assert path_to("signals", [("q", "x" * 600)]) == "/signals"
+
+
+def test_a_guest_s_ticket_is_refused_in_production(here, client, monkeypatch):
+    client.cookies.set(BROWSER_COOKIE, "mine")
+    monkeypatch.setenv("CRYPTOSATX_ENV", "production")
+    answer = client.get(f"/session/start?ticket={make_ticket(here)}")
+    assert answer.headers["location"] == "/sign_in?late=1"
+
+
+def test_signing_out_ends_the_session_and_removes_the_cookie(here, client):
+    client.cookies.set(SESSION_COOKIE, open_session(here, add(here).id))
+    answer = client.post("/session/end", headers={"origin": "http://dashboard"})
+    assert answer.status_code == 303
+    assert f'{SESSION_COOKIE}=""' in answer.headers["set-cookie"]
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert count_sessions(here) == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://elsewhere.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {},
+    ],
+)
+def test_another_site_cannot_sign_anybody_out(here, client, headers):
+    client.cookies.set(SESSION_COOKIE, open_session(here, add(here).id))
+    assert client.post("/session/end", headers=headers).status_code == 403
+    assert client.get("/session/end").status_code == 405
+    assert count_sessions(here) == 1
+
+
+# Health
+
+
+def test_health_tells_each_dependency_s_state(client):
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "database": {"state": "ok", "kind": "sqlite"},
+        "market": {"state": "empty", "kind": "demo"},
+        "replay": {"state": "off"},
+    }
+
+
+def test_health_fails_when_the_database_does_not_answer(here, client):
+    tables.metadata.drop_all(here.engine)
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["database"]["state"] == "unreachable"
+
+
+def test_health_fails_when_the_replay_has_failed(here, client):
+    now = datetime.now(UTC)
+    with here.engine.begin() as conn:
+        conn.execute(
+            tables.replays.insert().values(
+                key="demo",
+                source="demo",
+                profile_name="balanced",
+                profile_version="x",
+                state="failed",
+                rows_done=1,
+                rows_total=9,
+                started_at=now,
+                updated_at=now,
+            )
+        )
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["replay"] == {"state": "failed", "rows_done": 1, "rows_total": 9}
+
+
+# The guard
+
+
+def visit(
+    monkeypatch: pytest.MonkeyPatch,
+    token: str | None,
+    script: Callable[[], None],
+    page: str = "signals",
+) -> AppTest:
+    monkeypatch.setattr(guard, "_browser_token", lambda: token)
+    at = AppTest.from_function(script)
+    at.context = {"url": f"http://dashboard/{page}"}
+    return at.run()
+
+
+def analyst_page() -> None:
+    import streamlit as st
+
+    from core.ui.session import require_user
+
+    st.write(f"Secret of {require_user('analyst').name}")
+
+
+def writing_page() -> None:
+    import streamlit as st
+
+    from core.ui.session import require_user
+
+    st.write(f"Changed by {require_user('trader', write=True).name}")
+
+
+def shown(at: AppTest) -> str:
+    assert not at.exception
+    elements = [*at.markdown, *at.subheader, *at.title, *at.caption, *at.error]
+    return "\n".join(element.value for element in elements)
+
+
+def test_who_has_the_role_sees_the_page(here, monkeypatch):
+    for role in ("analyst", "admin"):
+        token = open_session(here, add(here, f"user-{role}", role).id)
+        assert f"Secret of User-{role.title()}" in shown(visit(monkeypatch, token, analyst_page))
+
+
+@pytest.mark.parametrize("token", [None, "", "guess"])
+def test_a_stranger_sees_the_sign_in_and_nothing_else(here, monkeypatch, token):
+    add(here)
+    at = visit(monkeypatch, token, analyst_page)
+    assert "Secret" not in shown(at)
+    assert [field.label for field in at.text_input] == ["Username", "Password"]
+
+
+def test_who_lacks_the_role_reads_why_and_nothing_else(here, monkeypatch):
+    token = open_session(here, add(here, role="trader").id)
+    at = visit(monkeypatch, token, analyst_page)
+    assert "needs the role analyst, and ada is signed in as trader" in shown(at)
+    assert "Secret" not in shown(at)
+    assert not at.text_input
+
+
+def test_a_session_that_ends_counts_at_the_next_run(here, monkeypatch):
+    token = open_session(here, add(here, role="analyst").id)
+    at = visit(monkeypatch, token, analyst_page)
+    with here.engine.begin() as conn:
+        sessions.end(conn, token)
+    assert "Secret" not in shown(at.run())
+
+
+def test_a_person_who_is_disabled_or_demoted_is_out_at_the_next_run(here, monkeypatch):
+    for change in (
+        lambda conn, now: people.set_role(conn, "ada", "trader", now=now),
+        lambda conn, now: people.disable(conn, "ada", now=now),
+    ):
+        with here.engine.begin() as conn:
+            conn.execute(tables.users.delete())
+        token = open_session(here, add(here, role="analyst").id)
+        at = visit(monkeypatch, token, analyst_page)
+        assert "Secret" in shown(at)
+        with here.engine.begin() as conn:
+            change(conn, datetime.now(UTC))
+        assert "Secret" not in shown(at.run())
+
+
+def test_a_guest_reads_on_the_demo_in_development(here, monkeypatch):
+    at = visit(monkeypatch, open_session(here, None), analyst_page)
+    assert "Secret of Guest" in shown(at)
+
+
+def test_a_guest_writes_nothing(here, monkeypatch):
+    at = visit(monkeypatch, open_session(here, None), writing_page)
+    assert "A guest looks around and changes nothing" in shown(at)
+    assert "Changed" not in shown(at)
+
+
+def test_a_guest_s_session_is_worth_nothing_in_production(here, monkeypatch):
+    token = open_session(here, None)
+    monkeypatch.setenv("CRYPTOSATX_ENV", "production")
+    assert "Secret" not in shown(visit(monkeypatch, token, analyst_page))
+
+
+def test_a_guest_s_session_is_worth_nothing_on_a_real_market(
+    here, monkeypatch, tmp_path, new_sqlite
+):
+    monkeypatch.setenv("CRYPTOSATX_MARKET", f"recording:{tmp_path}")
+    monkeypatch.setenv("DATABASE_URL", new_sqlite())
+    token = open_session(instance(), None)
+    at = visit(monkeypatch, token, analyst_page)
+    assert "Secret" not in shown(at)
+    assert "Look around" not in [button.label for button in at.button]
+
+
+def test_reading_a_page_marks_the_session_as_used_but_not_every_time(here, monkeypatch):
+    ada, long_ago = add(here, role="analyst"), datetime.now(UTC) - timedelta(days=3)
+    token = open_session(here, ada.id, long_ago)
+
+    def seen_at() -> datetime:
+        with here.engine.connect() as conn:
+            return conn.execute(select(tables.sessions.c.seen_at)).scalar_one()
+
+    visit(monkeypatch, token, analyst_page)
+    first = seen_at()
+    assert first - long_ago > timedelta(days=2)
+    visit(monkeypatch, token, analyst_page)
+    assert seen_at() == first
+
+
+# The way in, through the router
+
+
+def open_router(monkeypatch: pytest.MonkeyPatch, token: str | None, entry: str = "") -> AppTest:
+    monkeypatch.setattr(guard, "_browser_token", lambda: token)
+    monkeypatch.setattr(browser, "cookie", lambda _: "mine")
+    monkeypatch.setattr(browser, "address", lambda: "192.0.2.1")
+    at = AppTest.from_file(str(ROUTER), default_timeout=30)
+    at.context = {"url": f"http://dashboard/{entry.removesuffix('.py')}"}
+    at.run()
+    return at.switch_page(entry).run() if entry else at
+
+
+def button(at: AppTest, label: str):
+    return next(each for each in at.button if each.label == label)
+
+
+def field(at: AppTest, label: str):
+    return next(each for each in at.text_input if each.label == label)
+
+
+def issued(here: Instance) -> list[tuple[int | None, str]]:
+    with here.engine.connect() as conn:
+        rows = conn.execute(select(tables.tickets.c.user_id, tables.tickets.c.next_path))
+        return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("entry", [entry.file for entry in PAGES])
+def test_a_stranger_sees_the_sign_in_on_every_page(here, monkeypatch, entry):
+    add(here)
+    at = open_router(monkeypatch, None, entry)
+    assert [each.label for each in at.text_input] == ["Username", "Password"]
+    assert not at.sidebar.children
+
+
+def test_the_right_password_gives_a_ticket_to_the_page_that_was_asked_for(here, monkeypatch):
+    ada = add(here)
+    at = open_router(monkeypatch, None, "symbol.py")
+    at.query_params["symbol"] = "ETHUSDT"
+    field(at, "Username").set_value("Ada")
+    field(at, "Password").set_value(PASSWORD)
+    button(at, "Sign in").click().run()
+    assert not at.exception
+    assert issued(here) == [(ada.id, "/symbol?symbol=ETHUSDT")]
+
+
+def test_a_wrong_password_gives_a_sentence(here, monkeypatch):
+    add(here)
+    at = open_router(monkeypatch, None)
+    field(at, "Username").set_value("ada")
+    field(at, "Password").set_value("not the password")
+    button(at, "Sign in").click().run()
+    assert [each.value for each in at.error] == ["The username or the password is not right."]
+    assert issued(here) == []
+
+
+def test_a_browser_without_cookies_is_told_so(here, monkeypatch):
+    add(here)
+    at = open_router(monkeypatch, None)
+    monkeypatch.setattr(browser, "cookie", lambda _: None)
+    field(at, "Username").set_value("ada")
+    field(at, "Password").set_value(PASSWORD)
+    button(at, "Sign in").click().run()
+    assert "keeps no cookies" in at.error[0].value
+
+
+def test_looking_around_gives_a_guest_s_ticket(here, monkeypatch):
+    add(here)
+    at = open_router(monkeypatch, None, "accuracy.py")
+    button(at, "Look around").click().run()
+    assert issued(here) == [(None, "/accuracy")]
+
+
+def test_production_does_not_offer_to_look_around(here, monkeypatch):
+    add(here)
+    monkeypatch.setenv("CRYPTOSATX_ENV", "production")
+    assert [each.label for each in open_router(monkeypatch, None).button] == ["Sign in"]
+
+
+def fill_setup(at: AppTest, token: str, again: str = PASSWORD) -> AppTest:
+    for label, text in {
+        "One-time token": token,
+        "Username": "root",
+        "Your name": "Root",
+        "Password": PASSWORD,
+        "Password again": again,
+    }.items():
+        field(at, label).set_value(text)
+    return button(at, "Create the administrator").click().run()
+
+
+def test_the_first_start_asks_for_the_first_administrator_and_signs_them_in(here, monkeypatch):
+    with here.engine.begin() as conn:
+        token = setup.new_setup_token(conn)
+    at = open_router(monkeypatch, None, "accuracy.py")
+    assert "One-time token" in [each.label for each in at.text_input]
+    assert "not the token" in fill_setup(at, "guess").error[0].value
+    assert "passwords differ" in fill_setup(at, token, again="another").error[0].value
+    assert not fill_setup(at, token).error
+    ((user_id, next_path),) = issued(here)
+    assert user_id is not None
+    assert next_path == "/accuracy"
+
+
+def test_the_account_page_changes_the_password_and_opens_a_new_session(here, monkeypatch):
+    ada = add(here)
+    at = open_router(monkeypatch, open_session(here, ada.id), "account.py")
+    field(at, "Present password").set_value(PASSWORD)
+    field(at, "New password").set_value("another good one")
+    field(at, "New password again").set_value("another good one")
+    button(at, "Change the password").click().run()
+    assert not at.exception
+    assert not at.error
+    assert issued(here) == [(ada.id, "/account")]
+    assert count_sessions(here) == 0
+
+
+def test_the_account_page_asks_for_the_present_password(here, monkeypatch):
+    at = open_router(monkeypatch, open_session(here, add(here).id), "account.py")
+    field(at, "Present password").set_value("not the password")
+    field(at, "New password").set_value("another good one")
+    field(at, "New password again").set_value("another good one")
+    button(at, "Change the password").click().run()
+    assert "present password was not accepted" in at.error[0].value
+    assert count_sessions(here) == 1
+
+
+def test_signing_out_ends_the_session_in_the_database(here, monkeypatch):
+    ada = add(here)
+    at = open_router(monkeypatch, open_session(here, ada.id), "account.py")
+    button(at, "Sign out").click().run()
+    assert not at.exception
+    assert count_sessions(here) == 0
