@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from core.errors import FrameError, RecordingError
 from core.market import files
@@ -73,11 +74,12 @@ def read(
     first, last = _time(start, "start"), _time(end, "end")
     if first is not None and last is not None and first > last:
         raise RecordingError(f"start {start} lies after end {end}; swap them.")
-    candles = _candles(folder, symbols)
+    candles = _one_venue_by_close(_candles(folder, symbols))
     names = sorted(candles["symbol"].unique())
     code = pd.Series(range(len(names)), index=names, dtype="int64")
     candles = _sorted(candles.assign(time_us=candles["open_us"] + files.HOUR_US), code, "time_us")
-    candles = candles[_within(candles["time_us"], first, last)].reset_index(drop=True)
+    inside = _within(_times(candles), first, last)
+    candles = candles[inside].reset_index(drop=True)
     shown = {"candles": _shown_candles(candles)}
     for source in (*_HELD, files.LIQUIDATIONS):
         known = files.read_source(folder, source)
@@ -128,27 +130,36 @@ _HELD = (
 def _candles(folder: Path, symbols: Iterable[str] | None) -> pd.DataFrame:
     if not folder.is_dir():
         raise RecordingError(f"There is no folder {folder}; give the folder of a recording.")
-    main = files.read_source(folder, files.CANDLES)
-    if main is None and not (folder / f"{files.UNIVERSE.file}.parquet").exists():
-        raise RecordingError(
-            f"{folder} holds no {files.CANDLES.file}.parquet; give the folder of a recording."
-        )
-    if symbols is None:
-        found = main if main is not None else files.read_source(folder, files.UNIVERSE)
-        return _one_venue_by_close(found if found is not None else pd.DataFrame())
-    wanted = {symbols} if isinstance(symbols, str) else set(symbols)
+    if symbols is not None:
+        return _chosen(folder, {symbols} if isinstance(symbols, str) else set(symbols))
+    candles = files.read_source(folder, files.CANDLES)
+    if candles is None:
+        candles = files.read_source(folder, files.UNIVERSE)
+    if candles is None or candles.empty:
+        raise _no_candles(folder)
+    return candles
+
+
+def _chosen(folder: Path, wanted: set[str]) -> pd.DataFrame:
     if not wanted:
         raise RecordingError("No symbol is asked for; name one, or leave symbols out for all.")
-    parts = [] if main is None else [main[main["symbol"].isin(wanted)]]
-    absent = wanted - set(parts[0]["symbol"]) if parts else wanted
-    if absent:
-        universe = files.read_source(folder, files.UNIVERSE, absent)
-        parts += [] if universe is None else [universe]
-    found = pd.concat(parts, ignore_index=True)
+    candles = files.read_source(folder, files.CANDLES, wanted)
+    absent = wanted if candles is None else wanted - set(candles["symbol"])
+    others = files.read_source(folder, files.UNIVERSE, absent) if absent else None
+    parts = [part for part in (candles, others) if part is not None]
+    if not parts:
+        raise _no_candles(folder)
+    found = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     unknown = sorted(wanted - set(found["symbol"]))
     if unknown:
         raise _unknown_symbol(folder, unknown[0])
-    return _one_venue_by_close(found)
+    return found
+
+
+def _no_candles(folder: Path) -> RecordingError:
+    return RecordingError(
+        f"{folder} has no candles in {files.CANDLES.file}.parquet; give the folder of a recording."
+    )
 
 
 def _unknown_symbol(folder: Path, symbol: str) -> RecordingError:
@@ -158,7 +169,7 @@ def _unknown_symbol(folder: Path, symbol: str) -> RecordingError:
     near = difflib.get_close_matches(symbol.upper(), known, n=3, cutoff=0.5)
     some = list(dict.fromkeys([*near, *known]))[:5]
     return RecordingError(
-        f"{symbol} is not in this recording of {len(known)} symbols; try {', '.join(some)}."
+        f"{symbol} is not in this recording of {len(known)} symbols, which has among others {', '.join(some)}."
     )
 
 
@@ -215,9 +226,8 @@ def _top_long_share(known: pd.DataFrame) -> pd.Series:
 def _assemble(
     candles: pd.DataFrame, names: list[str], shown: Mapping[str, Held], content: str
 ) -> Recording:
-    time = pd.DatetimeIndex(candles["time_us"].to_numpy().view("datetime64[us]")).tz_localize("UTC")
     symbol = pd.Index(names, dtype="str").take(candles["code"].to_numpy())
-    index = pd.MultiIndex.from_arrays([symbol, time], names=["symbol", "time"])
+    index = pd.MultiIndex.from_arrays([symbol, _times(candles)], names=["symbol", "time"])
     values = {name: column for held in shown.values() for name, column in held.values.items()}
     ages = {name: shown[name].age if name in shown else np.nan for name in SOURCES}
     return Recording(
@@ -239,30 +249,34 @@ def _check(frame: pd.DataFrame, folder: Path) -> None:
         ) from error
 
 
-def _time(value: Time | None, name: str) -> int | None:
-    """Microseconds since 1970."""
+def _time(value: Time | None, name: str) -> pd.Timestamp | None:
     if value is None:
         return None
     try:
         time = pd.Timestamp(value)
-        zone = time.tz
-    except (ValueError, AttributeError) as error:
-        raise RecordingError(
-            f"{name} {value!r} is no time; write it like 2025-10-10T12:00Z."
-        ) from error
-    if zone is None:
-        if not isinstance(value, str):
-            raise RecordingError(f"{name} {value} has no zone; give an aware time.")
-        time = time.tz_localize("UTC")
-    return int(time.as_unit("us").value)
+    except ValueError:
+        time = pd.Timestamp("NaT")
+    if pd.isna(time):
+        raise RecordingError(f"{name} {value!r} is no time; write it like 2025-10-10T12:00Z.")
+    if time.tz is not None:
+        return time
+    if not isinstance(value, str):
+        raise RecordingError(f"{name} {value} has no zone; give an aware time.")
+    return time.tz_localize("UTC")
 
 
-def _within(time_us: pd.Series, first: int | None, last: int | None) -> pd.Series:
-    inside = pd.Series(True, index=time_us.index)
+def _times(rows: pd.DataFrame) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(rows["time_us"].to_numpy().view("datetime64[us]")).tz_localize("UTC")
+
+
+def _within(
+    times: pd.DatetimeIndex, first: pd.Timestamp | None, last: pd.Timestamp | None
+) -> NDArray[np.bool_]:
+    inside = np.full(len(times), True)
     if first is not None:
-        inside &= time_us >= first
+        inside &= times >= first
     if last is not None:
-        inside &= time_us <= last
+        inside &= times <= last
     return inside
 
 

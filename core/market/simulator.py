@@ -10,6 +10,7 @@ same hour's move larger, flushes open interest and stirs the hours after it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -121,39 +122,62 @@ class _Moves:
         return self.returns / self.normal
 
 
+class _Draws(NamedTuple):
+    """Everything that is random about the prices: hours x coins, or hours for the whole market."""
+
+    market: Floats
+    alone: Floats
+    market_jump: Floats
+    own_jump: Floats
+    weather: Floats
+    own_weather: Floats
+    arrival: Floats
+    bridge: Floats
+    flow: Floats
+
+
+def _draw(random: np.random.Generator, hours: pd.DatetimeIndex) -> _Draws:
+    n, coins = len(hours), len(COINS)
+    clock = np.log(_clock(hours))
+    return _Draws(
+        market=_fat_noise(random, n, 1)[:, 0],
+        alone=_fat_noise(random, n, coins),
+        market_jump=_jumps(random, n, 1, every_days=8, size=3.5)[:, 0],
+        own_jump=_jumps(random, n, coins, every_days=12, size=3.5),
+        weather=clock + _weather(random, n, 1)[:, 0],
+        own_weather=clock[:, None] + _weather(random, n, coins),
+        arrival=_arrival(random, n, coins),
+        bridge=_bridges(random, n, coins),
+        flow=random.normal(0, 0.006, (n, coins)),
+    )
+
+
 def _move(random: np.random.Generator, hours: pd.DatetimeIndex) -> _Moves:
     """Hour after hour: shocks, cascades, open interest; each feeds on what was before it."""
     n, coins = len(hours), len(COINS)
     beta, own = _column("beta"), _column("own_volatility")
     normal = np.sqrt((beta * _MARKET_VOLATILITY) ** 2 + own**2)
-    market_noise, own_noise = _fat_noise(random, n, 1)[:, 0], _fat_noise(random, n, coins)
-    market_jump = _jumps(random, n, 1, every_days=8, size=3.5)[:, 0]
-    own_jump = _jumps(random, n, coins, every_days=12, size=3.5)
-    weather = np.log(_clock(hours)) + _weather(random, n, 1)[:, 0]
-    own_weather = np.log(_clock(hours))[:, None] + _weather(random, n, coins)
-    when = _arrival(random, n, coins)
-    bridge = _bridges(random, n, coins)
-    flow = random.normal(0, 0.006, (n, coins))
-
+    draws = _draw(random, hours)
     returns, highest, lowest, volatility, interest = (np.zeros((n, coins)) for _ in range(5))
     stir, own_stir = 0.8, np.full(coins, 0.8)
     built_up, trend = np.zeros(coins), np.zeros(coins)
     for t in range(n):
-        market = _MARKET_VOLATILITY * np.exp(weather[t]) * stir**0.5
-        alone = own * np.exp(own_weather[t]) * own_stir**0.5
-        common = market * market_noise[t] + _MARKET_VOLATILITY * market_jump[t]
-        shock = beta * common + alone * own_noise[t] + own * own_jump[t]
+        market = _MARKET_VOLATILITY * np.exp(draws.weather[t]) * stir**0.5
+        alone = own * np.exp(draws.own_weather[t]) * own_stir**0.5
+        common = market * draws.market[t] + _MARKET_VOLATILITY * draws.market_jump[t]
+        shock = beta * common + alone * draws.alone[t] + own * draws.own_jump[t]
         volatility[t] = np.sqrt((beta * market) ** 2 + alone**2)
         cascade = np.clip(0.28 * np.exp(3 * built_up) * (np.abs(shock) / normal - 3.5), 0, 1.3)
         returns[t] = shock * (1 + cascade)
-        path = returns[t] * when[t] + volatility[t] * bridge[t]
+        path = returns[t] * draws.arrival[t] + volatility[t] * draws.bridge[t]
         path[_STEPS // 2] += 0.4 * shock * cascade
-        highest[t] = np.maximum(path.max(axis=0), np.maximum(returns[t], 0))
-        lowest[t] = np.minimum(path.min(axis=0), np.minimum(returns[t], 0))
+        highest[t] = np.maximum(path.max(axis=0), 0)
+        lowest[t] = np.minimum(path.min(axis=0), 0)
         reach = np.maximum(highest[t], -lowest[t]) / normal
         flushed = 1 - np.exp(-0.016 * np.maximum(reach - 4, 0))
         trend = 0.975 * trend + 0.22 * returns[t] / normal
-        built_up = 0.993 * built_up + 0.0009 * (np.abs(trend) - 0.8) + flow[t] + np.log1p(-flushed)
+        built_up = 0.993 * built_up + 0.0009 * (np.abs(trend) - 0.8)
+        built_up += draws.flow[t] + np.log1p(-flushed)
         interest[t] = built_up
         stir = 0.8 * stir + 0.2 * min(abs(common) / _MARKET_VOLATILITY, 5)
         own_stir = 0.8 * own_stir + 0.2 * np.minimum(np.abs(shock) / normal, 5)
