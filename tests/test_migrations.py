@@ -12,7 +12,6 @@ from sqlalchemy import Engine, inspect, select, text
 
 from core.errors import StoreError
 from core.store import open_store
-from core.store.database import open_database
 from core.store.opening import MIGRATIONS, migrate, newest_revision
 from core.store.tables import meta, metadata
 

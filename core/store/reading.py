@@ -45,11 +45,9 @@ def flags(values: Sequence[bool | int]) -> npt.NDArray[np.bool_]:
     return np.array(values, dtype=bool)
 
 
-def objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
-    """One object per value, also where a value is a sequence itself."""
-    boxed = np.empty(len(values), dtype=object)
-    boxed[:] = values
-    return boxed
+def words(values: Sequence[Any]) -> pd.Series:
+    """Anything that is not a number, None where missing; pandas must not guess a type for it."""
+    return pd.Series(list(values), dtype=object)
 
 
 def moments(values: list[Any], name: str) -> pd.DatetimeIndex:

@@ -14,10 +14,10 @@ from core.market.frame import INDEX, NAMES, SOURCES
 from core.signals import FACTORS
 from core.store.bulk import floats, number_objects, texts, times
 from core.store.database import dump_json
-from core.store.reading import gather, moments, numbers, objects
-from core.verdicts.rules import RISK_MODES, VERDICTS
+from core.store.reading import gather, moments, numbers, words
 
 MEASURES = ("raw", "normal", "z", "factor")
+WORDS = ("verdict", "risk_mode", "no_signal")
 NUMBERS = ("score", "coverage", "agreement", "direction", "multiplier")
 INPUTS = (
     *NAMES,
@@ -42,8 +42,7 @@ PLAN_NUMBERS = (
     "counterfactual_target_price",
 )
 PLAN_WORDS = ("binding_cap", "no_plan")
-_CATEGORIES: Mapping[str, Sequence[str]] = {"verdict": VERDICTS, "risk_mode": RISK_MODES}
-_ELSEWHERE = {*NUMBERS, *_CATEGORIES, "no_signal", "reasons", *PLAN_NUMBERS, *PLAN_WORDS}
+_ELSEWHERE = {*NUMBERS, *WORDS, "reasons", *PLAN_NUMBERS, *PLAN_WORDS}
 
 
 def to_columns(conn: Connection, planned: pd.DataFrame, ages: pd.DataFrame) -> dict[str, list[Any]]:
@@ -61,7 +60,7 @@ def to_columns(conn: Connection, planned: pd.DataFrame, ages: pd.DataFrame) -> d
             None if value is None else int(value)
             for value in floats(planned["direction"], "direction")
         ],
-        **{name: texts(planned[name]) for name in (*_CATEGORIES, "no_signal")},
+        **{name: texts(planned[name]) for name in WORDS},
         "reasons": _same_text_once(planned["reasons"]),
         "inputs": [dump_json(row) for row in number_objects(_inputs(planned))],
         "plan": _plans(planned),
@@ -109,16 +108,13 @@ def from_columns(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
     others = sorted({name for row in inputs for name in row} - known.keys())
     content: dict[str, Any] = {name: gather(inputs, name) for name in (*known, *others)}
     content |= {name: numbers(columns[name]) for name in NUMBERS}
-    content |= {
-        name: pd.Categorical(columns[name], categories=list(names))
-        for name, names in _CATEGORIES.items()
-    }
-    content["no_signal"] = objects(columns["no_signal"])
-    content["reasons"] = objects([tuple(value) for value in columns["reasons"]])
+    content |= {name: words(columns[name]) for name in WORDS}
+    content["reasons"] = words([tuple(value) for value in columns["reasons"]])
     content |= {name: gather(plans, name) for name in PLAN_NUMBERS}
-    content |= {name: objects([plan.get(name) for plan in plans]) for name in PLAN_WORDS}
+    content |= {name: words([plan.get(name) for plan in plans]) for name in PLAN_WORDS}
     content |= {f"age_{source}": gather(columns["ages"], source) for source in SOURCES}
-    index = pd.MultiIndex.from_arrays(
+    frame = pd.DataFrame(content)
+    frame.index = pd.MultiIndex.from_arrays(
         [columns["symbol"], moments(columns["time"], "time")], names=list(INDEX)
     )
-    return pd.DataFrame(content, index=index)
+    return frame

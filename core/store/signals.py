@@ -7,7 +7,6 @@ one recorded first is what was said at the time, and the one that is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,15 +21,14 @@ from core.market.frame import INDEX, NAMES
 from core.signals import Profile
 from core.store import rows
 from core.store.bulk import floats, insert_new, texts, times
-from core.store.reading import between, flags, moments, numbers, objects, raw, read_columns
+from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, outcomes, profiles, replays, signals
-from core.verdicts.rules import RISK_MODES, VERDICTS
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
 _OUTCOME = tuple(column.name for column in outcomes.c if column.name != "recorded_at")
 _HISTORY = ("last_price", *rows.NUMBERS)
-_HISTORY_WORDS = ("verdict", "risk_mode", "no_signal", "profile_version")
+_HISTORY_WORDS = (*rows.WORDS, "profile_version")
 _KEPT_OF_SIGNAL = ("direction", "verdict", "risk_mode", "multiplier", "score", "coverage")
 
 
@@ -205,12 +203,10 @@ def load_history(
     frame = pd.DataFrame(
         {
             **{name: numbers(found[name]) for name in _HISTORY},
-            **_verdicts(found),
-            "no_signal": objects(found["no_signal"]),
-            "profile_version": objects(found["profile_version"]),
-        },
-        index=moments(found["time"], "time"),
+            **{name: words(found[name]) for name in _HISTORY_WORDS},
+        }
     )
+    frame.index = moments(found["time"], "time")
     return frame[~frame.index.duplicated()]
 
 
@@ -250,33 +246,25 @@ def load_outcomes(conn: Connection, profile_name: str) -> pd.DataFrame:
         .order_by(signals.c.symbol, signals.c.time, outcomes.c.horizon, signals.c.id)
     )
     found = read_columns(conn, query)
-    index = pd.MultiIndex.from_arrays(
-        [found["symbol"], moments(found["time"], "time"), found["horizon"]],
-        names=[*INDEX, "horizon"],
-    )
     frame = pd.DataFrame(
         {
             "direction": numbers(found["direction"]),
-            **_verdicts(found),
+            **{name: words(found[name]) for name in ("verdict", "risk_mode")},
             **{name: numbers(found[name]) for name in ("multiplier", "score", "coverage")},
             "traded": flags(found["traded"]),
             **{name: moments(found[name], name) for name in ("entry_at", "exit_at")},
             **{name: numbers(found[name]) for name in (*_RETURNS, "r_multiple")},
-            "barrier": objects(found["barrier"]),
+            "barrier": words(found["barrier"]),
             **{name: numbers(found[name]) for name in _IN_R},
             "funding_assumed": flags(found["funding_assumed"]),
-            "profile_version": objects(found["profile_version"]),
-        },
-        index=index,
+            "profile_version": words(found["profile_version"]),
+        }
+    )
+    frame.index = pd.MultiIndex.from_arrays(
+        [found["symbol"], moments(found["time"], "time"), found["horizon"]],
+        names=[*INDEX, "horizon"],
     )
     return frame[~frame.index.duplicated()]
-
-
-def _verdicts(found: Mapping[str, list[Any]]) -> dict[str, pd.Categorical]:
-    return {
-        "verdict": pd.Categorical(found["verdict"], categories=list(VERDICTS)),
-        "risk_mode": pd.Categorical(found["risk_mode"], categories=list(RISK_MODES)),
-    }
 
 
 def load_progress(conn: Connection) -> list[dict[str, Any]]:
