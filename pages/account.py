@@ -14,9 +14,8 @@ from core.ui.session import current_session, require_user
 
 def main() -> None:
     person = require_user("trader", write=True)
-    st.subheader(person.name, anchor=False)
-    st.markdown(f"Username **{person.username}**, role **{person.role}**.")
-    with st.container(width=640, gap="medium"):
+    st.markdown(f"{person.name}, username **{person.username}**, role **{person.role}**.")
+    with st.container(width=560, gap="medium"):
         _draw_sessions()
         _draw_password()
 
@@ -24,16 +23,14 @@ def main() -> None:
 def _draw_sessions() -> None:
     session, now = current_session(), datetime.now(UTC)
     held = own_sessions(now)
-    st.markdown("#### Where you are signed in")
-    st.dataframe(
-        {
-            "Browser": [browser_words(each.user_agent) for each in held],
-            "Last used": [f"{duration(now - each.seen_at)} ago" for each in held],
-            "Signed in": [f"{duration(now - each.created_at)} ago" for each in held],
-            "": ["this browser" if session and each.id == session.id else "" for each in held],
-        },
-        hide_index=True,
-    )
+    st.subheader("Where you are signed in", anchor=False)
+    for each in held:
+        here = " :gray-badge[this browser]" if session and each.id == session.id else ""
+        used, begun = duration(now - each.seen_at), duration(now - each.created_at)
+        st.markdown(
+            f"**{browser_words(each.user_agent)}**{here}  \n"
+            f"last used {used} ago, signed in {begun} ago"
+        )
     if st.button("Sign out everywhere else", disabled=len(held) < 2):
         ended = end_other_sessions()
         st.success(f"{count(ended, 'other session')} ended.")
@@ -41,7 +38,7 @@ def _draw_sessions() -> None:
 
 def _draw_password() -> None:
     with st.form("password"):
-        st.markdown("#### Change the password")
+        st.subheader("Change the password", anchor=False)
         st.caption("Every session ends with it, and this browser gets a new one.")
         current = st.text_input("Present password", type="password")
         password, again = password_fields("New password")

@@ -13,6 +13,7 @@ def style_entrance() -> None:
     st.html(
         f"""<style>
         [data-testid="stAppViewContainer"] {{ background: {colours.panel}; }}
+        [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] {{ display: none; }}
         .st-key-entrance {{ padding-top: clamp(0rem, 9vh, 6rem); }}
         .st-key-entrance [data-testid="stForm"] {{ background: {colours.ground}; padding: 1.5rem; }}
         .st-key-entrance .stElementContainer:has([data-testid="stFormSubmitButton"]),
