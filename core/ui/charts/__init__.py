@@ -1,0 +1,8 @@
+"""Charts as functions from frames to Plotly figures; the alt text is in ``layout.meta["alt"]``."""
+
+from core.ui.charts.market import PANES, market_figure
+from core.ui.charts.steps import Window
+from core.ui.charts.times import TimeAxis
+from core.ui.charts.view import Levels, View
+
+__all__ = ["PANES", "Levels", "TimeAxis", "View", "Window", "market_figure"]

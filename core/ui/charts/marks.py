@@ -1,0 +1,147 @@
+"""Past signals on a price: a circle whose filling is the verdict, a triangle for the direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.ui.charts.steps import Window, step_of
+from core.ui.charts.times import TimeAxis
+from core.ui.formats import count, number
+from core.ui.palette import Palette, direction_sign, verdict_sign
+
+_SIZE = 10
+# Longest span in which every single bar with a signal has its own mark.
+EVERY_BAR = pd.Timedelta("36h")
+
+
+def signal_runs(history: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """The signals to mark in a window; index time.
+
+    Columns direction, verdict, score and ``steps``. In a window of up to a day and a half every
+    row with a direction is one; in a longer one only the first of each run of equal direction and
+    verdict, ``steps`` being how long the run lasts; and where candles hold several steps, only the
+    run with the score farthest from 50 per candle and direction.
+    """
+    inside = history[(history.index >= window.start) & (history.index <= window.end)]
+    spoken = inside.loc[inside["direction"].abs() == 1, ["direction", "verdict", "score"]]
+    if spoken.empty or window.end - window.start <= EVERY_BAR:
+        return spoken.assign(steps=1)
+    step = step_of(history.index)
+    apart = spoken.index.to_series().diff() != step
+    turned = spoken["direction"].ne(spoken["direction"].shift())
+    judged = spoken["verdict"].astype(object)
+    run = (apart | turned | judged.ne(judged.shift())).cumsum()
+    first = spoken.groupby(run.to_numpy()).head(1)
+    runs = first.assign(steps=run.value_counts(sort=False).to_numpy())
+    return runs if window.bar <= step else _strongest(runs, window.bar)
+
+
+def _strongest(runs: pd.DataFrame, bar: pd.Timedelta) -> pd.DataFrame:
+    candle = pd.DatetimeIndex(runs.index).ceil(bar)
+    far = (runs["score"] - 50).abs().to_numpy()
+    ranked = pd.DataFrame({"candle": candle, "side": runs["direction"].to_numpy(), "far": far})
+    kept = ranked.sort_values("far").drop_duplicates(["candle", "side"], keep="last").index
+    return runs.iloc[kept.sort_values()]
+
+
+def mark_places(marks: pd.DataFrame, bars: pd.DataFrame, offset: float) -> pd.Series:
+    """Where each mark stands: ``offset`` under the low of its candle for LONG, above its high else."""
+    at = np.minimum(bars.index.searchsorted(marks.index), max(len(bars) - 1, 0))
+    low, high = bars["low"].to_numpy()[at], bars["high"].to_numpy()[at]
+    places = np.where(marks["direction"] > 0, low - offset, high + offset)
+    return pd.Series(places, marks.index)
+
+
+def mark_traces(
+    marks: pd.DataFrame, places: pd.Series, times: TimeAxis, colours: Palette, towards: float
+) -> list[dict[str, Any]]:
+    """Circles by verdict, which can be clicked and carry their time, and triangles beside them.
+
+    ``towards`` is how far the triangles stand from the circles, in units of the price.
+    """
+    if marks.empty:
+        return []
+    parts = marks.groupby(marks["verdict"].astype(object))
+    circles = [_circles(str(verdict), part, places, times, colours) for verdict, part in parts]
+    triangles = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": times.of(marks.index),
+        "y": places.to_numpy() + towards * marks["direction"].to_numpy(),
+        "name": "direction",
+        "marker": {
+            "symbol": [direction_sign(direction).symbol for direction in marks["direction"]],
+            "size": 7,
+            "color": [colours.of(direction) for direction in marks["direction"]],
+        },
+        "unselected": {"marker": {"opacity": 1}},
+        "hoverinfo": "skip",
+    }
+    return [*circles, triangles]
+
+
+def half_discs(
+    marks: pd.DataFrame, places: pd.Series, times: TimeAxis, colours: Palette
+) -> list[dict[str, Any]]:
+    """The filled halves of the DOWNSIZE circles, for which Plotly has no symbol."""
+    halved = marks[marks["verdict"].astype(object) == "DOWNSIZE"]
+    return [
+        {
+            "type": "path",
+            "path": _half_disc(_SIZE / 2),
+            "xsizemode": "pixel",
+            "ysizemode": "pixel",
+            "xanchor": time,
+            "yanchor": place,
+            "fillcolor": colours.of(direction),
+            "line": {"width": 0},
+        }
+        for time, place, direction in zip(
+            times.of(halved.index).tolist(),
+            places[halved.index].tolist(),
+            halved["direction"],
+            strict=True,
+        )
+    ]
+
+
+def _circles(
+    verdict: str, part: pd.DataFrame, places: pd.Series, times: TimeAxis, colours: Palette
+) -> dict[str, Any]:
+    fill = [colours.of(direction) for direction in part["direction"]]
+    symbol = "circle-open" if verdict == "DOWNSIZE" else verdict_sign(verdict).symbol
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": times.of(part.index),
+        "y": places[part.index].to_numpy(),
+        "name": verdict,
+        "marker": {
+            "symbol": symbol,
+            "size": _SIZE,
+            "color": fill,
+            "line": {"width": 1.6, "color": fill},
+        },
+        "unselected": {"marker": {"opacity": 1}},
+        "customdata": [[time.isoformat()] for time in part.index],
+        "hovertext": [_words(row) for row in part.itertuples()],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+
+
+def _words(row: Any) -> str:
+    lasted = f", {count(row.steps, 'bar')} in a row" if row.steps > 1 else ""
+    word = direction_sign(row.direction).word
+    return f"{word} {row.verdict}, score {number(row.score, 1)}{lasted}"
+
+
+def _half_disc(radius: float) -> str:
+    # Paths of Plotly know no arcs; this is how far a cubic curve's handles reach for a quarter.
+    reach = 0.5523 * radius
+    return (
+        f"M0,{-radius} C{-reach},{-radius} {-radius},{-reach} {-radius},0 "
+        f"C{-radius},{reach} {-reach},{radius} 0,{radius} Z"
+    )
