@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 HOUR_NS = 3_600_000_000_000
 _MOST_CELLS = 200_000_000
 _CACHED_CELLS = 16_384
+_FEW_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,9 @@ def window_sum(values: Floats, bars: int, first: int = 0) -> Floats:
     >>> window_sum(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, first=3)
     array([[7.]])
     """
+    if values.shape[1] - first <= _FEW_COLUMNS and first:
+        ends = range(first + 1, values.shape[1] + 1)
+        return np.column_stack([_sum_by_halving(values[:, :end], bars) for end in ends])
     reach = max(0, first - bars + 1)
     total = np.zeros((values.shape[0], values.shape[1] - reach))
     # A few symbols at a time, so that all passes over them stay in the processor's cache.
@@ -162,6 +166,22 @@ def _sum_by_doubling(values: Floats, bars: int, total: Floats) -> None:
         doubled[:, :width] = power[:, :width]
         np.add(power[:, width:], power[:, :-width], out=doubled[:, width:])
         power, width = doubled, 2 * width
+
+
+def _sum_by_halving(values: Floats, bars: int) -> Floats:
+    """Sum of the last ``bars`` columns, added in the very order in which doubling adds them."""
+    total, end, width = np.zeros(len(values)), values.shape[1], 1
+    while width <= bars and end > 0:
+        if bars & width:
+            part = values[:, max(0, end - width) : end]
+            if part.shape[1] < width:
+                part = np.pad(part, ((0, 0), (width - part.shape[1], 0)))
+            while part.shape[1] > 1:
+                part = part[:, ::2] + part[:, 1::2]
+            total += part[:, 0]
+            end -= width
+        width *= 2
+    return total
 
 
 def window_count(values: Floats, bars: int, first: int = 0) -> npt.NDArray[np.integer[Any]]:
@@ -230,5 +250,4 @@ def _first_known(values: Floats) -> Floats:
         return np.zeros((len(values), 1))
     known = ~np.isnan(values)
     at = known.argmax(axis=1)
-    first = values[np.arange(len(values)), at]
-    return np.nan_to_num(first, nan=0.0)[:, None]
+    return np.nan_to_num(values[np.arange(len(values)), at], nan=0.0)[:, None]
