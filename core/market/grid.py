@@ -250,4 +250,5 @@ def _first_known(values: Floats) -> Floats:
         return np.zeros((len(values), 1))
     known = ~np.isnan(values)
     at = known.argmax(axis=1)
-    return np.nan_to_num(values[np.arange(len(values)), at], nan=0.0)[:, None]
+    first: Floats = np.nan_to_num(values[np.arange(len(values)), at], nan=0.0)
+    return first[:, None]
