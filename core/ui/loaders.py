@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
 from core.store import signals as store
+from core.store import tracing
 from core.ui.instance import instance
 
 KEPT_SECONDS = 30
@@ -56,6 +57,21 @@ def load_bars(
 def load_outcomes(profile_name: str) -> pd.DataFrame:
     """Every stored outcome of a profile."""
     return _outcomes(_state(), profile_name)
+
+
+def load_origin(symbol: str, profile_name: str, time: datetime) -> tracing.Origin | None:
+    """The profile that made a stored row, and when it was stored."""
+    return _origin(_state(), symbol, profile_name, time)
+
+
+def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataFrame:
+    """What became of one signal, by horizon; only what is finished."""
+    return _outcomes_of(_state(), symbol, profile_name, time)
+
+
+def load_directions_since(profile_name: str, since: datetime) -> pd.DataFrame:
+    """Direction of every signal after ``since`` that has one, by symbol and time."""
+    return _directions(_state(), profile_name, since)
 
 
 def load_span() -> tuple[datetime, datetime] | None:
@@ -148,3 +164,31 @@ def _outcomes(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
 def _span(state: State) -> tuple[datetime, datetime] | None:  # noqa: ARG001
     with _reading() as conn:
         return store.market_range(conn)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
+def _origin(
+    state: State,  # noqa: ARG001
+    symbol: str,
+    profile_name: str,
+    time: datetime,
+) -> tracing.Origin | None:
+    with _reading() as conn:
+        return tracing.load_origin(conn, symbol, profile_name, time)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
+def _outcomes_of(
+    state: State,  # noqa: ARG001
+    symbol: str,
+    profile_name: str,
+    time: datetime,
+) -> pd.DataFrame:
+    with _reading() as conn:
+        return tracing.load_outcomes_of(conn, symbol, profile_name, time)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
+def _directions(state: State, profile_name: str, since: datetime) -> pd.DataFrame:  # noqa: ARG001
+    with _reading() as conn:
+        return tracing.load_directions_since(conn, profile_name, since)

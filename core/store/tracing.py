@@ -1,0 +1,90 @@
+"""Where a stored signal comes from, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+from sqlalchemy import Connection, func, select
+
+from core.signals import Profile, parse_profile
+from core.store.reading import numbers, raw, read_columns, words
+from core.store.tables import outcomes, profiles, signals
+
+_OUTCOME = ("net_return", "gross_return", "r_multiple", "barrier_r")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The profile that made a signal, as it was then, and when the signal was stored."""
+
+    profile: Profile
+    version: str
+    recorded_at: datetime
+
+
+def load_origin(conn: Connection, symbol: str, profile_name: str, time: datetime) -> Origin | None:
+    """Where the row of `core.store.signals.load_signal` comes from; None if it is not stored."""
+    query = (
+        select(signals.c.profile_version, signals.c.recorded_at, profiles.c.body)
+        .join_from(signals, profiles, signals.c.profile_version == profiles.c.version)
+        .where(
+            signals.c.profile_name == profile_name,
+            signals.c.symbol == symbol,
+            signals.c.time == time,
+        )
+        .order_by(signals.c.id)
+    )
+    row = conn.execute(query).first()
+    return (
+        None
+        if row is None
+        else Origin(parse_profile(row.body), row.profile_version, row.recorded_at)
+    )
+
+
+def load_outcomes_of(
+    conn: Connection, symbol: str, profile_name: str, time: datetime
+) -> pd.DataFrame:
+    """The finished outcomes of one signal; index horizon, columns of `core.outcomes.resolve`.
+
+    Has net_return, gross_return, r_multiple, barrier_r, barrier and traded.
+    """
+    first = select(func.min(signals.c.id)).where(
+        signals.c.profile_name == profile_name,
+        signals.c.symbol == symbol,
+        signals.c.time == time,
+    )
+    query = select(*raw(outcomes, "horizon", "barrier", "traded", *_OUTCOME)).where(
+        outcomes.c.signal_id == first.scalar_subquery()
+    )
+    found = read_columns(conn, query)
+    return pd.DataFrame(
+        {
+            **{name: numbers(found[name]) for name in _OUTCOME},
+            "barrier": words(found["barrier"]),
+            "traded": [bool(value) for value in found["traded"]],
+        },
+        index=pd.Index(found["horizon"], name="horizon", dtype=object),
+    )
+
+
+def load_directions_since(conn: Connection, profile_name: str, since: datetime) -> pd.DataFrame:
+    """Every signal with a direction after ``since``; index (symbol, time), column direction."""
+    query = (
+        select(signals.c.symbol, signals.c.time, signals.c.direction)
+        .where(
+            signals.c.profile_name == profile_name,
+            signals.c.time > since,
+            signals.c.direction != 0,
+        )
+        .order_by(signals.c.symbol, signals.c.time, signals.c.id)
+    )
+    rows = conn.execute(query).all()
+    index = pd.MultiIndex.from_arrays(
+        [[row.symbol for row in rows], pd.DatetimeIndex([row.time for row in rows], tz="UTC")],
+        names=["symbol", "time"],
+    )
+    frame = pd.DataFrame({"direction": [float(row.direction) for row in rows]}, index=index)
+    return frame[~frame.index.duplicated()]
