@@ -167,7 +167,7 @@ def digest(folder: Path) -> str:
             content = path.read_bytes()
         except OSError as error:
             raise RecordingError(
-                f"{path.name} cannot be read ({error.strerror}). {_REMEDY}"
+                f"{path.name} cannot be read ({error.strerror or error}). {_REMEDY}"
             ) from error
         found.update(f"{name}:{len(content)}:".encode() + content)
     return found.hexdigest()

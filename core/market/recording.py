@@ -28,7 +28,7 @@ from core.market.held import Held, hold, one_venue, own_step, spread
 Time = str | datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """What a folder holds, as it was known.
 
@@ -114,7 +114,7 @@ def write(path: str | Path, tables: Mapping[str, pd.DataFrame]) -> None:
             _put_in_place(made, target, Path(holder) / "replaced")
     except OSError as error:
         raise RecordingError(
-            f"{target} cannot be written ({error.strerror}). Choose a folder you may write to."
+            f"{target} cannot be written ({error.strerror or error}). Choose a folder you may write to."
         ) from error
 
 
