@@ -70,8 +70,11 @@ def times(conn: Connection, values: pd.Index) -> list[str]:
 
 
 def floats(values: npt.ArrayLike, name: str) -> list[float | None]:
-    """Numbers, with None for NaN; an infinite one is refused."""
-    array = np.asarray(values, dtype=np.float64)
+    """Numbers, with None for NaN; an infinite one is refused.
+
+    Minus zero becomes zero, as SQLite makes of it in any case.
+    """
+    array = np.asarray(values, dtype=np.float64) + 0.0
     missing = np.isnan(array)
     if np.isinf(array).any():
         raise StoreError(f"Column {name} holds an infinite number, which cannot be stored.")
