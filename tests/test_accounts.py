@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -260,6 +261,26 @@ def test_a_success_sets_the_account_s_count_back(engine, add):
     try_sign_in(engine, now=NOW + timedelta(seconds=1))
     with pytest.raises(AccessDenied, match="not right"):
         try_sign_in(engine, password="not the password", now=NOW + timedelta(seconds=2))
+
+
+def test_guesses_made_at_the_same_time_count_each_other(engine, add):
+    add()
+    checked: list[str] = []
+
+    def guess(number: int) -> None:
+        with pytest.raises(AccessDenied):
+            sign_in.sign_in(
+                engine,
+                "ada",
+                f"guess {number}",
+                address="192.0.2.1",
+                now=NOW,
+                matches=lambda prepared, _: bool(checked.append(prepared)),
+            )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(guess, range(24)))
+    assert len(checked) <= attempts.PER_ACCOUNT.free
 
 
 def test_one_address_that_tries_many_names_waits_and_others_do_not(engine, add):

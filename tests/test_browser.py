@@ -161,6 +161,16 @@ def test_a_session_survives_reload_second_tab_and_restart_and_ends_on_sign_out(s
     expect_only_the_sign_in(second)
 
 
+def test_a_link_on_another_site_finds_the_session(server, visitor):
+    page = visitor.new_page()
+    page.goto(f"{server.url}/account")
+    sign_in(page)
+    expect_signed_in(page)
+    page.goto(f"{server.url.replace('localhost', '127.0.0.1')}/health")
+    page.evaluate(f"window.location.href = '{server.url}/account'")
+    expect_signed_in(page)
+
+
 def test_a_wrong_password_gets_a_sentence_and_no_session(server, visitor):
     page = visitor.new_page()
     page.goto(server.url)

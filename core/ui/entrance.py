@@ -47,7 +47,7 @@ def open_session(user_id: int | None, next_path: str) -> None:
     A page cannot set a cookie, so it hands over a ticket that only this browser can use.
     """
     mark = browser.cookie(browser.BROWSER_COOKIE)
-    if mark is None:
+    if not mark:
         st.error(
             "This browser keeps no cookies for this site, and a session needs one. "
             "Allow them, reload the page and try again."
