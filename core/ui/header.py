@@ -11,7 +11,7 @@ import streamlit as st
 from core.accounts import Person
 from core.market.choice import Market
 from core.ui import loaders
-from core.ui.formats import DASH, UTC_CLOCK, Clock, duration
+from core.ui.formats import UTC_CLOCK, Clock, duration
 from core.ui.instance import instance
 from core.ui.replaying import draw_replays, is_running
 
@@ -22,13 +22,18 @@ _REFRESH_SECONDS = 30
 def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will be this person's
     """Draw the line; call it before the page, which then finds the reader's clock set."""
     market = instance().market
+    st.html(f"<style>{_STYLE}</style>")
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="header", wrap=True
     ):
-        status = st.container(width="stretch")
+        demo = market.kind == "demo"
+        with st.container(width="stretch" if demo else "content", key="market"):
+            st.html(badge_html(market))
+        # Filled last: its words are in the zone that is chosen beside it.
+        age = st.container(width="content" if demo else "stretch", key="data_age")
         _draw_zones()
-    with status:
-        _status_fragment(market)
+    with age:
+        _draw_age(market)
     draw_replays()
 
 
@@ -46,26 +51,15 @@ def market_now(market: Market, through: datetime | None) -> datetime:
     return through
 
 
-def status_html(
-    market: Market, through: datetime | None, clock: Clock, now: datetime, *, running: bool = False
-) -> str:
-    """Badge and data age. A market that has ended is not called old, but ended; one whose past is
-    still being worked through has come so far."""
-    return (
-        f'<style>{_STYLE}</style><div class="cx-band" role="status">'
-        f'{_badge(market)}<span class="cx-note">{_note(market, through, clock, now, running)}</span></div>'
-    )
-
-
-def _status_fragment(market: Market) -> None:
+def _draw_age(market: Market) -> None:
     def draw() -> None:
         span = loaders.load_span()
         through = span[1] if span else None
         now, running = datetime.now(UTC), is_running()
-        st.html(status_html(market, through, reader_clock(), now, running=running))
+        words = age_html(market, through, reader_clock(), now, running=running)
+        st.html(f'<span class="cx-note">{words}</span>')
 
-    live = market.kind == "live"
-    st.fragment(draw, run_every=_REFRESH_SECONDS if live else None)()
+    st.fragment(draw, run_every=_REFRESH_SECONDS if market.kind == "live" else None)()
 
 
 def _draw_zones() -> None:
@@ -84,24 +78,26 @@ def _draw_zones() -> None:
     )
 
 
-def _badge(market: Market) -> str:
+def badge_html(market: Market) -> str:
+    """Which market this is; a simulated one in a striped band that cannot be missed."""
     if market.kind == "demo":
         return (
-            '<span class="cx-badge simulated"><b>SIMULATED MARKET</b>'
-            "<span>Prices and signals are made up by a program; none of it happened.</span></span>"
+            '<div class="cx-badge simulated" role="note"><b>SIMULATED MARKET</b>'
+            "<span>Prices and signals are made up by a program; none of it happened.</span></div>"
         )
     if market.kind == "recording":
-        name = escape(market.label.removeprefix("Recording "))
-        return f'<span class="cx-badge recording">RECORDING</span><span>{name}</span>'
-    return '<span class="cx-badge live"><i></i>LIVE</span>'
+        return f'<div class="cx-badge recording" title="{escape(market.label)}">RECORDING</div>'
+    return '<div class="cx-badge live"><i></i>LIVE</div>'
 
 
-def _note(
-    market: Market, through: datetime | None, clock: Clock, now: datetime, running: bool
+def age_html(
+    market: Market, through: datetime | None, clock: Clock, now: datetime, *, running: bool = False
 ) -> str:
+    """How far the data goes. A market that has ended is not called old, but ended; one whose past
+    is still being worked through has come so far."""
     if through is None:
         return "no data yet"
-    at = f"<b>{clock.stamp(through) or DASH}</b>"
+    at = f"<b>{clock.stamp(through)}</b>"
     if running:
         return f"worked through up to {at}"
     if market.kind == "demo":

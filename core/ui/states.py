@@ -1,0 +1,47 @@
+"""What a page shows when it has nothing to show: it says what is missing and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.errors import StoreError
+from core.ui import loaders
+from core.ui.instance import instance
+
+
+@contextmanager
+def store_failures_shown() -> Iterator[None]:
+    """Show a database that does not answer as a sentence with a way on, and end the page."""
+    try:
+        yield
+    except StoreError as error:
+        with st.container(border=True, key="failed"):
+            st.markdown(f":material/database_off: **{error}**")
+            st.button("Try again", icon=":material/refresh:")
+        st.stop()
+
+
+def draw_nothing_stored(what: str) -> None:
+    """Say why there is no ``what`` yet, and what will bring it."""
+    replays = loaders.load_progress()
+    with st.container(border=True, key="empty", horizontal_alignment="center", gap="small"):
+        st.markdown(f":material/hourglass_empty: **No {what} yet**")
+        if any(row["state"] in ("waiting", "running") for row in replays):
+            st.markdown("The first ones appear here by themselves in a few seconds.")
+            st.skeleton(height=220)
+        else:
+            market = instance().market
+            source = market.path if market.path else "PATH"
+            st.markdown("This market's past has not been worked through. On the server, run")
+            st.code(
+                f"python -m core replay {source.name if market.path else source}", language="bash"
+            )
+
+
+def draw_no_match(reset: str) -> None:
+    """Say that the filters leave nothing, and where to loosen them."""
+    with st.container(border=True, key="no_match", horizontal_alignment="center"):
+        st.markdown(f":material/filter_alt_off: **No market passes these filters.** {reset}")
