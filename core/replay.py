@@ -197,7 +197,12 @@ def _added(one: Replayed, other: Replayed) -> Replayed:
 def _since(start: str | datetime | None) -> pd.Timestamp | None:
     if start is None:
         return None
-    time = pd.Timestamp(start)
+    try:
+        time = pd.Timestamp(start)
+    except ValueError as error:
+        raise RecordingError(
+            f"start {start} is no time; write it like 2025-10-01T12:00."
+        ) from error
     return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
 
 

@@ -87,6 +87,7 @@ def _progress_bar() -> Progress:
         TextColumn("bars"),
         TimeElapsedColumn(),
         console=beside,
+        disable=not beside.is_terminal,
     )
 
 

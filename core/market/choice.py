@@ -31,13 +31,10 @@ def choose_market(settings: Settings) -> Market:
             "write demo or recording:PATH."
         )
     if settings.market.startswith("recording:"):
-        path = Path(settings.market.removeprefix("recording:")).expanduser().resolve()
-        if not path.is_dir():
-            raise SettingsError(
-                f"CRYPTOSATX_MARKET={settings.market}: there is no folder {path}. "
-                "Write recording:PATH with the path of a recording."
-            )
-        return recording_market(path)
+        try:
+            return market_at(settings.market.removeprefix("recording:"), settings)
+        except RecordingError as error:
+            raise SettingsError(f"CRYPTOSATX_MARKET={settings.market}: {error}") from error
     return demo_market(settings.data_dir)
 
 

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from core.errors import RecordingError, SettingsError
+from core.market.choice import choose_market, database_url, market_at, recording_market
+from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
+
+
+def test_without_an_environment_everything_has_a_default() -> None:
+    settings = load_settings({})
+    assert (settings.market, settings.worker, settings.env) == ("auto", True, "development")
+    assert settings.database_url is None
+    assert settings.data_dir == ROOT / "data"
+
+
+def test_an_empty_value_is_no_value() -> None:
+    assert load_settings({"CRYPTOSATX_MARKET": " ", "DATABASE_URL": ""}) == load_settings({})
+
+
+def test_the_process_environment_is_read_when_none_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_ENV", "production")
+    assert load_settings().env == "production"
+    assert load_settings({}).env == "development"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("CRYPTOSATX_MARKET", "binance", "auto, live, demo or recording:PATH"),
+        ("CRYPTOSATX_MARKET", "recording:", "auto, live, demo or recording:PATH"),
+        ("CRYPTOSATX_WORKER", "perhaps", "on or off"),
+        ("CRYPTOSATX_ENV", "staging", "development or production"),
+        ("DATABASE_URL", "my database", "sqlite:///FILE or postgresql://"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_to_write(name: str, value: str, wanted: str) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings({name: value})
+    assert wanted in str(caught.value)
+
+
+def test_a_wrong_address_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"DATABASE_URL": "secret words"})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "on"), [("on", True), ("off", False), ("0", False)])
+def test_a_switch_is_on_or_off(text: str, on: bool) -> None:
+    assert load_settings({"CRYPTOSATX_WORKER": text}).worker is on
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValidationError):
+        load_settings({}).market = "demo"  # type: ignore[misc]
+
+
+def test_every_setting_is_described() -> None:
+    described = describe_settings(load_settings({"CRYPTOSATX_WORKER": "off"}))
+    assert len(described) == len(Settings.model_fields)
+    assert all(setting.description.endswith(".") for setting in described)
+    worker = next(setting for setting in described if setting.name == "CRYPTOSATX_WORKER")
+    assert (worker.value, worker.source) == ("off", "environment")
+
+
+def test_a_password_is_never_described() -> None:
+    url = "postgresql://me:secret@host/name?sslpassword=secret"
+    described = describe_settings(load_settings({"DATABASE_URL": url}))
+    assert described[0].value == "postgresql://me:***@host/name"
+
+
+def test_a_misspelt_setting_is_found() -> None:
+    assert unknown_settings({"CRYPTOSATX_MARKT": "demo", "PATH": ""}) == ["CRYPTOSATX_MARKT"]
+
+
+def test_auto_is_the_demo_while_there_is_no_live_source(tmp_path: Path) -> None:
+    market = choose_market(load_settings({"CRYPTOSATX_DATA": str(tmp_path)}))
+    assert (market.kind, market.simulated) == ("demo", True)
+    assert market.path == tmp_path / "demo"
+
+
+def test_live_is_refused_with_what_to_write_instead() -> None:
+    with pytest.raises(SettingsError, match="write demo or recording:PATH"):
+        choose_market(load_settings({"CRYPTOSATX_MARKET": "live"}))
+
+
+def test_a_recording_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no folder"):
+        choose_market(load_settings({"CRYPTOSATX_MARKET": f"recording:{tmp_path}/none"}))
+    with pytest.raises(RecordingError, match="no folder"):
+        market_at(f"{tmp_path}/none", load_settings({}))
+
+
+def test_each_market_has_its_own_database(tmp_path: Path) -> None:
+    one, other = tmp_path / "a" / "October", tmp_path / "b" / "October"
+    for path in (one, other):
+        path.mkdir(parents=True)
+    settings = load_settings({"CRYPTOSATX_DATA": str(tmp_path)})
+    markets = [choose_market(settings), recording_market(one), recording_market(other)]
+    assert len({database_url(settings, market) for market in markets}) == 3
+    assert database_url(settings, markets[0]) == f"sqlite:///{tmp_path}/demo.sqlite"
+
+
+def test_a_set_database_is_taken_for_every_market(tmp_path: Path) -> None:
+    settings = load_settings({"DATABASE_URL": "postgresql://host/name"})
+    assert database_url(settings, recording_market(tmp_path)) == "postgresql://host/name"
+
+
+def test_the_demo_is_known_by_its_name_and_by_its_folder(tmp_path: Path) -> None:
+    settings = load_settings({"CRYPTOSATX_DATA": str(tmp_path)})
+    assert market_at("demo", settings) == market_at(f"{tmp_path}/demo", settings)
+    assert market_at("demo", settings).kind == "demo"
+    assert market_at(str(tmp_path), settings).kind == "recording"
