@@ -275,5 +275,7 @@ def load_progress(conn: Connection) -> list[dict[str, Any]]:
 
 def market_range(conn: Connection) -> tuple[datetime, datetime] | None:
     """Time of the first and of the last stored bar, None where there is none."""
-    first, last = conn.execute(select(func.min(bars.c.time), func.max(bars.c.time))).one()
-    return None if first is None else (first, last)
+    # Asked for one at a time, each is a step in the index; together they would read all of it.
+    first = conn.scalar(select(func.min(bars.c.time)))
+    last = conn.scalar(select(func.max(bars.c.time)))
+    return None if first is None or last is None else (first, last)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     MetaData,
     SmallInteger,
@@ -57,6 +58,7 @@ bars = Table(
     Column("symbol", String(32), primary_key=True),
     Column("time", UtcDateTime, primary_key=True),
     *(Column(name, Float) for name in frame.NAMES),
+    Index("ix_bars_time", "time"),
 )
 
 # A signal is the widened row of its bar: everything known and decided at that moment. The

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("fear_greed", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("symbol", "time", name=op.f("pk_bars")),
     )
+    op.create_index("ix_bars_time", "bars", ["time"], unique=False)
     op.create_table(
         "meta",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -191,4 +192,5 @@ def downgrade() -> None:
     op.drop_table("replays")
     op.drop_table("profiles")
     op.drop_table("meta")
+    op.drop_index("ix_bars_time", table_name="bars")
     op.drop_table("bars")
