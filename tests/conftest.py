@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +21,22 @@ IN_CI = bool(os.environ.get("CI"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything has to be checked, a skipped test is a failed one."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"nothing may be skipped in CI: {report.longreprtext}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def shared_recording() -> Path:
-    """The recording of a real market that lies beside the repository; needed in CI."""
+    """The recording of a real market that lies beside the repository."""
     path = SHARED / "recording"
     if not path.is_dir():
-        reason = "the recording of a real market is not beside this repository"
-        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+        pytest.skip("the recording of a real market is not beside this repository")
     return path
 
 

@@ -9,7 +9,6 @@ from time import monotonic
 import numpy as np
 import pandas as pd
 import pytest
-from builders import START, make_frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, func, select, text, update
@@ -36,6 +35,7 @@ from core.store.signals import (
 )
 from core.store.tables import bars, outcomes, profiles, signals
 from core.verdicts import judge_by_rules
+from tests.builders import START, make_frame
 
 NOW = datetime(2025, 10, 1, 12, tzinfo=UTC)
 PROFILE = load_profile("aggressive")
