@@ -50,3 +50,23 @@ class AccountError(CryptoSatXError):
 
 class AccessDenied(CryptoSatXError):
     """The person may not do this: not signed in, or without the role."""
+
+
+class SourceError(CryptoSatXError):
+    """Something outside could not give what it was asked for."""
+
+
+class SourceUnavailable(SourceError):
+    """A source cannot be reached, or did not answer in time; trying again later may help."""
+
+
+class SourceRefused(SourceError):
+    """A source answered that it will not serve this; ``retry_after`` in seconds if it said so."""
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+class SourceReplyWrong(SourceError, ValueError):
+    """A reply is not what the source promises. Names the source and the field."""
