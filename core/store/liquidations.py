@@ -1,0 +1,189 @@
+"""Saving and loading liquidations. An event is stored once, however often it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, Select, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.market.stream.batch import Batch, Gap, StreamState
+from core.market.stream.events import Event
+from core.store.reading import moments, numbers, read_columns
+from core.store.tables import liquidation_minutes, liquidations, stream_gaps, streams
+
+_SUMS = ("long_usd", "short_usd", "long_count", "short_count")
+
+
+def save_batch(conn: Connection, batch: Batch) -> int:
+    """Store a batch whole; how many of its events were new."""
+    new = save_liquidations(conn, batch.events)
+    for gap in batch.gaps:
+        save_gap(conn, gap)
+    if batch.state is not None:
+        save_stream(conn, batch.state, batch.at)
+    return new
+
+
+def save_liquidations(conn: Connection, events: Iterable[Event]) -> int:
+    """Store events, and add those that were new to the sums of their minutes; how many were new."""
+    given = {(event.venue, event.identity): event for event in events}
+    if not given:
+        return 0
+    statement = _insert(conn, liquidations).on_conflict_do_nothing()
+    stored = conn.execute(
+        statement.returning(liquidations.c.venue, liquidations.c.identity),
+        [given[key]._asdict() for key in sorted(given)],
+    )
+    new = [given[venue, identity] for venue, identity in stored]
+    _add_to_minutes(conn, new)
+    return len(new)
+
+
+def save_gap(conn: Connection, gap: Gap) -> None:
+    """Store a gap, or what is now known of one that began at the same time."""
+    statement = _insert(conn, stream_gaps).values(**gap._asdict())
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["venue", "started_at"],
+            set_={name: statement.excluded[name] for name in ("ended_at", "reason", "lost")},
+        )
+    )
+
+
+def save_stream(conn: Connection, state: StreamState, at: datetime) -> None:
+    values = {**vars(state), "updated_at": at}
+    statement = _insert(conn, streams).values(**values)
+    del values["venue"]
+    conn.execute(statement.on_conflict_do_update(index_elements=["venue"], set_=values))
+
+
+def load_stream(conn: Connection, venue: str) -> StreamState | None:
+    """The state a stream was left in, or None where it was never followed."""
+    row = conn.execute(select(streams).where(streams.c.venue == venue)).mappings().one_or_none()
+    if row is None:
+        return None
+    return StreamState(**{name: value for name, value in row.items() if name != "updated_at"})
+
+
+def load_open_gap(conn: Connection, venue: str) -> Gap | None:
+    """The gap that has not ended, if there is one."""
+    query = select(stream_gaps).where(
+        stream_gaps.c.venue == venue, stream_gaps.c.ended_at.is_(None)
+    )
+    row = conn.execute(query.order_by(stream_gaps.c.started_at)).mappings().first()
+    return None if row is None else Gap(**row)
+
+
+def load_streams(conn: Connection) -> pd.DataFrame:
+    """Every stream as it was last noted, index venue."""
+    rows = conn.execute(select(streams).order_by(streams.c.venue)).mappings().all()
+    return pd.DataFrame(rows, columns=[column.name for column in streams.c]).set_index("venue")
+
+
+def load_events(
+    conn: Connection,
+    *,
+    limit: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    venues: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+    largest: bool = False,
+) -> pd.DataFrame:
+    """Up to ``limit`` events, the newest first, or the largest; the columns of the table."""
+    query = _chosen(select(liquidations), liquidations, "occurred_at", start, end, venues, symbols)
+    order = liquidations.c.usd if largest else liquidations.c.occurred_at
+    query = query.order_by(order.desc(), liquidations.c.identity.desc()).limit(limit)
+    return _frame(conn, query, ("occurred_at", "received_at"), ("price", "quantity", "usd"))
+
+
+def load_minutes(
+    conn: Connection,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    venues: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Sums per minute, symbol and venue, sorted; minutes without an event have no row."""
+    table = liquidation_minutes
+    query = _chosen(select(table), table, "minute", start, end, venues, symbols)
+    query = query.order_by(table.c.minute, table.c.symbol, table.c.venue)
+    return _frame(conn, query, ("minute",), ("long_usd", "short_usd"))
+
+
+def load_gaps(
+    conn: Connection, start: datetime | None = None, end: datetime | None = None
+) -> pd.DataFrame:
+    """Gaps that touch the time from ``start`` to ``end``, the earliest first; NaT: it lasts."""
+    query = select(stream_gaps).order_by(stream_gaps.c.started_at, stream_gaps.c.venue)
+    if start is not None:
+        query = query.where(stream_gaps.c.ended_at.is_(None) | (stream_gaps.c.ended_at >= start))
+    if end is not None:
+        query = query.where(stream_gaps.c.started_at <= end)
+    return _frame(conn, query, ("started_at", "ended_at"), ())
+
+
+def drop_liquidations(conn: Connection, before: datetime) -> int:
+    """Delete single events that occurred before a time; the sums of their minutes stay."""
+    return conn.execute(delete(liquidations).where(liquidations.c.occurred_at < before)).rowcount
+
+
+def _add_to_minutes(conn: Connection, new: Sequence[Event]) -> None:
+    sums: dict[tuple[datetime, str, str], list[float]] = {}
+    for event in new:
+        minute = event.occurred_at.replace(second=0, microsecond=0)
+        total = sums.setdefault((minute, event.symbol, event.venue), [0.0, 0.0, 0, 0])
+        short = event.liquidated_side == "short"
+        total[short] += event.usd
+        total[2 + short] += 1
+    if not sums:
+        return
+    statement = _insert(conn, liquidation_minutes)
+    added = {name: liquidation_minutes.c[name] + statement.excluded[name] for name in _SUMS}
+    conn.execute(
+        statement.on_conflict_do_update(index_elements=["minute", "symbol", "venue"], set_=added),
+        [
+            {"minute": minute, "symbol": symbol, "venue": venue}
+            | dict(zip(_SUMS, sums[minute, symbol, venue], strict=True))
+            for minute, symbol, venue in sorted(sums)
+        ],
+    )
+
+
+def _insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    if conn.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def _chosen(
+    query: Select[Any],
+    table: Table,
+    time: str,
+    start: datetime | None,
+    end: datetime | None,
+    venues: Sequence[str] | None,
+    symbols: Sequence[str] | None,
+) -> Select[Any]:
+    if start is not None:
+        query = query.where(table.c[time] >= start)
+    if end is not None:
+        query = query.where(table.c[time] <= end)
+    if venues is not None:
+        query = query.where(table.c.venue.in_(venues))
+    return query if symbols is None else query.where(table.c.symbol.in_(symbols))
+
+
+def _frame(
+    conn: Connection, query: Select[Any], times: Sequence[str], floats: Sequence[str]
+) -> pd.DataFrame:
+    columns: dict[str, Any] = read_columns(conn, query)
+    for name in times:
+        columns[name] = moments(columns[name], name)
+    for name in floats:
+        columns[name] = numbers(columns[name])
+    return pd.DataFrame(columns)
