@@ -63,7 +63,7 @@ def load_outcomes_of(
     return pd.DataFrame(
         {
             **{name: numbers(found[name]) for name in _OUTCOME},
-            "barrier": words(found["barrier"]),
+            "barrier": words(found["barrier"]).to_numpy(),
             "traded": [bool(value) for value in found["traded"]],
         },
         index=pd.Index(found["horizon"], name="horizon", dtype=object),

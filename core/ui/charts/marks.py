@@ -17,17 +17,17 @@ _SIZE = 10
 EVERY_BAR = pd.Timedelta("36h")
 
 
-def signal_runs(history: pd.DataFrame, window: Window) -> pd.DataFrame:
+def signal_runs(history: pd.DataFrame, window: Window, *, every: bool = True) -> pd.DataFrame:
     """The signals to mark in a window; index time.
 
     Columns direction, verdict, score and ``steps``. In a window of up to a day and a half every
-    row with a direction is one; in a longer one only the first of each run of equal direction and
+    row with a direction is one, if ``every``; in a longer one only the first of each run of equal direction and
     verdict, ``steps`` being how long the run lasts; and where candles hold several steps, only the
     run with the score farthest from 50 per candle and direction.
     """
     inside = history[(history.index >= window.start) & (history.index <= window.end)]
     spoken = inside.loc[inside["direction"].abs() == 1, ["direction", "verdict", "score"]]
-    if spoken.empty or window.end - window.start <= EVERY_BAR:
+    if spoken.empty or (every and window.end - window.start <= EVERY_BAR):
         return spoken.assign(steps=1)
     step = step_of(history.index)
     apart = spoken.index.to_series().diff() != step

@@ -18,6 +18,7 @@ from core.ui.palette import Palette, template
 _TITLE_PX, _EMPTY_TITLE_PX, _COMPACT_TITLE_PX = 42, 24, 8
 _BOTTOM_PX, _TOP_PX, _EMPTY_PX, _BETWEEN_PX = 52, 4, 22, 12
 _LEFT_PX, _RIGHT_PX = 58, 98
+_COMPACT_LEFT_PX, _COMPACT_RIGHT_PX, _COMPACT_HEIGHT = 48, 86, 300
 _LABEL_PX = 15
 
 
@@ -68,7 +69,7 @@ def stack(
     ``compact`` leaves titles to the page, and dragging to the finger that scrolls.
     """
     titles = [_title_px(pane, compact=compact) for pane in panes]
-    heights = [_EMPTY_PX if pane.missing else pane.height for pane in panes]
+    heights = [_height(pane, compact=compact) for pane in panes]
     inner = sum(titles) + sum(heights) + (len(panes) - 1) * _BETWEEN_PX
     layout = _layout(window, times, colours, inner, compact=compact)
     data: list[dict[str, Any]] = []
@@ -91,6 +92,8 @@ def stack(
             notes.append(_title(pane, top / inner, colours))
         top -= height + _BETWEEN_PX
     layout["xaxis"]["anchor"] = axis
+    if opened is not None:
+        notes.append(_followed(times.at(opened), colours))
     # Shapes and notes are given at once: added one by one, each is checked against all others.
     return go.Figure(data, layout | {"shapes": shapes, "annotations": notes})
 
@@ -116,7 +119,12 @@ def _layout(
     return {
         "template": template(colours.mode),
         "height": inner + _TOP_PX + _BOTTOM_PX,
-        "margin": {"l": _LEFT_PX, "r": _RIGHT_PX, "t": _TOP_PX, "b": _BOTTOM_PX},
+        "margin": {
+            "l": _COMPACT_LEFT_PX if compact else _LEFT_PX,
+            "r": _COMPACT_RIGHT_PX if compact else _RIGHT_PX,
+            "t": _TOP_PX,
+            "b": _BOTTOM_PX,
+        },
         "showlegend": False,
         "hovermode": "x",
         "hoversubplots": "axis",
@@ -138,7 +146,7 @@ def _layout(
             "spikethickness": 1,
             "spikecolor": colours.neutral,
             "rangeslider": {"visible": False},
-            "nticks": 5 if compact else 10,
+            "nticks": 4 if compact else 10,
         },
     }
 
@@ -147,6 +155,12 @@ def _title_px(pane: Pane, *, compact: bool) -> int:
     if compact:
         return _COMPACT_TITLE_PX
     return _EMPTY_TITLE_PX if pane.missing else _TITLE_PX
+
+
+def _height(pane: Pane, *, compact: bool) -> int:
+    if pane.missing:
+        return _EMPTY_PX
+    return _COMPACT_HEIGHT if compact else pane.height
 
 
 def _title(pane: Pane, y: float, colours: Palette) -> dict[str, Any]:
@@ -197,6 +211,20 @@ def _veil(
         {"type": "rect", "x1": times.at(window.shown_end)} | veil | across,
         {"type": "line", "x1": start, "line": {"color": colours.ink, "width": 1}} | across,
     ]
+
+
+def _followed(at: float, colours: Palette) -> dict[str, Any]:
+    return {
+        "text": "what followed →",
+        "x": at,
+        "xref": "x",
+        "yref": "y domain",
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 12, "color": colours.muted},
+    }
 
 
 def _traces(pane: Pane, window: Window, times: TimeAxis, colours: Palette) -> list[dict[str, Any]]:

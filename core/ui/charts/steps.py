@@ -35,6 +35,27 @@ class Window:
         bar = next((bar for longest, bar in _LADDER if span <= longest), _COARSEST)
         return cls(start, end, max(bar, step))
 
+    @classmethod
+    def around(
+        cls,
+        first: pd.Timestamp,
+        last: pd.Timestamp,
+        span: pd.Timedelta | None,
+        opened: pd.Timestamp | None = None,
+    ) -> Window:
+        """The last ``span`` of what there is, or all of it; a third of it after an open signal.
+
+        >>> day = pd.Timestamp("2025-10-01", tz="UTC")
+        >>> days = [day + pd.Timedelta(days=d) for d in range(100)]
+        >>> window = Window.around(days[0], days[90], pd.Timedelta(days=9), days[50])
+        >>> (window.start - day).days, (window.end - day).days
+        (44, 53)
+        """
+        if span is None:
+            return cls.of(first, last)
+        end = last if opened is None else min(last, opened + span / 3)
+        return cls.of(max(first, end - span), end)
+
     @property
     def shown_start(self) -> pd.Timestamp:
         """The left edge of the chart, with room for the first candle."""

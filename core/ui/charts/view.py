@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,23 @@ class Levels:
     target: float
     start: pd.Timestamp
     end: pd.Timestamp
+
+
+def bar_of(row: pd.Series) -> tuple[str, pd.Timestamp]:
+    """Symbol and time of a stored row, which are its name."""
+    symbol, time = cast("tuple[str, pd.Timestamp]", row.name)
+    return symbol, time
+
+
+def levels_of(row: pd.Series, hours: float = 24) -> Levels | None:
+    """The levels of a planned row, named (symbol, time), or what they would have been."""
+    for prefix in ("", "counterfactual_"):
+        prices = [float(row[f"{prefix}{name}_price"]) for name in ("entry", "stop", "target")]
+        if np.isfinite(prices).all():
+            _, time = bar_of(row)
+            entry, stop, target = prices
+            return Levels(entry, stop, target, time, time + pd.Timedelta(hours=hours))
+    return None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""The reader's own side of a plan: equity, risk and leverage, kept in the URL."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.plan import Account
+from core.ui.formats import usd_exact
+
+_USUAL = Account()
+
+
+def ask_account() -> Account:
+    """The account of the inputs; ``?equity=``, ``?risk=`` (percent) and ``?leverage=``."""
+    equity_at, risk_at = st.columns(2, gap="small", wrap=False)
+    leverage_at, spent_at = st.columns(2, gap="small", wrap=False, vertical_alignment="bottom")
+    equity = equity_at.number_input(
+        "Equity, USD",
+        min_value=1.0,
+        max_value=1e12,
+        value=float(_USUAL.equity_usd),
+        step=1000.0,
+        format="%.0f",
+        key="equity",
+        bind="query-params",
+    )
+    risk = risk_at.number_input(
+        "Risk, % of equity",
+        min_value=0.01,
+        max_value=20.0,
+        value=100 * _USUAL.risk_fraction,
+        step=0.25,
+        format="%.2f",
+        key="risk",
+        bind="query-params",
+    )
+    leverage = leverage_at.number_input(
+        "Leverage",
+        min_value=1,
+        max_value=125,
+        value=int(_USUAL.leverage),
+        step=1,
+        key="leverage",
+        bind="query-params",
+    )
+    spent_at.caption(f"{usd_exact(equity * risk / 100)} lost at the stop of a full-size trade")
+    return Account(equity_usd=equity, risk_fraction=risk / 100, leverage=leverage)

@@ -1,0 +1,311 @@
+"""The right column of a symbol's page: one stored signal in reading order, as HTML.
+
+Every function takes a row as the store gives it back and makes a part of the column; texts are
+escaped here and nothing is computed but what `core.signals.words` and `core.plan` compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.market.frame import SOURCES
+from core.signals import FACTORS, Profile
+from core.signals.factors import BY_NAME
+from core.signals.words import Contribution, explain
+from core.ui import formats
+from core.ui.charts import bar_of
+from core.ui.formats import known, number, price
+from core.ui.palette import Palette, direction_sign, verdict_sign
+
+_STYLE = (Path(__file__).parent / "decision.css").read_text(encoding="utf-8")
+_SOURCE_TITLES = {
+    "candles": "Prices",
+    "funding": "Funding",
+    "open_interest": "Open interest",
+    "long_short": "Long/short accounts",
+    "liquidations": "Liquidations",
+    "social": "Social score",
+    "fear_greed": "Fear & greed",
+}
+_CAPS = {
+    "none": "nothing: the risk alone sets it",
+    "leverage": "your leverage",
+    "size ceiling": "the ceiling of twice the normal size",
+    "size floor": "the floor of a quarter of the normal size",
+    "lot": "rounding down to a whole lot",
+}
+_BARRIERS = {"stop": "stop", "target": "target", "horizon": "neither"}
+
+Row = Mapping[str, Any]
+
+
+def style(colours: Palette) -> str:
+    """The style of all parts, once on the page."""
+    names = ("ground", "panel", "line", "grid", "ink", "muted", "neutral", "long", "short")
+    variables = {name: getattr(colours, name) for name in names}
+    variables |= {"long-ink": colours.long_ink, "short-ink": colours.short_ink}
+    declared = "".join(f"--{name}: {value};" for name, value in variables.items())
+    return f"<style>.cx-d {{{declared}}}\n{_STYLE}</style>"
+
+
+def score_part(row: Row, profile: Profile) -> str:
+    """Direction and score, on the scale with the profile's thresholds."""
+    direction = row["direction"]
+    word = direction_sign(direction).word
+    if not known(row["score"]):
+        why = escape(row["no_signal"] or "no price for this bar")
+        return _part(
+            f'<div class="said flat">{_shape("none")}<span>{word}</span></div>'
+            f"<p>{why[:1].upper()}{why[1:]}.</p>"
+        )
+    shares = [
+        f"conviction {number(row['conviction'])} of 100",
+        f"agreement {formats.percent(row['agreement'], 0)}",
+        f"coverage {formats.percent(row['coverage'], 0)}",
+    ]
+    return _part(
+        f'<div class="said {_tone(direction)}">{_shape(word)}<span>{word}</span>'
+        f'<span class="score">{number(row["score"], 1)}</span><small>of 100</small></div>'
+        f"{_scale(row['score'], profile)}<p class='note'>{' · '.join(shares)}</p>"
+    )
+
+
+def why_part(row: Row, profile: Profile) -> str:
+    """The three largest contributions in words, the others as bars; together score - 50."""
+    found = [part for part in explain(row, profile) if known(part.points)]
+    if not found:
+        return ""
+    reach = max(abs(part.points) for part in found)
+    spoken = "".join(_factor(part, reach, in_words=True) for part in found[:3])
+    rest = "".join(_factor(part, reach, in_words=False) for part in found[3:])
+    total = sum(part.points for part in found)
+    together = (
+        f"Points on a neutral 50; together {number(total, 1, sign=True)}."
+        if known(row["score"])
+        else "What is known so far; it is not enough for a score."
+    )
+    return _part(
+        f'<h3>Why</h3><ul>{spoken}</ul><ul class="rest" style="margin-top:.5rem">{rest}</ul>'
+        f'<p class="note" style="margin-top:.375rem">{together}</p>'
+    )
+
+
+def against_part(row: Row) -> str:
+    """The risk reasons: all reasons but the last, which is the rules' conclusion."""
+    if not known(row["direction"]) or row["direction"] == 0:
+        return ""
+    against = row["reasons"][:-1]
+    if not against:
+        return _part("<h3>What speaks against</h3><p>Nothing that the rules count.</p>")
+    items = "".join(f"<li>{_sentence(reason)}</li>" for reason in against)
+    return _part(f'<h3>What speaks against</h3><ul class="against">{items}</ul>')
+
+
+def verdict_part(row: Row) -> str:
+    """The verdict, who gave it, and the conclusion behind it."""
+    if not isinstance(row["verdict"], str):
+        return _part("<h3>Verdict</h3><p>None: there is no signal to judge.</p>")
+    word = verdict_sign(row["verdict"]).word
+    size = f"{formats.times(row['multiplier'])} of your risk" if row["multiplier"] else "no trade"
+    conclusion = _sentence(row["reasons"][-1]) if row["reasons"] else ""
+    mode = str(row["risk_mode"]).lower()
+    return _part(
+        f'<h3>Verdict</h3><p class="verdict {_tone(row["direction"])}">'
+        f"{_shape(word)}<span>{word}</span>"
+        f"<small>by rules · risk mode {mode} · {size}</small></p><p>{conclusion}</p>"
+    )
+
+
+def plan_title() -> str:
+    """The head of the plan, above the reader's own numbers."""
+    return _part("<h3>Plan for your account</h3>")
+
+
+def plan_part(planned: Row) -> str:
+    """The plan of a row that was planned for the reader's account, or why there is none."""
+    if planned["no_plan"] is not None and not pd.isna(planned["no_plan"]):
+        return _part(
+            f"<p>No plan: {escape(str(planned['no_plan']))}.</p>{_counterfactual(planned)}"
+        )
+    entry = planned["entry_price"]
+    lines = {
+        "Entry, at the next bar's open": f"about {price(entry)}",
+        "Stop": _away(planned["stop_price"], entry),
+        "Target": _away(planned["target_price"], entry),
+        "Quantity, base units": formats.quantity(planned["quantity"]),
+        "Notional": formats.usd_exact(planned["notional_usd"]),
+        "Lost at the stop, before costs": formats.usd_exact(planned["risk_usd"]),
+        "Liquidation price": _away(planned["liquidation_price"], entry),
+        "Size against normal": formats.times(planned["size_multiplier"], 2),
+        "What limited the size": _CAPS.get(str(planned["binding_cap"]), "unknown"),
+    }
+    return _part(f'{_pairs(lines)}<p class="note">Not investment advice.</p>')
+
+
+def outcome_part(row: Row, outcomes: pd.DataFrame, *, at: datetime, through: datetime) -> str:
+    """What became of a signal, per horizon; ``through`` is the last bar that is known."""
+    if not known(row["direction"]) or row["direction"] == 0:
+        return ""
+    traded = bool(outcomes["traded"].any()) if len(outcomes) else row["multiplier"] > 0
+    lines = [
+        _outcome(horizon, outcomes, at + length, through)
+        for horizon, length in (
+            ("1h", timedelta(hours=1)),
+            ("4h", timedelta(hours=4)),
+            ("24h", timedelta(hours=24)),
+        )
+    ]
+    kind = "" if traded else " had it been traded: a counterfactual"
+    return _part(
+        f"<h3>What became of it{kind}</h3><table><thead><tr><th>After</th>"
+        '<th class="n">Net return</th><th class="n">Net R</th><th class="n">Touched first</th></tr>'
+        f"</thead><tbody>{''.join(lines)}</tbody></table>"
+    )
+
+
+def unknown_part(row: Row, profile: Profile) -> str:
+    """The sources behind the signal, how old each was at its bar, and the factors without one."""
+    missing = {
+        part.factor: part.sentence for part in explain(row, profile) if not known(part.points)
+    }
+    weight = sum(profile.weights.shares()[name] for name in missing)
+    lead = (
+        f"{formats.count(len(missing), 'factor')} of {len(FACTORS)} unknown, "
+        f"{formats.percent(weight, 0)} of the weight."
+        if missing
+        else "Every factor was known."
+    )
+    lines = "".join(_source(source, row, missing) for source in SOURCES)
+    return _part(
+        f"<h3>What is not known</h3><p>{lead}</p><table><thead><tr><th>Source</th>"
+        f'<th>Feeds</th><th class="n">Age at the bar</th></tr></thead><tbody>{lines}</tbody></table>'
+    )
+
+
+def trace_part(lines: Mapping[str, str]) -> str:
+    """Where every number above can be found again."""
+    return _part(f"<h3>Where this comes from</h3>{_pairs(lines)}")
+
+
+def as_frame(row: pd.Series) -> pd.DataFrame:
+    """A stored row as a frame of one row, which `core.plan.plan` can plan again."""
+    index = pd.MultiIndex.from_tuples([bar_of(row)], names=["symbol", "time"])
+    return pd.DataFrame([row.to_dict()], index=index)
+
+
+def _part(body: str) -> str:
+    return f'<div class="cx-d">{body}</div>'
+
+
+def _shape(word: str) -> str:
+    return f'<i class="shape {word}" aria-hidden="true"></i>'
+
+
+def _tone(direction: float | None) -> str:
+    return {"LONG": "long", "SHORT": "short"}.get(direction_sign(direction).word, "flat")
+
+
+def _sentence(text: str) -> str:
+    return escape(f"{text[:1].upper()}{text[1:]}.")
+
+
+def _scale(score: float, profile: Profile) -> str:
+    lower, upper = profile.short_threshold, profile.long_threshold
+    ticks = (
+        (0.0, "", "0"),
+        (lower, "left", f"short to {lower:g}"),
+        (upper, "", f"long from {upper:g}"),
+        (100.0, "left", "100"),
+    )
+    marks = "".join(
+        f'<span class="tick {side}" style="left:{at:.4g}%">{text}</span>'
+        for at, side, text in ticks
+    )
+    said = (
+        f"score {number(score, 1)} on a scale of 0 to 100, short to {lower:g}, long from {upper:g}"
+    )
+    return (
+        f'<div class="scale" role="img" aria-label="{said}"><div class="track">'
+        f'<i class="to" style="width:{lower:.4g}%"></i>'
+        f'<i class="from" style="width:{100 - upper:.4g}%"></i></div>'
+        f'<i class="at" style="left:{min(max(score, 0), 100):.4g}%"></i>{marks}</div>'
+    )
+
+
+def _factor(part: Contribution, reach: float, *, in_words: bool) -> str:
+    side, tone = ("up", "long") if part.points > 0 else ("down", "short")
+    width = 50 * abs(part.points) / reach if reach else 0
+    sentence = escape(part.sentence)
+    title = f"<b>{escape(part.title)}</b>" if in_words else f"<span>{escape(part.title)}</span>"
+    words = f"<p>{sentence[:1].upper()}{sentence[1:]}.</p>" if in_words else ""
+    return (
+        f'<li class="factor" title="{sentence}; weight {formats.percent(part.weight, 0)}">{title}'
+        f'<span class="bar"><i class="{side}" style="width:{width:.1f}%"></i></span>'
+        f'<span class="n {tone}">{number(part.points, 1, sign=True)}</span>{words}</li>'
+    )
+
+
+def _away(value: float, entry: float) -> str:
+    if not known(value):
+        return formats.DASH
+    away = formats.percent(value / entry - 1, sign=True)
+    return f"{price(value, like=entry)} <small>{away}</small>"
+
+
+def _counterfactual(planned: Row) -> str:
+    prices = {name: planned[f"counterfactual_{name}_price"] for name in ("entry", "stop", "target")}
+    if not all(known(value) for value in prices.values()):
+        return ""
+    entry = prices["entry"]
+    return (
+        '<p class="note" style="margin:.375rem 0 0">Followed as if it had been traded, and never '
+        "counted as a trade:</p>"
+        + _pairs(
+            {
+                "Entry": f"about {price(entry)}",
+                "Stop": _away(prices["stop"], entry),
+                "Target": _away(prices["target"], entry),
+            }
+        )
+    )
+
+
+def _outcome(horizon: str, outcomes: pd.DataFrame, due: datetime, through: datetime) -> str:
+    name = f"<th>{horizon.removesuffix('h')} h</th>"
+    if horizon not in outcomes.index:
+        why = "not finished yet" if due > through else "no price at its end"
+        return f'<tr>{name}<td colspan="3" class="n">{why}</td></tr>'
+    found: dict[str, Any] = {name: outcomes.at[horizon, name] for name in outcomes.columns}
+    touched = _BARRIERS.get(str(found["barrier"]), formats.DASH)
+    return (
+        f'<tr>{name}<td class="n">{formats.percent(found["net_return"], 2, sign=True)}</td>'
+        f'<td class="n">{formats.r_multiple(found["r_multiple"])}</td><td class="n">{touched}</td></tr>'
+    )
+
+
+def _source(source: str, row: Row, missing: Mapping[str, str]) -> str:
+    fed = [name for name in FACTORS if BY_NAME[name].source == source]
+    lacking = [BY_NAME[name].title for name in fed if name in missing]
+    age = row.get(f"age_{source}")
+    told = "unknown" if not known(age) else "this bar" if age == 0 else formats.duration(age)
+    feeds = ", ".join(BY_NAME[name].title for name in fed)
+    why = f" <small>({escape(missing[fed[0]])})</small>" if lacking and known(age) else ""
+    hatch = ' class="n hatch"' if lacking else ' class="n"'
+    return (
+        f"<tr><th>{escape(_SOURCE_TITLES[source])}</th><td>{escape(feeds)}{why}</td>"
+        f"<td{hatch}>{told}</td></tr>"
+    )
+
+
+def _pairs(lines: Mapping[str, str]) -> str:
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td class="n">{value}</td></tr>'
+        for name, value in lines.items()
+    )
+    return f"<table><tbody>{body}</tbody></table>"

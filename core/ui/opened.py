@@ -1,0 +1,147 @@
+"""Which market and which of its signals are open: ``?symbol=`` and ``?time=``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.ui.charts import Window, signal_runs
+from core.ui.charts.steps import step_of
+from core.ui.formats import Clock, number
+from core.ui.palette import direction_sign, verdict_sign
+
+_FAVOURITE = "BTCUSDT"
+_UNKNOWN = "unknown_symbol"
+_NEWEST, _CHOSEN = "newest", "opened_signal"
+
+
+def choose_symbol(symbols: Sequence[str]) -> str | None:
+    """The market that is asked for or chosen; None, said on the page, where there is no such one."""
+    asked = st.query_params.get("symbol")
+    if asked and asked not in symbols and asked.upper() in symbols:
+        st.session_state["symbol"] = asked.upper()
+    elif asked and asked not in symbols:
+        st.session_state[_UNKNOWN] = asked
+    lost = st.session_state.get(_UNKNOWN)
+    favourite = symbols.index(_FAVOURITE) if _FAVOURITE in symbols else 0
+    symbol = st.selectbox(
+        "Market",
+        symbols,
+        index=None if lost else favourite,
+        key="symbol",
+        bind="query-params",
+        placeholder="Search a market",
+        icon=":material/search:",
+        label_visibility="collapsed",
+        on_change=_forget,
+        width=230,
+    )
+    return symbol if symbol in symbols else None
+
+
+def lost_symbol() -> str | None:
+    """The name that was asked for and that no market has."""
+    return st.session_state.get(_UNKNOWN)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A time from the address, in UTC where it names no zone; None for nonsense.
+
+    >>> parse_time("2025-10-10T21:00Z"), parse_time("soon"), parse_time(None)
+    (datetime.datetime(2025, 10, 10, 21, 0, tzinfo=datetime.timezone.utc), None, None)
+    """
+    try:
+        time = datetime.fromisoformat(text or "")
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def choose_time(history: pd.DataFrame, clock: Clock) -> pd.Timestamp | None:
+    """The signal of the past that is open, None for the newest.
+
+    ``history`` is of one symbol. To choose from are the first signals of each run of equal ones;
+    any stored time can be asked for. A time that is not stored is said to be so.
+    """
+    times = pd.DatetimeIndex(history.index)
+    text = st.query_params.get("time")
+    asked = parse_time(text)
+    opened = pd.Timestamp(asked) if asked is not None and asked in times else None
+    if text and opened is None:
+        st.caption(f":material/info: There is no bar of “{text[:40]}”; this is the newest.")
+    runs = signal_runs(history, Window(times[0], times[-1], step_of(times)), every=False)
+    known = [*runs.index[::-1]]
+    if opened is not None and opened not in runs.index:
+        known = sorted([*known, opened], reverse=True)
+    _draw_choice(history, [_NEWEST, *map(_address, known)], opened, clock)
+    return opened
+
+
+def open_clicked() -> None:
+    """Open the signal whose mark was clicked on the chart."""
+    picked = st.session_state["chart"].selection.points
+    marks = [point["customdata"][0] for point in picked if point.get("customdata")]
+    if marks:
+        _open(_address(pd.Timestamp(marks[0])))
+
+
+def _draw_choice(
+    history: pd.DataFrame, options: list[str], opened: pd.Timestamp | None, clock: Clock
+) -> None:
+    st.session_state[_CHOSEN] = _NEWEST if opened is None else _address(opened)
+
+    def label(option: str) -> str:
+        if option == _NEWEST:
+            return f"Newest: {clock.stamp(history.index[-1])}"
+        row = history.loc[pd.Timestamp(option)].to_dict()
+        sign = direction_sign(row["direction"])
+        verdict = f" {verdict_sign(row['verdict']).word}" if row["direction"] else ""
+        said = f"{sign.glyph} {sign.word}{verdict} {number(row['score'], 1)}"
+        return f"{clock.stamp(pd.Timestamp(option))}  {said}"
+
+    at = options.index(st.session_state[_CHOSEN])
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
+        st.selectbox(
+            "Signal",
+            options,
+            key=_CHOSEN,
+            format_func=label,
+            on_change=lambda: _open(st.session_state[_CHOSEN]),
+            label_visibility="collapsed",
+        )
+        _step("Earlier signal", ":material/chevron_left:", options, at + 1)
+        _step("Later signal", ":material/chevron_right:", options, at - 1)
+
+
+def _step(title: str, icon: str, options: list[str], to: int) -> None:
+    inside = 0 <= to < len(options)
+    st.button(
+        "",
+        icon=icon,
+        help=title,
+        key=title,
+        disabled=not inside,
+        on_click=_open,
+        args=(options[to] if inside else _NEWEST,),
+        width="content",
+    )
+
+
+def _open(option: str) -> None:
+    if option == _NEWEST:
+        st.query_params.pop("time", None)
+    else:
+        st.query_params["time"] = option
+
+
+def _address(time: pd.Timestamp) -> str:
+    return f"{time.tz_convert('UTC'):%Y-%m-%dT%H:%MZ}"
+
+
+def _forget() -> None:
+    """Another market has other signals."""
+    st.session_state.pop(_UNKNOWN, None)
+    st.query_params.pop("time", None)

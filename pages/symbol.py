@@ -1,0 +1,159 @@
+"""One market: what it did, what its signal rests on, and the plan for the reader's own account."""
+
+from html import escape
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.plan import plan
+from core.store.tracing import Origin
+from core.ui import decision, loaders
+from core.ui.account_inputs import ask_account
+from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, market_figure
+from core.ui.controls import choose_mode
+from core.ui.draw import draw_figure
+from core.ui.header import reader_clock
+from core.ui.instance import instance
+from core.ui.opened import choose_symbol, choose_time, lost_symbol, open_clicked
+from core.ui.palette import palette
+from core.ui.session import require_user
+from core.ui.states import draw_nothing_stored, store_failures_shown
+from core.ui.viewport import is_narrow, watch_viewport
+
+require_user("trader")
+
+RANGES = {"24 h": pd.Timedelta("1D"), "7 d": pd.Timedelta("7D"), "30 d": pd.Timedelta("30D")}
+
+
+def main() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="choices"):
+        market_at = st.container(width="content")
+        mode = choose_mode()
+        chosen = _choose_range()
+    with store_failures_shown():
+        newest = loaders.load_newest(mode)
+        if newest.empty:
+            draw_nothing_stored("signals")
+            return
+        with market_at:
+            symbol = choose_symbol(newest.index.get_level_values("symbol").tolist())
+        if symbol is None:
+            _draw_lost()
+        else:
+            _draw_symbol(newest.xs(symbol, drop_level=False).iloc[0], mode, chosen)
+    watch_viewport()
+
+
+def _choose_range() -> str:
+    return st.segmented_control(
+        "Range",
+        [*RANGES, "all"],
+        default="7 d",
+        required=True,
+        key="range",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
+def _draw_lost() -> None:
+    with st.container(border=True, key="lost", gap="small"):
+        st.markdown(f":material/search_off: **There is no market “{lost_symbol()}” here.**")
+        st.markdown("Search for one above, or look through all of them.")
+        st.page_link("signals.py", label="All markets", icon=":material/candlestick_chart:")
+
+
+def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
+    narrow = is_narrow()
+    head, chart_at, rest = _places(narrow)
+    symbol, _ = bar_of(row)
+    history = loaders.load_history(symbol, mode)
+    with head:
+        opened = choose_time(history, reader_clock())
+        if opened is not None:
+            row = loaders.load_signal(symbol, mode, opened.to_pydatetime())
+        origin = loaders.load_origin(symbol, mode, bar_of(row)[1].to_pydatetime())
+        _draw_head(row, origin, past=opened is not None)
+    with rest:
+        _draw_rest(row, origin)
+    with chart_at, st.skeleton(height=300 if narrow else 900):
+        window = Window.around(history.index[0], history.index[-1], RANGES.get(chosen), opened)
+        view = View(
+            symbol,
+            loaders.load_bars(symbol, window.start.to_pydatetime(), window.end.to_pydatetime()),
+            history,
+            window,
+            TimeAxis(reader_clock()),
+            palette(),
+            origin.profile.long_threshold,
+            origin.profile.short_threshold,
+            levels_of(row),
+            opened,
+        )
+        _draw_chart(view, narrow, keep=f"{symbol} {mode} {chosen} {opened}")
+
+
+def _places(narrow: bool) -> list[DeltaGenerator]:
+    """Where the head of the decision, the chart and the rest of the decision go."""
+    if narrow:
+        return [st.container() for _ in range(3)]
+    left, right = st.columns([2, 1], gap="medium")
+    return [right.container(gap=None), left, right.container(gap=None)]
+
+
+def _draw_chart(view: View, narrow: bool, keep: str) -> None:
+    if not narrow:
+        draw_figure(market_figure(view, keep=keep), key="chart", on_click=open_clicked)
+        st.caption("Drag to zoom, double-click to return. Click a mark to open that signal.")
+        return
+    pane = st.segmented_control(
+        "Pane",
+        list(PANES),
+        default="price",
+        required=True,
+        key="pane",
+        bind="query-params",
+        label_visibility="collapsed",
+        wrap=True,
+    )
+    figure = market_figure(view, [pane], compact=True, keep=f"{keep} {pane}")
+    st.markdown(f"**{figure.layout.meta['title']}**  \n{figure.layout.meta['look']}")
+    draw_figure(figure, key="chart", on_click=open_clicked)
+
+
+def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
+    symbol, at = bar_of(row)
+    time, became = at.to_pydatetime(), ""
+    if past:
+        outcomes = loaders.load_outcomes_of(symbol, origin.profile.name, time)
+        _, through = loaders.load_span()
+        became = decision.outcome_part(row, outcomes, at=time, through=through)
+    st.html(decision.style(palette()) + decision.score_part(row, origin.profile) + became)
+
+
+def _draw_rest(row: pd.Series, origin: Origin) -> None:
+    st.html(
+        decision.why_part(row, origin.profile)
+        + decision.against_part(row)
+        + decision.verdict_part(row)
+        + decision.plan_title()
+    )
+    _draw_plan(row)
+    clock, (_, at) = reader_clock(), bar_of(row)
+    traced = {
+        "Market": escape(instance().market.label),
+        "Bar closed": f"{clock.stamp(at)} <small>{clock.label}</small>",
+        "Profile": f"{origin.profile.name} <code>{origin.version}</code>",
+        "Recorded": f"{clock.stamp(origin.recorded_at)} <small>{clock.label}</small>",
+    }
+    st.html(decision.unknown_part(row, origin.profile) + decision.trace_part(traced))
+
+
+@st.fragment
+def _draw_plan(row: pd.Series) -> None:
+    account = ask_account()
+    st.html(decision.plan_part(plan(decision.as_frame(row), account).iloc[0]))
+
+
+main()
