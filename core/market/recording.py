@@ -71,22 +71,35 @@ def read(
     when a symbol is unknown.
     """
     folder = Path(path)
-    first, last = _time(start, "start"), _time(end, "end")
-    if first is not None and last is not None and first > last:
-        raise RecordingError(f"start {start} lies after end {end}; swap them.")
-    candles = _one_venue_by_close(_candles(folder, symbols))
-    names = sorted(candles["symbol"].unique())
-    code = pd.Series(range(len(names)), index=names, dtype="int64")
-    candles = _sorted(candles.assign(time_us=candles["open_us"] + files.HOUR_US), code, "time_us")
-    inside = _within(_times(candles), first, last)
-    candles = candles[inside].reset_index(drop=True)
-    shown = {"candles": _shown_candles(candles)}
-    for source in (*_HELD, files.LIQUIDATIONS):
-        known = files.read_source(folder, source)
-        if known is not None:
-            shown[source.name] = _shown(source, candles, known, code)
-    recording = _assemble(candles, names, shown, files.digest(folder))
-    _check(recording.frame, folder)
+    candles = _candles(folder, symbols)
+    rows = {source.name: files.read_source(folder, source) for source in _SLOWER}
+    known = {name: found for name, found in rows.items() if found is not None}
+    recording = _assembled(candles, known, start, end, files.digest(folder))
+    _check(recording.frame, str(folder))
+    return recording
+
+
+def assemble(
+    tables: Mapping[str, pd.DataFrame], start: Time | None = None, end: Time | None = None
+) -> Recording:
+    """What was known of tables that `write` would write, by the same rules as `read`.
+
+    Candles are those of candles_1h. ``digest`` is empty: tables have no bytes to name. Raises
+    `RecordingError` naming the table where one does not hold what its file must.
+    """
+    rows = {
+        name: files.to_rows(_as_arrow(name, table), files.FILES[name])
+        for name, table in tables.items()
+        if name in files.FILES
+    }
+    candles = rows.get(files.CANDLES.file)
+    if candles is None or candles.empty:
+        raise RecordingError(
+            f"There are no candles in the table {files.CANDLES.file}; collect them first."
+        )
+    known = {source.name: rows[source.file] for source in _SLOWER if source.file in rows}
+    recording = _assembled(candles, known, start, end, "")
+    _check(recording.frame, "these tables")
     return recording
 
 
@@ -125,6 +138,31 @@ _HELD = (
     files.SOCIAL,
     files.FEAR_GREED,
 )
+_SLOWER = (*_HELD, files.LIQUIDATIONS)
+
+
+def _assembled(
+    candles: pd.DataFrame,
+    slower: Mapping[str, pd.DataFrame],
+    start: Time | None,
+    end: Time | None,
+    content: str,
+) -> Recording:
+    """A recording of rows as `files.to_rows` gives them, ``slower`` by the name of their source."""
+    first, last = _time(start, "start"), _time(end, "end")
+    if first is not None and last is not None and first > last:
+        raise RecordingError(f"start {start} lies after end {end}; swap them.")
+    candles = _one_venue_by_close(candles)
+    names = sorted(candles["symbol"].unique())
+    code = pd.Series(range(len(names)), index=names, dtype="int64")
+    candles = _sorted(candles.assign(time_us=candles["open_us"] + files.HOUR_US), code, "time_us")
+    inside = _within(_times(candles), first, last)
+    candles = candles[inside].reset_index(drop=True)
+    shown = {"candles": _shown_candles(candles)}
+    for source in _SLOWER:
+        if source.name in slower:
+            shown[source.name] = _shown(source, candles, slower[source.name], code)
+    return _framed(candles, names, shown, content)
 
 
 def _candles(folder: Path, symbols: Iterable[str] | None) -> pd.DataFrame:
@@ -223,7 +261,7 @@ def _top_long_share(known: pd.DataFrame) -> pd.Series:
     return known.get("top_position_long_share", nothing).fillna(by_account)
 
 
-def _assemble(
+def _framed(
     candles: pd.DataFrame, names: list[str], shown: Mapping[str, Held], content: str
 ) -> Recording:
     symbol = pd.Index(names, dtype="str").take(candles["code"].to_numpy())
@@ -237,14 +275,14 @@ def _assemble(
     )
 
 
-def _check(frame: pd.DataFrame, folder: Path) -> None:
+def _check(frame: pd.DataFrame, place: str) -> None:
     try:
         validate(frame)
     except FrameError as error:
         source = BY_NAME[error.column].source if error.column in BY_NAME else "candles"
         by_source = {one.name: one.file for one in reversed(files.FILES.values())}
         raise RecordingError(
-            f"{by_source[source]}.parquet in {folder} holds a value that cannot be: {error}. "
+            f"{by_source[source]}.parquet in {place} holds a value that cannot be: {error}. "
             "Correct it, or make the recording again."
         ) from error
 
@@ -297,13 +335,17 @@ def _refuse_foreign(target: Path, tables: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _checked(name: str, table: pd.DataFrame) -> pa.Table:
-    try:
-        made = pa.Table.from_pandas(table, preserve_index=False)
-    except pa.ArrowException as error:
-        raise RecordingError(f"The table {name} cannot be written as Parquet: {error}") from error
+    made = _as_arrow(name, table)
     if name in files.FILES:
         files.to_rows(made, files.FILES[name])
     return made
+
+
+def _as_arrow(name: str, table: pd.DataFrame) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(table, preserve_index=False)
+    except pa.ArrowException as error:
+        raise RecordingError(f"The table {name} cannot be written as Parquet: {error}") from error
 
 
 def _put_in_place(made: Path, target: Path, replaced: Path) -> None:
