@@ -14,6 +14,7 @@ from streamlit_authenticator import Hasher
 from core.accounts import attempts, passwords, people, sessions, setup, sign_in, tickets
 from core.accounts.people import GUEST, Person, may
 from core.accounts.tickets import Ticket
+from core.accounts.tokens import digest
 from core.errors import AccessDenied, AccountError
 from core.store import tables
 
@@ -371,6 +372,15 @@ def test_an_account_made_on_the_command_line_kills_the_token_too(engine, add):
     add("root", role="admin")
     with engine.begin() as conn, pytest.raises(AccessDenied, match="not the token"):
         create_admin(conn, token, username="second")
+
+
+def test_a_token_left_over_from_before_the_first_account_is_refused(engine, add):
+    add("root", role="admin")
+    with engine.begin() as conn:
+        left_over = {"key": people.SETUP_KEY, "value": digest("left over")}
+        conn.execute(tables.meta.insert().values(left_over))
+        with pytest.raises(AccessDenied):
+            create_admin(conn, "left over", username="second")
 
 
 def test_a_wrong_token_makes_nobody(engine):

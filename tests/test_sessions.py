@@ -103,6 +103,12 @@ def test_a_role_that_is_changed_counts_at_the_next_look(engine, ada):
     assert read(engine, token).person.role == "trader"
 
 
+def test_a_session_that_begins_after_its_person_was_disabled_is_nobody_s(engine, ada):
+    with engine.begin() as conn:
+        people.disable(conn, "ada", now=NOW)
+    assert read(engine, start(engine, ada)) is None
+
+
 def test_own_sessions_are_listed_by_their_last_use(engine, ada):
     start(engine, ada, agent="old")
     start(engine, ada, now=NOW + timedelta(hours=1), agent="new")
