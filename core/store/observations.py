@@ -1,0 +1,91 @@
+"""Saving and loading what sources published, in the columns of a recording's files.
+
+What was seen first stays: a later, other value of the same row is not taken, because nobody could
+have known it at the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, Select, Table, delete, select
+
+from core.errors import StoreError
+from core.market.files import FILES, Source
+from core.store.bulk import floats, insert_new, times
+from core.store.reading import moments, numbers, raw, read_columns, words
+from core.store.tables import observed
+
+
+def save_observations(
+    conn: Connection, tables: Mapping[str, pd.DataFrame], seen_at: datetime
+) -> int:
+    """Store rows of a recording's files, seen now; how many were new. `StoreError` for other files."""
+    unknown = sorted(set(tables) - set(observed))
+    if unknown:
+        raise StoreError(
+            f"There is no table for {unknown[0]}; observations go to {', '.join(observed)}."
+        )
+    return sum(_save(conn, FILES[name], tables[name], seen_at) for name in sorted(tables))
+
+
+def load_observations(
+    conn: Connection, start: datetime | None = None, end: datetime | None = None
+) -> dict[str, pd.DataFrame]:
+    """Every table that has rows published from ``start`` to ``end`` (both included).
+
+    Each has the columns of its file and ``seen_at``, sorted by symbol, venue and time.
+    """
+    found = {}
+    for name, table in observed.items():
+        rows = _load(conn, FILES[name], table, start, end)
+        if len(rows):
+            found[name] = rows
+    return found
+
+
+def drop_observations(conn: Connection, before: datetime) -> int:
+    """Delete what was published before a time; how many rows."""
+    return sum(
+        conn.execute(delete(table).where(table.c[FILES[name].known_at] < before)).rowcount
+        for name, table in observed.items()
+    )
+
+
+def _save(conn: Connection, source: Source, rows: pd.DataFrame, seen_at: datetime) -> int:
+    rows = rows if "venue" in rows else rows.assign(venue="")
+    table = observed[source.file]
+    rows = rows.sort_values([column.name for column in table.primary_key], kind="stable")
+    columns: dict[str, Any] = {name: rows[name].tolist() for name in _labels(source)}
+    columns |= {name: times(conn, pd.DatetimeIndex(rows[name])) for name in source.times}
+    for name in (*source.numbers, *source.optional):
+        if name in rows:
+            columns[name] = floats(rows[name], name)
+    columns["seen_at"] = times(conn, pd.DatetimeIndex([seen_at])) * len(rows)
+    return insert_new(conn, table, columns)
+
+
+def _load(
+    conn: Connection, source: Source, table: Table, start: datetime | None, end: datetime | None
+) -> pd.DataFrame:
+    names = [column.name for column in table.c]
+    query: Select[Any] = select(*raw(table, *names)).order_by(*table.primary_key)
+    known_at = table.c[source.known_at]
+    if start is not None:
+        query = query.where(known_at >= start)
+    if end is not None:
+        query = query.where(known_at <= end)
+    found = read_columns(conn, query)
+    rows = pd.DataFrame({name: words(found[name]).astype("str") for name in _labels(source)})
+    for name in (*source.times, "seen_at"):
+        rows[name] = moments(found[name], name)
+    for name in (*source.numbers, *source.optional):
+        rows[name] = numbers(found[name])
+    return rows
+
+
+def _labels(source: Source) -> tuple[str, ...]:
+    return ("symbol", "venue") if source.per_symbol else ("venue",)
