@@ -1,0 +1,312 @@
+"""The one HTTP client: every request to a source goes through it, and nothing it must not do.
+
+Per source it keeps time-outs, budgets, retries with jitter, Retry-After, a circuit breaker and a
+size limit, remembers replies that did not change, and knows how the source is doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import stamina
+
+from core.errors import SourceError, SourceRefused, SourceReplyWrong, SourceUnavailable
+from core.market.breaker import Breaker
+from core.market.budgets import Budget, Budgets
+from core.market.replies import Replies, Reply
+from core.market.source_state import SourceState, Watched
+
+Check = Callable[[Any], None]
+
+_LONGEST_RETRY_AFTER = 3600.0
+
+# What fails is kept in the source's state; a log line for every attempt would drown the rest.
+stamina.instrumentation.set_on_retry_hooks([])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may cost; times in seconds.
+
+    ``patience`` bounds the retries of a call (waiting for the budget included).
+    ``refused`` is how long a source that refuses is left alone when it does not say so itself,
+    ``connections`` how many one source has at a time (a quarter more in the background).
+    """
+
+    connect: float = 3.0
+    read: float = 5.0
+    total: float = 10.0
+    patience: float = 30.0
+    attempts: int = 3
+    first_wait: float = 0.2
+    longest_wait: float = 3.0
+    refused: float = 15.0
+    megabytes: float = 32.0
+    budget_share: float = 0.8
+    connections: int = 32
+    failures_to_open: int = 5
+    open_seconds: float = 5.0
+    longest_open: float = 30.0
+    kept_replies: int = 64
+
+
+@dataclass(frozen=True)
+class _Question:
+    watched: Watched
+    address: httpx.URL
+    headers: Mapping[str, str]
+    costs: Mapping[str, int]
+    check: Check | None
+    background: bool
+    keep: bool
+
+
+class Http:
+    """Asks sources, each within its own limits.
+
+    ``budgets`` names the sources; ``endpoints`` puts another address in the place of a source's own
+    (tests, proxies); ``transport`` replaces the network; ``now`` is the clock that replies are
+    stamped with. Use it inside ``async with``.
+    """
+
+    def __init__(
+        self,
+        budgets: Mapping[str, Sequence[Budget]],
+        limits: Limits | None = None,
+        *,
+        endpoints: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.limits = limits or Limits()
+        self.now = now
+        self._endpoints = {name: httpx.URL(url) for name, url in (endpoints or {}).items()}
+        self._watched = {name: self._watch(name, budgets[name]) for name in budgets}
+        most = self.limits.connections
+        self._slots = {(name, False): asyncio.Semaphore(most) for name in budgets}
+        self._slots |= {(name, True): asyncio.Semaphore(max(1, most // 4)) for name in budgets}
+        self._replies = Replies(self.limits.kept_replies)
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            timeout=httpx.Timeout(self.limits.read, connect=self.limits.connect, pool=None),
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Http:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get(
+        self,
+        source: str,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        charges: Mapping[str, int] | None = None,
+        check: Check | None = None,
+        fresh_seconds: float = 0.0,
+        background: bool = False,
+    ) -> Reply:
+        """The reply to a GET, asked again where that can help.
+
+        ``charges`` is what it costs of the source's budgets (default: 1 of each). ``check`` raises
+        a `SourceError` for a reply that is an error in disguise. A reply younger than
+        ``fresh_seconds`` is not asked for again. ``background`` leaves part of the budget to others.
+
+        Raises `SourceUnavailable`, `SourceRefused` (at once while the source is left alone), or
+        `SourceReplyWrong`.
+        """
+        address = self._address(source, url, params)
+        if kept := self._replies.recall(source, str(address), fresh_seconds):
+            return kept
+        watched = self._watched[source]
+        costs = charges or {use.name: 1 for use in watched.budgets.use()}
+        question = _Question(
+            watched, address, headers or {}, costs, check, background, keep=fresh_seconds > 0
+        )
+        async for attempt in stamina.retry_context(
+            on=self._seconds_before_retry,
+            attempts=self.limits.attempts,
+            timeout=self.limits.patience,
+            wait_initial=self.limits.first_wait,
+            wait_max=self.limits.longest_wait,
+            wait_jitter=self.limits.first_wait,
+        ):
+            with attempt:
+                return await self._ask_in_turn(question)
+        raise AssertionError("a retry ends with a reply or an error")
+
+    def state(self, source: str) -> SourceState:
+        """How the source is doing now."""
+        return self._watched[source].state(self._replies.oldest_seconds(source))
+
+    def states(self) -> tuple[SourceState, ...]:
+        """All sources, in the order they were named."""
+        return tuple(self.state(source) for source in self._watched)
+
+    def note_failure(self, source: str, error: SourceError) -> None:
+        """Write down a failure that showed only when a reply was read."""
+        self._watched[source].note(error)
+
+    def _watch(self, source: str, budgets: Sequence[Budget]) -> Watched:
+        limits = self.limits
+        breaker = Breaker(limits.failures_to_open, limits.open_seconds, limits.longest_open)
+        return Watched(source, Budgets(budgets, limits.budget_share), breaker, self.now)
+
+    def _address(self, source: str, url: str, params: Mapping[str, str | int] | None) -> httpx.URL:
+        address = httpx.URL(url)
+        if params:
+            address = address.copy_merge_params(dict(params))
+        if other := self._endpoints.get(source):
+            path = other.raw_path.rstrip(b"/") + address.raw_path
+            address = other.copy_with(raw_path=path)
+        return address
+
+    def _seconds_before_retry(self, error: Exception) -> bool | float:
+        if isinstance(error, SourceRefused):
+            wait = error.retry_after
+            return wait if wait is not None and wait <= self.limits.longest_wait else False
+        return isinstance(error, SourceUnavailable)
+
+    async def _ask_in_turn(self, question: _Question) -> Reply:
+        """The budget is booked last, so that a request leaves when it is paid for."""
+        watched = question.watched
+        async with self._slots[watched.source, question.background]:
+            watched.refuse_early()
+            await watched.budgets.spend(question.costs, background=question.background)
+            return await self._ask(question)
+
+    async def _ask(self, question: _Question) -> Reply:
+        """One request, and what it says about the source."""
+        watched = question.watched
+        watched.admit()
+        began = time.monotonic()
+        try:
+            reply = await self._send(question)
+        except SourceRefused as error:
+            wait = error.retry_after
+            watched.leave_alone(self.limits.refused if wait is None else wait)
+            watched.answer(error)
+            raise
+        except SourceUnavailable as error:
+            watched.fail(error)
+            raise
+        except SourceReplyWrong as error:
+            watched.answer(error)
+            raise
+        except BaseException:
+            watched.give_up()
+            raise
+        watched.succeed(time.monotonic() - began)
+        return reply
+
+    async def _send(self, question: _Question) -> Reply:
+        source, address = question.watched.source, str(question.address)
+        headers = {**question.headers, **self._replies.conditions(source, address)}
+        try:
+            async with (
+                asyncio.timeout(self.limits.total),
+                self._client.stream("GET", question.address, headers=headers) as response,
+            ):
+                question.watched.budgets.note_reported(response.headers)
+                body = await self._read(source, response)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise SourceUnavailable(f"{source} did not answer in time.") from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise SourceUnavailable(
+                f"{source} broke the connection off ({type(error).__name__})."
+            ) from error
+        if response.status_code == 304 and (kept := self._replies.recall(source, address)):
+            return kept
+        _check_status(source, response, body, self.limits.refused, self.now())
+        reply = Reply(_parse(source, body), self._seen_at(response), headers=response.headers)
+        if question.check:
+            question.check(reply.json)
+        self._replies.keep(source, address, reply, always=question.keep)
+        return reply
+
+    async def _read(self, source: str, response: httpx.Response) -> bytes:
+        most = int(self.limits.megabytes * 1_000_000)
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > most:
+                raise SourceReplyWrong(
+                    f"{source} sent more than {self.limits.megabytes:g} MB in one reply."
+                )
+        return bytes(body)
+
+    def _seen_at(self, response: httpx.Response) -> datetime:
+        ours = self.now()
+        theirs = _time(response.headers.get("date", ""))
+        return min(ours, theirs) if theirs else ours
+
+
+def retry_after(text: str, now: datetime) -> float | None:
+    """Seconds a Retry-After header asks for, in seconds or as a date; None where it says nothing.
+
+    >>> retry_after("7", datetime(2025, 1, 1, tzinfo=UTC))
+    7.0
+    >>> retry_after("Wed, 01 Jan 2025 00:00:30 GMT", datetime(2025, 1, 1, tzinfo=UTC))
+    30.0
+    """
+    if text.strip().isdecimal():
+        return min(float(text), _LONGEST_RETRY_AFTER)
+    until = _time(text)
+    if until is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), _LONGEST_RETRY_AFTER)
+
+
+def _check_status(
+    source: str, response: httpx.Response, body: bytes, refused: float, now: datetime
+) -> None:
+    status = response.status_code
+    if status == 200:
+        return
+    wait = retry_after(response.headers.get("retry-after", ""), now)
+    if status in (418, 429):
+        raise SourceRefused(
+            f"{source} says that it is asked too often ({status}).",
+            retry_after=refused if wait is None else wait,
+        )
+    if status in (401, 403, 451):
+        raise SourceRefused(
+            f"{source} refuses this address or key ({status}): {_words(body)}",
+            retry_after=refused if wait is None else wait,
+        )
+    if 400 <= status < 500 and status != 408:
+        raise SourceReplyWrong(f"{source} does not know this request ({status}): {_words(body)}")
+    raise SourceUnavailable(f"{source} is not working ({status}).")
+
+
+def _parse(source: str, body: bytes) -> Any:
+    """NaN and Infinity are let through as numbers: whoever reads a value refuses it alone."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise SourceUnavailable(f"{source} did not send whole JSON: {_words(body)}") from error
+
+
+def _words(body: bytes) -> str:
+    return " ".join(body[:160].decode("utf-8", "replace").split())
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

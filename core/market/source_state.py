@@ -1,0 +1,116 @@
+"""What is known of a source: how it is doing, and whether it may be asked now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from core.errors import SourceError, SourceRefused, SourceUnavailable
+from core.market.breaker import Breaker, Phase
+from core.market.budgets import Budgets, BudgetUse
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """How a source is doing, for people: times are UTC, ``last_failure`` is a sentence.
+
+    ``left_alone_seconds`` is how long it will not be asked, ``cached_seconds`` the age of the oldest
+    reply that still stands for a newer one.
+    """
+
+    source: str
+    requests: int = 0
+    failures: int = 0
+    last_success_at: datetime | None = None
+    last_failure_at: datetime | None = None
+    last_failure: str = ""
+    latency_seconds: float | None = None
+    breaker: Phase = "closed"
+    left_alone_seconds: float = 0.0
+    budgets: tuple[BudgetUse, ...] = ()
+    cached_seconds: float | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last thing heard of it was good."""
+        if self.last_success_at is None:
+            return False
+        return self.last_failure_at is None or self.last_failure_at <= self.last_success_at
+
+
+class Watched:
+    """A source as the client sees it; ``now`` is the clock of what people read."""
+
+    def __init__(
+        self, source: str, budgets: Budgets, breaker: Breaker, now: Callable[[], datetime]
+    ) -> None:
+        self.source, self.budgets = source, budgets
+        self._breaker, self._now = breaker, now
+        self._left_alone_until = 0.0
+        self._state = SourceState(source)
+
+    def refuse_early(self) -> None:
+        """Raise where asking is known to be useless or forbidden."""
+        left = self._left_alone_until - time.monotonic()
+        if left > 0:
+            raise SourceRefused(
+                f"{self.source} asked to be left alone for another {left:.0f} s.", retry_after=left
+            )
+        if self._breaker.phase(time.monotonic()) == "open":
+            raise self._too_many_failures()
+
+    def admit(self) -> None:
+        """Claim the right to ask once; pair it with one of succeed, fail, answer or give_up."""
+        self.refuse_early()
+        if not self._breaker.admit(time.monotonic()):
+            raise self._too_many_failures()
+        self._state = replace(self._state, requests=self._state.requests + 1)
+
+    def succeed(self, latency: float) -> None:
+        self._breaker.succeed()
+        self._state = replace(self._state, last_success_at=self._now(), latency_seconds=latency)
+
+    def fail(self, error: SourceError) -> None:
+        """It did not answer as it should."""
+        self._breaker.fail(time.monotonic())
+        self.note(error)
+
+    def answer(self, error: SourceError) -> None:
+        """It is there, but this one question was wrong."""
+        self._breaker.succeed()
+        self.note(error)
+
+    def give_up(self) -> None:
+        self._breaker.give_up_trial()
+
+    def note(self, error: SourceError) -> None:
+        """Write a failure down."""
+        self._state = replace(
+            self._state,
+            failures=self._state.failures + 1,
+            last_failure_at=self._now(),
+            last_failure=str(error),
+        )
+
+    def leave_alone(self, seconds: float) -> None:
+        self._left_alone_until = max(self._left_alone_until, time.monotonic() + seconds)
+
+    def state(self, cached_seconds: float | None) -> SourceState:
+        now = time.monotonic()
+        left = max(self._left_alone_until - now, self._breaker.seconds_left(now), 0.0)
+        return replace(
+            self._state,
+            breaker=self._breaker.phase(now),
+            left_alone_seconds=left,
+            budgets=self.budgets.use(),
+            cached_seconds=cached_seconds,
+        )
+
+    def _too_many_failures(self) -> SourceUnavailable:
+        left = self._breaker.seconds_left(time.monotonic())
+        return SourceUnavailable(
+            f"{self.source} failed {self._breaker.failures} times in a row and is left alone for {left:.0f} s: "
+            f"{self._state.last_failure}"
+        )
