@@ -11,9 +11,8 @@ from core.store.tracing import Origin
 from core.ui import decision, loaders
 from core.ui.account_inputs import ask_account
 from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, market_figure
-from core.ui.controls import choose_mode
+from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
-from core.ui.header import reader_clock
 from core.ui.instance import instance
 from core.ui.opened import choose_symbol, choose_time, lost_symbol, open_clicked
 from core.ui.palette import palette
@@ -27,9 +26,10 @@ RANGES = {"24 h": pd.Timedelta("1D"), "7 d": pd.Timedelta("7D"), "30 d": pd.Time
 
 
 def main() -> None:
+    mode = chosen_mode()
     with st.container(horizontal=True, vertical_alignment="center", key="choices"):
         market_at = st.container(width="content")
-        mode = choose_mode()
+        mode = chosen_mode()
         chosen = _choose_range()
     with store_failures_shown():
         newest = loaders.load_newest(mode)

@@ -8,10 +8,12 @@ from core.plan import Account
 from core.ui.formats import usd_exact
 
 _USUAL = Account()
+_KEPT = "account_inputs"
 
 
 def ask_account() -> Account:
     """The account of the inputs; ``?equity=``, ``?risk=`` (percent) and ``?leverage=``."""
+    _recall()
     equity_at, risk_at = st.columns(2, gap="small", wrap=False)
     leverage_at, spent_at = st.columns(2, gap="small", wrap=False, vertical_alignment="bottom")
     equity = equity_at.number_input(
@@ -44,4 +46,12 @@ def ask_account() -> Account:
         bind="query-params",
     )
     spent_at.caption(f"{usd_exact(equity * risk / 100)} lost at the stop of a full-size trade")
+    st.session_state[_KEPT] = {"equity": equity, "risk": risk, "leverage": leverage}
     return Account(equity_usd=equity, risk_fraction=risk / 100, leverage=leverage)
+
+
+def _recall() -> None:
+    """On coming back to the page, put in what was put in before; what the address says goes first."""
+    for name, value in st.session_state.get(_KEPT, {}).items():
+        if name not in st.session_state and name not in st.query_params:
+            st.session_state[name] = value
