@@ -3,6 +3,7 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
 from core.ui.routes import ROUTES
 from core.ui.security import Protection
@@ -12,4 +13,5 @@ app = st.App(
     routes=ROUTES,
     middleware=[Middleware(Protection)],
     lifespan=lifespan,
+    on_script_error=show_failure,
 )

@@ -459,6 +459,24 @@ def test_reading_a_page_marks_the_session_as_used_but_not_every_time(here, monke
     assert seen_at() == first
 
 
+# A page that breaks
+
+
+def broken_page() -> None:
+    from sqlalchemy.exc import OperationalError
+
+    from core.ui.failures import show_failure
+
+    show_failure(OperationalError("SELECT secret", {}, Exception("inside")))
+
+
+def test_a_page_that_breaks_says_what_to_do_and_nothing_of_the_inside(here, monkeypatch, caplog):
+    at = visit(monkeypatch, None, broken_page)
+    assert "The database does not answer as it should." in shown(at)
+    assert "secret" not in shown(at)
+    assert "SELECT secret" in caplog.text
+
+
 # The way in, through the router
 
 
@@ -513,6 +531,22 @@ def test_a_wrong_password_gives_a_sentence(here, monkeypatch):
     button(at, "Sign in").click().run()
     assert [each.value for each in at.error] == ["The username or the password is not right."]
     assert issued(here) == []
+
+
+def test_a_sign_in_that_took_too_long_is_explained(here, monkeypatch):
+    add(here)
+    at = open_router(monkeypatch, None, "sign_in.py")
+    assert not at.info
+    at.query_params["late"] = "1"
+    assert "took too long" in at.run().info[0].value
+
+
+@pytest.mark.parametrize("entry", ["sign_in.py", "setup.py"])
+def test_who_is_signed_in_already_is_not_asked_again(here, monkeypatch, entry):
+    token = open_session(here, add(here).id)
+    at = open_router(monkeypatch, token, entry)
+    assert not at.exception
+    assert "Password" not in [each.label for each in at.text_input]
 
 
 def test_a_browser_without_cookies_is_told_so(here, monkeypatch):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -238,6 +240,22 @@ def test_the_first_start_asks_for_the_first_administrator(tmp_path, visitor):
         server.stop()
         server.start()
         assert server.terminal.count("One-time token:") == tokens == 1
+
+
+def test_a_database_that_breaks_shows_a_sentence_instead_of_a_page(tmp_path, visitor):
+    add_people(tmp_path, ada="admin")
+    with running(tmp_path) as server:
+        page = visitor.new_page()
+        page.goto(f"{server.url}/account")
+        sign_in(page)
+        expect_signed_in(page)
+        (database,) = tmp_path.glob("*.sqlite")
+        with closing(sqlite3.connect(database)) as conn:
+            conn.execute("ALTER TABLE sessions RENAME TO elsewhere")
+        reload(page)
+        expect(page.get_by_text("The database does not answer as it should.")).to_be_visible()
+        expect(page.get_by_text("Where you are signed in")).to_have_count(0)
+        expect(page.get_by_text("elsewhere")).to_have_count(0)
 
 
 def test_production_offers_no_guest_access(tmp_path, visitor):
