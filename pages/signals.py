@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.signals import load_profile
 from core.ui import loaders
-from core.ui.controls import choose_mode
+from core.ui.controls import chosen_mode, reader_clock, shared_query
 from core.ui.formats import count
-from core.ui.header import market_now, reader_clock
+from core.ui.header import market_now
 from core.ui.instance import instance
 from core.ui.market_rows import ALL, BY_CONVICTION, ORDERS, SHOWN, chosen, market_rows, summary
 from core.ui.market_table import draw_key, draw_table
@@ -21,31 +21,27 @@ require_user("trader")
 
 
 def main() -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="lead"):
-        lead = st.container(width="stretch")
-        mode = choose_mode()
+    mode = chosen_mode()
     with store_failures_shown():
         rows = market_rows(loaders.load_newest(mode), loaders.load_closes(24))
     if rows.empty:
         draw_nothing_stored("signals")
         return
-    lead.markdown(f"#### {summary(rows)}")
+    st.markdown(f"#### {summary(rows)}")
     found, order = _filtered(rows)
     if found.empty:
         draw_no_match(f"{count(len(rows), 'market')} are hidden. Show “{ALL}” or clear the search.")
         return
-    opened = draw_table(
+    draw_table(
         found,
         load_profile(mode),
         order=order,
         clock=reader_clock(),
         now=market_now(instance().market, rows["time"].max()),
-        link=lambda symbol: f"symbol?{urlencode(_address(symbol))}",
+        link=lambda symbol: f"symbol?{urlencode({'symbol': symbol} | shared_query())}",
         on_sort=_sort,
     )
     draw_key(load_profile(mode), reader_clock(), shown=len(found), of=len(rows))
-    if opened:
-        st.switch_page("symbol.py", query_params=_address(opened))
 
 
 def _filtered(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -71,12 +67,6 @@ def _filtered(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def _sort(order: str) -> None:
     st.session_state["sort"] = order
-
-
-def _address(symbol: str) -> dict[str, str]:
-    """The query of a symbol's page: the symbol, and what this page has in common with it."""
-    kept = {name: st.query_params[name] for name in ("mode", "tz") if name in st.query_params}
-    return {"symbol": symbol} | kept
 
 
 main()

@@ -1,4 +1,4 @@
-"""The one line on top of every page: which market, how old its data, which zone, what runs."""
+"""The one line on top of every page: which market, how old its data, the mode, the zone, what runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import streamlit as st
 from core.accounts import Person
 from core.market.choice import Market
 from core.ui import loaders
-from core.ui.formats import UTC_CLOCK, Clock, duration
+from core.ui.controls import draw_mode, draw_zone, reader_clock
+from core.ui.formats import Clock, duration
 from core.ui.instance import instance
 from core.ui.replaying import draw_replays, is_running
 
@@ -20,7 +21,7 @@ _REFRESH_SECONDS = 30
 
 
 def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will be this person's
-    """Draw the line; call it before the page, which then finds the reader's clock set."""
+    """Draw the line; call it before the page, which then finds mode and zone chosen."""
     market = instance().market
     st.html(f"<style>{_STYLE}</style>")
     with st.container(
@@ -31,17 +32,11 @@ def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will 
             st.html(badge_html(market))
         # Filled last: its words are in the zone that is chosen beside it.
         age = st.container(width="content" if demo else "stretch", key="data_age")
-        _draw_zones()
+        draw_mode()
+        draw_zone()
     with age:
         _draw_age(market)
     draw_replays()
-
-
-def reader_clock() -> Clock:
-    """The zone the reader chose in the header: the browser's own, or UTC."""
-    if st.session_state.get("tz") == UTC_CLOCK.label:
-        return UTC_CLOCK
-    return Clock.named(st.context.timezone)
 
 
 def market_now(market: Market, through: datetime | None) -> datetime:
@@ -62,28 +57,12 @@ def _draw_age(market: Market) -> None:
     st.fragment(draw, run_every=_REFRESH_SECONDS if market.kind == "live" else None)()
 
 
-def _draw_zones() -> None:
-    own = Clock.named(st.context.timezone)
-    if own == UTC_CLOCK:
-        st.html('<span class="cx-note">Times in UTC</span>', width="content")
-        return
-    st.segmented_control(
-        "Time zone",
-        [own.label, UTC_CLOCK.label],
-        default=own.label,
-        required=True,
-        key="tz",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-
-
 def badge_html(market: Market) -> str:
     """Which market this is; a simulated one in a striped band that cannot be missed."""
     if market.kind == "demo":
         return (
             '<div class="cx-badge simulated" role="note"><b>SIMULATED MARKET</b>'
-            "<span>Prices and signals are made up by a program; none of it happened.</span></div>"
+            "<span>Made-up prices: nothing of this happened.</span></div>"
         )
     if market.kind == "recording":
         return f'<div class="cx-badge recording" title="{escape(market.label)}">RECORDING</div>'

@@ -159,9 +159,19 @@ function showTip(root, row, factors, mark) {
 }
 
 function listen(root, state) {
+  // As when the reader goes forward to that address: one step in the history, and no new session.
+  // Streamlit's own switch of pages adds up to four, of which "back" shows each.
   const open = (row) => {
     row.classList.add("opening")
-    state.send("open", row.dataset.symbol)
+    const to = new URL(row.querySelector("a").href)
+    // The address knows of a switch before the rows that were drawn before it.
+    const here = new URLSearchParams(location.search)
+    for (const name of state.data.shared) {
+      if (here.has(name)) to.searchParams.set(name, here.get(name))
+      else to.searchParams.delete(name)
+    }
+    history.pushState(null, "", to)
+    window.dispatchEvent(new PopStateEvent("popstate"))
   }
   root.onclick = (event) => {
     const button = event.target.closest("button[data-orders]")

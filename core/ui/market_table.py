@@ -1,6 +1,7 @@
 """The table of markets: rows on a wide screen, cards on a narrow one, drawn by the browser.
 
-It gets every text ready to show and reports what was chosen: a market to open, a column to sort by.
+It gets every text ready to show, follows the link of a row that is chosen, and reports the column
+to sort by.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.market.frame import SOURCES
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
 from core.ui import formats
+from core.ui.controls import SHARED
 from core.ui.formats import Clock
 from core.ui.market_rows import ORDERS
 from core.ui.palette import direction_sign, verdict_sign
@@ -74,8 +76,8 @@ def draw_table(
     now: datetime,
     link: Callable[[str], str],
     on_sort: Callable[[str], None],
-) -> str | None:
-    """Draw the rows of `core.ui.market_rows`; the symbol that was chosen just now, if any.
+) -> None:
+    """Draw the rows of `core.ui.market_rows`; choosing one opens its page.
 
     ``now`` is the time by which ages are told, ``link`` the address of a symbol's page, and
     ``on_sort`` gets the order that a click on a column's title asks for.
@@ -87,13 +89,11 @@ def draw_table(
         if asked in ORDERS:
             on_sort(asked)
 
-    result = _TABLE(
+    _TABLE(
         key=key,
         data=table_data(rows, profile, order=order, clock=clock, now=now, link=link),
-        on_open_change=lambda: None,
         on_sort_change=sort,
     )
-    return result.open if result.open in rows.index else None
 
 
 def table_data(
@@ -119,6 +119,7 @@ def table_data(
         ],
         "order": order,
         "falling": ORDERS[order][1],
+        "shared": SHARED,
         "factors": [
             {"title": BY_NAME[name].title, "letter": letter, "share": round(shares[name], 4)}
             for name, letter in zip(FACTORS, _LETTERS, strict=True)
