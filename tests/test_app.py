@@ -282,6 +282,7 @@ def test_signing_out_ends_the_session_and_removes_the_cookie(here, client):
         {"origin": "null"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "cross-site", "origin": "http://dashboard"},
         {},
     ],
 )
