@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 PORT ?= 8501
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+PIP := $(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -c requirements.lock
 RUNNING := $(VENV)/.installed-to-run
 CHECKING := $(VENV)/.installed-to-check
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -14,6 +18,8 @@ from core.errors import StoreError
 from core.store import open_store
 from core.store.opening import MIGRATIONS, migrate, newest_revision
 from core.store.tables import meta, metadata
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def structure(engine: Engine) -> dict[str, Any]:
@@ -63,27 +69,33 @@ def test_the_newest_revision_is_the_head_of_the_scripts() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
 
 
-def open_when_all_are_ready(url: str, start: Any, results: Any) -> None:
-    start.wait()
-    try:
-        open_store(url, "demo").dispose()
-        results.put("opened")
-    except Exception as error:  # noqa: BLE001 - the test prints it
-        results.put(repr(error))
+OPEN_WHEN_TOLD = """
+import sys
+import alembic.command
+from core.store import open_store
+print("ready", flush=True)
+sys.stdin.readline()
+open_store(sys.argv[1], "demo").dispose()
+print("opened", flush=True)
+"""
 
 
 def test_processes_that_start_at_once_share_one_migration(empty_url: str) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    start, results = spawn.Barrier(2), spawn.Queue()
-    workers = [
-        spawn.Process(target=open_when_all_are_ready, args=(empty_url, start, results))
-        for _ in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    assert [results.get(timeout=60) for _ in workers] == ["opened"] * 2
-    for worker in workers:
-        worker.join()
+    command = [sys.executable, "-c", OPEN_WHEN_TOLD, empty_url]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(command, cwd=ROOT, text=True, stdin=PIPE, stdout=PIPE)
+            )
+            for _ in range(2)
+        ]
+        said = [process.stdout for process in processes if process.stdout]
+        assert [line.readline() for line in said] == ["ready\n"] * 2
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [line.readline() for line in said] == ["opened\n"] * 2
 
 
 def test_a_database_of_another_market_is_refused(empty_url: str) -> None:
