@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, Table, delete, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.market.stream.batch import Batch, Gap, StreamState
@@ -33,12 +33,8 @@ def save_liquidations(conn: Connection, events: Iterable[Event]) -> int:
     given = {(event.venue, event.identity): event for event in events}
     if not given:
         return 0
-    statement = _insert(conn, liquidations).on_conflict_do_nothing()
-    stored = conn.execute(
-        statement.returning(liquidations.c.venue, liquidations.c.identity),
-        [given[key]._asdict() for key in sorted(given)],
-    )
-    new = [given[venue, identity] for venue, identity in stored]
+    stored = _insert_new(conn, [given[key] for key in sorted(given)])
+    new = [given[row.venue, row.identity] for row in stored]
     _add_to_minutes(conn, new)
     return len(new)
 
@@ -130,6 +126,30 @@ def load_gaps(
 def drop_liquidations(conn: Connection, before: datetime) -> int:
     """Delete single events that occurred before a time; the sums of their minutes stay."""
     return conn.execute(delete(liquidations).where(liquidations.c.occurred_at < before)).rowcount
+
+
+def _insert_new(conn: Connection, events: Sequence[Event]) -> Sequence[Row[Any]]:
+    """Keys of the rows that were new. For PostgreSQL whole columns travel as arrays, because its
+    driver takes longer to read a statement with thousands of values than the server to run it.
+    """
+    keys = (liquidations.c.venue, liquidations.c.identity)
+    if conn.dialect.name == "sqlite":
+        statement = sqlite.insert(liquidations).on_conflict_do_nothing().returning(*keys)
+        return conn.execute(statement, [event._asdict() for event in events]).all()
+    columns = dict(zip(Event._fields, map(list, zip(*events, strict=True)), strict=True))
+    return conn.execute(_COPY_ARRAYS.returning(*keys), columns).all()
+
+
+def _copy_arrays() -> postgresql.Insert:
+    arrays = (
+        bindparam(name, type_=postgresql.ARRAY(liquidations.c[name].type)) for name in Event._fields
+    )
+    rows = func.unnest(*arrays).table_valued(*Event._fields).render_derived()
+    insert = postgresql.insert(liquidations).from_select(list(Event._fields), select(*rows.c))
+    return insert.on_conflict_do_nothing()
+
+
+_COPY_ARRAYS = _copy_arrays()
 
 
 def _add_to_minutes(conn: Connection, new: Sequence[Event]) -> None:

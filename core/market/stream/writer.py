@@ -1,0 +1,184 @@
+"""From a stream into the database, in batches; to disk while the database is away.
+
+Nothing here waits for the database but the thread that writes, and nothing grows without bound:
+events wait in a queue of fixed length, then in a spool of fixed size, and what finds no room is
+counted as lost in a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from core.errors import StoreError
+from core.market.stream.batch import Batch, Gap, StreamState
+from core.market.stream.events import Event
+from core.market.stream.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+Store = Callable[[Batch], object]
+Clock = Callable[[], datetime]
+AWAY = (OperationalError, InterfaceError, NoConnection)
+_SPOOLED_BATCHES = 5
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a writer batches: a batch is written when it is full, or as old as ``every_s``.
+
+    ``capacity`` events wait in memory. While the database is away it is tried every ``retry_s``.
+    A stream that is quiet has its state noted every ``note_s``.
+    """
+
+    batch: int = 1_000
+    every_s: float = 0.25
+    capacity: int = 20_000
+    retry_s: float = 1.0
+    note_s: float = 2.0
+
+
+class Writer:
+    """Takes one stream's events and notes, and stores them; `run` does so until `close`."""
+
+    def __init__(
+        self, store: Store, spool: Spool, state: StreamState, clock: Clock, pace: Pace | None = None
+    ) -> None:
+        self.state = state
+        self._store, self._spool, self._clock = store, spool, clock
+        self._pace = pace or Pace()
+        self._queue: deque[Event] = deque()
+        self._gaps: dict[datetime, Gap] = {}
+        self._loss: Gap | None = None
+        self._lock = threading.Lock()
+        self._full = asyncio.Event()
+        self._closed = False
+        self._away = False
+        self._try_at = self._noted_at = float("-inf")
+
+    def put(self, events: Sequence[Event]) -> None:
+        """Take events, at once; those that find no room in memory go to disk."""
+        self.state.received += len(events)
+        for event in events:
+            if self.state.newest_at is None or event.occurred_at > self.state.newest_at:
+                self.state.newest_at = event.occurred_at
+        self._queue.extend(events)
+        if len(self._queue) > self._pace.capacity:
+            self._set_aside([self._queue.popleft() for _ in range(len(self._queue) // 2)])
+        if len(self._queue) >= self._pace.batch:
+            self._full.set()
+
+    def note_gap(self, gap: Gap) -> None:
+        """A gap began, or more is known of it."""
+        with self._lock:
+            self._gaps[gap.started_at] = gap
+
+    async def run(self) -> None:
+        """Write until closed; everything taken before `close` is in the database or on disk then."""
+        while not self._closed:
+            if len(self._queue) < self._pace.batch:
+                await self._wait()
+            self._full.clear()
+            await asyncio.to_thread(self._write)
+        while self._queue:
+            await asyncio.to_thread(self._write)
+        await asyncio.to_thread(self._write)
+        self._spool.close()
+
+    def close(self) -> None:
+        self._closed = True
+        self._full.set()
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._full.wait(), self._pace.every_s)
+        except TimeoutError:
+            return
+
+    def _write(self) -> None:
+        now = self._clock()
+        events = [self._queue.popleft() for _ in range(min(self._pace.batch, len(self._queue)))]
+        if self._away and now.timestamp() < self._try_at:
+            self._set_aside(events)
+        elif events or self._something_to_note(now):
+            self._try(Batch(events, self._take_gaps(), replace(self.state), now))
+
+    def _something_to_note(self, now: datetime) -> bool:
+        if self._gaps or self._loss or self._spool.waiting or self._closed:
+            return True
+        return now.timestamp() >= self._noted_at + self._pace.note_s
+
+    def _try(self, batch: Batch) -> None:
+        try:
+            self._store(batch)
+            self._store_spooled(batch.at)
+        except AWAY as error:
+            self._put_back(batch)
+            self._note_away(error, batch.at)
+        except SQLAlchemyError:
+            self._put_back(batch)
+            raise
+        else:
+            self._noted_at = batch.at.timestamp()
+            if self._away:
+                logger.info("the database is back", extra={"venue": self.state.venue})
+            self._away = False
+
+    def _store_spooled(self, now: datetime) -> None:
+        """A part of what lies on disk, so that new events do not wait behind it."""
+        if self._spool.waiting:
+            events = self._spool.take(_SPOOLED_BATCHES * self._pace.batch)
+            self._store(Batch(events, [], None, now))
+            self._spool.forget()
+
+    def _set_aside(self, events: Sequence[Event]) -> None:
+        """To disk, or counted as lost where there is no room or the disk fails."""
+        if not events:
+            return
+        try:
+            kept = self._spool.append(events)
+        except StoreError:
+            logger.exception("events could not be written to disk")
+            kept = 0
+        with self._lock:
+            self.state.spooled += kept
+            if kept < len(events):
+                self._count_lost(events[kept:])
+
+    def _count_lost(self, lost: Sequence[Event]) -> None:
+        started_at = min(event.received_at for event in lost)
+        before = self._loss.lost if self._loss else 0
+        self.state.lost += len(lost)
+        self._loss = Gap(
+            self.state.venue,
+            min(started_at, self._loss.started_at) if self._loss else started_at,
+            max(event.received_at for event in lost),
+            "The database was away and there was no more room on disk.",
+            before + len(lost),
+        )
+
+    def _take_gaps(self) -> list[Gap]:
+        with self._lock:
+            gaps = [*self._gaps.values(), *([self._loss] if self._loss else [])]
+            self._gaps, self._loss = {}, None
+            return gaps
+
+    def _put_back(self, batch: Batch) -> None:
+        self._set_aside(batch.events)
+        with self._lock:
+            for gap in batch.gaps:
+                self._gaps.setdefault(gap.started_at, gap)
+
+    def _note_away(self, error: Exception, now: datetime) -> None:
+        self._try_at = now.timestamp() + self._pace.retry_s
+        if not self._away:
+            logger.warning("the database is away: %s", error, extra={"venue": self.state.venue})
+        self._away = True

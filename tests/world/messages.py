@@ -1,0 +1,74 @@
+"""Liquidations in the words of each venue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pandas as pd
+
+
+def binance_orders(orders: pd.DataFrame) -> Iterator[str]:
+    """Messages of !forceOrder@arr from a table of liquidation orders as recordings keep them."""
+    for row in orders.itertuples(index=False):
+        yield json.dumps(
+            {
+                "e": "forceOrder",
+                "E": row.ts_ms + 5,
+                "o": {
+                    "s": row.symbol,
+                    "S": row.side,
+                    "o": row.type,
+                    "f": row.tif,
+                    "q": repr(row.orig_qty),
+                    "p": repr(row.price),
+                    "ap": repr(row.avg_price),
+                    "X": row.status,
+                    "l": repr(row.last_filled),
+                    "z": repr(row.cum_filled),
+                    "T": row.ts_ms,
+                },
+            }
+        )
+
+
+def binance_order(
+    at_ms: int,
+    *,
+    symbol: str = "BTCUSDT",
+    side: str = "SELL",
+    price: float = 50_000.0,
+    quantity: float = 0.1,
+) -> str:
+    order = {"s": symbol, "S": side, "o": "LIMIT", "f": "IOC", "q": str(quantity), "p": str(price)}
+    order |= {"ap": str(price), "X": "FILLED", "l": str(quantity), "z": str(quantity), "T": at_ms}
+    return json.dumps({"e": "forceOrder", "E": at_ms + 5, "o": order})
+
+
+def bybit_liquidation(
+    at_ms: int,
+    *,
+    symbol: str = "BTCUSDT",
+    side: str = "Buy",
+    price: float = 50_000.0,
+    size: float = 0.1,
+) -> str:
+    entry = {"T": at_ms, "s": symbol, "S": side, "v": str(size), "p": str(price)}
+    topic = f"allLiquidation.{symbol}"
+    return json.dumps({"topic": topic, "type": "snapshot", "ts": at_ms + 400, "data": [entry]})
+
+
+def okx_liquidation(
+    at_ms: int,
+    *,
+    contract: str = "BTC-USDT-SWAP",
+    side: str = "long",
+    price: float = 50_000.0,
+    size: float = 10,
+) -> str:
+    order = "sell" if side == "long" else "buy"
+    detail = {"bkLoss": "0", "bkPx": str(price), "ccy": "", "posSide": side, "side": order}
+    detail |= {"sz": str(size), "ts": str(at_ms)}
+    block = {"details": [detail], "instId": contract, "instType": "SWAP", "uly": contract[:-5]}
+    arg = {"channel": "liquidation-orders", "instType": "SWAP"}
+    return json.dumps({"arg": arg, "data": [block]})

@@ -1,0 +1,118 @@
+"""The WebSocket side of a venue: who listens, what was sent, and ways to let them down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a venue speaks: the path of its socket, its answer to a subscription and to a ping text."""
+
+    path: str
+    acknowledge: Callable[[dict[str, Any]], str | None]
+    pong: Callable[[str], str | None] = lambda text: "pong" if text == "ping" else None
+
+
+def _bybit_pong(text: str) -> str | None:
+    if json.loads(text).get("op") != "ping":
+        return None
+    return json.dumps({"success": True, "ret_msg": "pong", "conn_id": "world", "op": "ping"})
+
+
+MANNERS: dict[str, Manners] = {
+    "binance": Manners(
+        "/market/ws", lambda asked: json.dumps({"result": None, "id": asked["id"]}), lambda _: None
+    ),
+    "bybit": Manners(
+        "/v5/public/linear",
+        lambda _: json.dumps(
+            {"success": True, "ret_msg": "", "conn_id": "world", "op": "subscribe"}
+        ),
+        _bybit_pong,
+    ),
+    "okx": Manners(
+        "/ws/v5/public",
+        lambda asked: json.dumps({"event": "subscribe", "arg": asked["args"][0]}),
+    ),
+    "coinglass": Manners("/ws-api", lambda _: None),
+}
+
+
+class Tape:
+    """One venue's stream. ``resend`` messages are sent again to whoever subscribes.
+
+    While ``dead`` every socket stays open and nothing comes out of it, not even an answer to a ping.
+    """
+
+    def __init__(self, manners: Manners) -> None:
+        self.resend = 0
+        self.dead = False
+        self.subscriptions: list[dict[str, Any]] = []
+        self.connections = 0
+        self._manners = manners
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._sent: deque[str] = deque(maxlen=1_000)
+
+    @property
+    def listeners(self) -> int:
+        return len(self._sockets)
+
+    async def publish(self, messages: Iterable[str]) -> None:
+        """Send every message to every socket that has subscribed; slow readers slow it down."""
+        for number, message in enumerate(messages):
+            self._sent.append(message)
+            if self.dead:
+                continue
+            for socket in list(self._sockets):
+                if not socket.closed:
+                    await socket.send_str(message)
+            if number % 100 == 99:
+                await asyncio.sleep(0)
+
+    async def drop(self) -> None:
+        """Cut every connection without a goodbye."""
+        for socket in list(self._sockets):
+            self._sockets.discard(socket)
+            transport = socket._req.transport if socket._req is not None else None
+            if transport is not None:
+                transport.abort()
+
+    async def answer(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(autoping=False, compress=False)
+        await socket.prepare(request)
+        self.connections += 1
+        try:
+            async for message in socket:
+                while self.dead:
+                    await asyncio.sleep(0.05)
+                if message.type is WSMsgType.PING:
+                    await socket.pong(message.data)
+                elif message.type is WSMsgType.TEXT:
+                    await self._heard(socket, message.data)
+        except ConnectionError:
+            pass
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _heard(self, socket: web.WebSocketResponse, text: str) -> None:
+        pong = self._manners.pong(text)
+        if pong is not None:
+            await socket.send_str(pong)
+            return
+        asked = json.loads(text)
+        self.subscriptions.append(asked)
+        acknowledged = self._manners.acknowledge(asked)
+        if acknowledged is not None:
+            await socket.send_str(acknowledged)
+        for message in list(self._sent)[-self.resend :] if self.resend else []:
+            await socket.send_str(message)
+        self._sockets.add(socket)
