@@ -3,14 +3,16 @@
 import pandas as pd
 import streamlit as st
 
-from core.outcomes import HORIZONS, Costs
+from core.outcomes import HORIZONS
 from core.ui import loaders
 from core.ui.charts import TimeAxis
-from core.ui.charts.accuracy import curves_figure, rates_figure
+from core.ui.charts.curves import curves_figure
+from core.ui.charts.rates import rates_figure
 from core.ui.claims import claim, headline, hours, luck
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
 from core.ui.formats import percent
+from core.ui.method import draw_method
 from core.ui.palette import palette
 from core.ui.record_table import draw_record
 from core.ui.session import require_user
@@ -116,11 +118,11 @@ def _draw_record(found: pd.DataFrame, horizons: tuple[str, ...], waiting: dict[s
         compact=narrow,
     )
     draw_figure(figure, key="curves")
-    st.markdown("**Trades**: CONFIRM and DOWNSIZE with a plan")
-    draw_record(trades, key="trades", alt="Accuracy of traded verdicts by horizon")
-    st.markdown("**Not traded**: counterfactuals, never mixed with trades")
-    draw_record(shadows, key="shadows", alt="Outcomes of verdicts that were not traded, by horizon")
-    _draw_method()
+    if narrow and len(horizons) > 1:
+        st.caption(f"This is {hours(horizons[0])}; choose another horizon on top.")
+    draw_record(trades, "Trades", "CONFIRM and DOWNSIZE with a plan")
+    draw_record(shadows, "Not traded", "counterfactuals, never mixed with trades")
+    draw_method()
 
 
 def _draw_claims(trades: pd.DataFrame) -> None:
@@ -141,25 +143,6 @@ def _waiting(waiting: dict[str, int]) -> str:
         return "Every outcome is finished."
     parts = [f"{amount} at {hours(horizon)}" for horizon, amount in waiting.items() if amount]
     return f"Not finished yet and not counted: {', '.join(parts)}."
-
-
-def _draw_method() -> None:
-    costs = Costs()
-    with st.expander("How this is measured", key="method"):
-        st.markdown(
-            f"""
-- **Entry** is the open of the bar after the signal, the first price after publication; the exit of
-  a horizon is the close at entry + horizon, from stored bars, so a late job changes nothing.
-- **Costs** are in every return: {percent(costs.taker_fee, 2)} fee and {costs.slippage_bps:g} basis
-  points of slippage at entry and at exit, and the funding of the hours held.
-- **R** is the result in units of the distance to the stop: −1 R is a full stop, before costs.
-- **Interval**: the outcomes are cut into ten contiguous eras of about equal count, each holding every
-  symbol of its time, and the interval is a t interval over the eras' rates. It allows for hours that
-  overlap and symbols that move together, which a plain interval does not.
-- **Raw signal** follows every signal whatever its verdict; **always long** buys at the same moments.
-- **Counterfactuals**: SKIP and WAIT are followed as if traded, to know what was avoided or missed.
-"""
-        )
 
 
 main()

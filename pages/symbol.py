@@ -1,7 +1,5 @@
 """One market: what it did, what its signal rests on, and the plan for the reader's own account."""
 
-from html import escape
-
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -140,14 +138,10 @@ def _draw_rest(row: pd.Series, origin: Origin) -> None:
         + decision.plan_title()
     )
     _draw_plan(row)
-    clock, (_, at) = reader_clock(), bar_of(row)
-    traced = {
-        "Market": escape(instance().market.label),
-        "Bar closed": f"{clock.stamp(at)} <small>{clock.label}</small>",
-        "Profile": f"{origin.profile.name} <code>{origin.version}</code>",
-        "Recorded": f"{clock.stamp(origin.recorded_at)} <small>{clock.label}</small>",
-    }
-    st.html(decision.unknown_part(row, origin.profile) + decision.trace_part(traced))
+    market, clock = instance().market.label, reader_clock()
+    st.html(
+        decision.unknown_part(row, origin.profile) + decision.trace_part(row, origin, market, clock)
+    )
 
 
 @st.fragment

@@ -30,7 +30,7 @@ def claim(row: Row, verdict: str, horizon: str) -> str:
     head = f"{verdict} at {hours(horizon)}: {percent(row['win_rate'], 0)} of {number(row['n'])} won"
     baseline = f"the raw signal ({percent(row['baseline'], 0)})"
     if not known(row["low"]):
-        return f"{head}, against {baseline}; no interval, {row['note']}."
+        return f"{head}, against {baseline}. No interval: {row['note']}."
     return (
         f"{head}, 95 % interval {interval(row['low'], row['high'])}: {_standing(row)} {baseline}."
     )

@@ -18,9 +18,10 @@ from core.market.frame import SOURCES
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
 from core.signals.words import Contribution, explain
+from core.store.tracing import Origin
 from core.ui import formats
 from core.ui.charts import bar_of
-from core.ui.formats import known, number, price
+from core.ui.formats import Clock, known, number, price
 from core.ui.palette import Palette, direction_sign, verdict_sign
 
 _STYLE = (Path(__file__).parent / "decision.css").read_text(encoding="utf-8")
@@ -188,8 +189,15 @@ def unknown_part(row: Row, profile: Profile) -> str:
     )
 
 
-def trace_part(lines: Mapping[str, str]) -> str:
-    """Where every number above can be found again."""
+def trace_part(row: pd.Series, origin: Origin, market: str, clock: Clock) -> str:
+    """Where every number above can be found again: market, bar, profile, time of recording."""
+    zone = f"<small>{escape(clock.label)}</small>"
+    lines = {
+        "Market": escape(market),
+        "Bar closed": f"{clock.stamp(bar_of(row)[1])} {zone}",
+        "Profile": f"{escape(origin.profile.name)} <code>{origin.version}</code>",
+        "Recorded": f"{clock.stamp(origin.recorded_at)} {zone}",
+    }
     return _part(f"<h3>Where this comes from</h3>{_pairs(lines)}")
 
 

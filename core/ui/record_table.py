@@ -44,13 +44,17 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
 _SHARES = ("win_rate", "baseline", "baseline_long", "lift", "mean_net_return", "beyond_1pct")
 
 
-def draw_record(summary: pd.DataFrame, *, key: str, alt: str) -> None:
-    """Draw rows of `core.accuracy.summarise` with index (verdict, horizon)."""
+def draw_record(summary: pd.DataFrame, title: str, meaning: str) -> None:
+    """Draw rows of `core.accuracy.summarise` with index (verdict, horizon) under a title."""
+    st.markdown(f"**{title}**: {meaning}")
+    if summary.empty:
+        st.caption("None among these outcomes.")
+        return
     st.dataframe(
         record_rows(summary),
         hide_index=True,
-        key=key,
-        alt=alt,
+        key=f"record_{title}",
+        alt=f"{title}: win rates, intervals, baselines and mean results by verdict and horizon",
         placeholder=DASH,
         column_config={
             "Verdict": st.column_config.TextColumn(pinned=True, width=130),
@@ -71,7 +75,7 @@ def record_rows(summary: pd.DataFrame) -> pd.DataFrame:
     for name, title, _, _ in _COLUMNS:
         if name == "interval":
             ends = zip(rows["low"], rows["high"], strict=True)
-            cells[title] = [interval(low, high, 1, unit="").strip() for low, high in ends]
+            cells[title] = [interval(low, high, 1).removesuffix("\u00a0%") for low, high in ends]
         else:
             cells[title] = (rows[name] * 100 if name in _SHARES else rows[name]).tolist()
     return pd.DataFrame(cells)

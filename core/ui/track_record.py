@@ -91,7 +91,9 @@ def curves(outcomes: pd.DataFrame, *, traded: bool) -> dict[tuple[str, str], pd.
 def _daily(curve: pd.Series) -> pd.Series:
     if curve.index[-1] - curve.index[0] <= _LONG_SPAN:
         return curve
-    return curve.resample("1D", closed="right", label="right").last().ffill()
+    days = curve.resample("1D", closed="right", label="right").last().ffill()
+    days.index = pd.DatetimeIndex([*days.index[:-1], curve.index[-1]], name=curve.index.name)
+    return days
 
 
 def _of(summary: pd.DataFrame, traded: bool) -> pd.DataFrame:

@@ -265,7 +265,7 @@ def _labels(pane: Pane, axis: str, height: int, colours: Palette) -> list[dict[s
     if pane.missing:
         words = Label(0.5, pane.missing, colours.muted)
         return [_note(words, 0.5, axis) | {"x": 0.5, "bgcolor": colours.ground, "borderpad": 2}]
-    places = _spread(pane, (pane.high - pane.low) / height)
+    places = spread([label.at for label in pane.labels], (pane.low, pane.high), height)
     return [
         _note(label, place, axis) | {"xanchor": "left", "align": "left", "xshift": 5}
         for label, place in zip(pane.labels, places, strict=True)
@@ -284,16 +284,22 @@ def _note(label: Label, place: float, axis: str) -> dict[str, Any]:
     }
 
 
-def _spread(pane: Pane, per_px: float) -> list[float]:
-    """Places of the labels, moved apart where they would cover each other."""
-    order = sorted(range(len(pane.labels)), key=lambda k: pane.labels[k].at)
-    least = _LABEL_PX * per_px
-    places = [label.at for label in pane.labels]
+def spread(at: Sequence[float], within: tuple[float, float], height: float) -> list[float]:
+    """Places for labels at these values, moved apart where they would cover each other.
+
+    ``height`` is that of the axis in pixels.
+
+    >>> spread([1.0, 50.0, 50.0], (0, 100), 150)
+    [5.0, 45.0, 55.0]
+    """
+    order = sorted(range(len(at)), key=lambda k: at[k])
+    least = _LABEL_PX * (within[1] - within[0]) / height
+    places = list(at)
     for _ in range(4):
         for lower, upper in pairwise(order):
             lack = least - (places[upper] - places[lower])
             if lack > 0:
                 places[lower] -= lack / 2
                 places[upper] += lack / 2
-    low, high = pane.low + least / 2, pane.high - least / 2
+    low, high = within[0] + least / 2, within[1] - least / 2
     return [min(max(place, low), high) for place in places]
