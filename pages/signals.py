@@ -27,7 +27,7 @@ def main() -> None:
     if rows.empty:
         draw_nothing_stored("signals")
         return
-    st.markdown(f"#### {summary(rows)}")
+    st.subheader(summary(rows), anchor=False)
     found, order = _filtered(rows)
     if found.empty:
         draw_no_match(f"{count(len(rows), 'market')} are hidden. Show “{ALL}” or clear the search.")

@@ -38,8 +38,8 @@ def draw_zone() -> None:
         return
     st.segmented_control(
         "Time zone",
-        [own.label, UTC_CLOCK.label],
-        default=own.label,
+        [own.place, UTC_CLOCK.label],
+        default=own.place,
         required=True,
         key="tz",
         bind="query-params",

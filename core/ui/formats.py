@@ -217,6 +217,15 @@ class Clock:
         """The zone's name, printed once per chart and table."""
         return str(self.zone)
 
+    @property
+    def place(self) -> str:
+        """The zone's name without its continent.
+
+        >>> Clock.named("America/New_York").place
+        'New York'
+        """
+        return self.label.rsplit("/", 1)[-1].replace("_", " ")
+
     def local(self, time: datetime) -> datetime:
         """``time`` in this zone; it must be aware."""
         return _aware(time).astimezone(self.zone)
