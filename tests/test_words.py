@@ -39,7 +39,7 @@ def test_funding_reads_as_a_trader_says_it() -> None:
         ("price_momentum", 0.5, "+0.50 sigma"),
         ("long_short_ratio", 0.613, "61.3 % long"),
         ("smart_money", 0.5, "50.0 % long"),
-        ("oi_trend", -0.034, "-3.4 %"),
+        ("oi_trend", -0.034, "−3.4 %"),
         ("social_sentiment", 4.0, "+4.0 points"),
         ("fear_greed", 29.0, "29 of 100"),
         ("funding_rate", None, "–"),
@@ -47,3 +47,26 @@ def test_funding_reads_as_a_trader_says_it() -> None:
 )
 def test_every_factor_has_its_unit(factor: str, value: float | None, text: str) -> None:
     assert format_raw(factor, value) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "says"),
+    [
+        (0.0004, 20.0, "crowded longs pay"),
+        (0.00002, 70.0, "longs pay less than usual"),
+        (-0.0002, 80.0, "crowded shorts pay"),
+        (-0.00001, 30.0, "shorts pay less than usual"),
+        (0.0001, 51.0, "nothing unusual"),
+    ],
+)
+def test_who_pays_follows_the_sign_and_not_only_the_normal(
+    raw: float, value: float, says: str
+) -> None:
+    row = {
+        "raw_funding_rate": raw,
+        "normal_funding_rate": 0.0001,
+        "z_funding_rate": 1.0,
+        "factor_funding_rate": value,
+    }
+    parts = explain(row, load_profile())
+    assert next(p for p in parts if p.factor == "funding_rate").sentence.endswith(": " + says)

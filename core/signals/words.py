@@ -10,16 +10,37 @@ from typing import Any
 from core.signals.factors import BY_NAME
 from core.signals.profile import FACTORS, Profile
 
-# What a bullish and a bearish reading of the factor mean, in a trader's words.
-MEANINGS: dict[str, tuple[str, str]] = {
-    "liquidations": ("longs flushed out", "shorts flushed out"),
-    "price_momentum": ("rising for its size", "falling for its size"),
-    "funding_rate": ("crowded shorts pay", "crowded longs pay"),
-    "long_short_ratio": ("few accounts long", "many accounts long"),
-    "smart_money": ("top traders lean long", "top traders lean short"),
-    "oi_trend": ("new money confirms a rise", "new money confirms a fall"),
-    "social_sentiment": ("mood above its week", "mood below its week"),
-    "fear_greed": ("the market is fearful", "the market is greedy"),
+MINUS = "\N{MINUS SIGN}"
+
+# What a bullish and a bearish reading mean, in a trader's words: first where the input itself
+# points that way, then where it is only less the other way than usual.
+MEANINGS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "liquidations": (
+        ("longs flushed out", "shorts flushed out less than usual"),
+        ("shorts flushed out", "longs flushed out less than usual"),
+    ),
+    "price_momentum": (
+        ("rising", "falling less than usual"),
+        ("falling", "rising less than usual"),
+    ),
+    "funding_rate": (
+        ("crowded shorts pay", "longs pay less than usual"),
+        ("crowded longs pay", "shorts pay less than usual"),
+    ),
+    "long_short_ratio": (
+        ("fewer accounts long than usual",) * 2,
+        ("more accounts long than usual",) * 2,
+    ),
+    "smart_money": (
+        ("top traders longer than usual",) * 2,
+        ("top traders less long than usual",) * 2,
+    ),
+    "oi_trend": (
+        ("positions built up on the way up, or left on the way down",) * 2,
+        ("positions built up on the way down, or left on the way up",) * 2,
+    ),
+    "social_sentiment": (("mood better than usual",) * 2, ("mood worse than usual",) * 2),
+    "fear_greed": (("the market is fearful",) * 2, ("the market is greedy",) * 2),
 }
 _PERCENT_DIGITS = {"funding_rate": 4, "long_short_ratio": 1, "smart_money": 1, "oi_trend": 1}
 
@@ -39,12 +60,12 @@ def format_raw(factor: str, value: float | None) -> str:
             ratio = math.exp(abs(value))
             return f"{ratio:.1f} longs per short" if value >= 0 else f"{ratio:.1f} shorts per long"
         case "price_momentum":
-            return f"{value:+.2f} sigma"
+            return f"{value:+.2f} sigma".replace("-", MINUS)
         case "social_sentiment":
-            return f"{value:+.1f} points"
+            return f"{value:+.1f} points".replace("-", MINUS)
         case "fear_greed":
             return f"{value:.0f} of 100"
-    text = f"{100 * value:.{_PERCENT_DIGITS[factor]}f} %"
+    text = f"{100 * value:.{_PERCENT_DIGITS[factor]}f} %".replace("-", MINUS)
     suffix = {"funding_rate": " per 8 h", "long_short_ratio": " long", "smart_money": " long"}
     return text + suffix.get(factor, "")
 
@@ -115,17 +136,19 @@ def _sentence(name: str, raw: float, normal: float, z: float, value: float) -> s
             return "not known at this bar"
         return f"{format_raw(name, raw)}, but too little history to say what is normal"
     if name == "fear_greed":
-        return f"{format_raw(name, raw)}: {_meaning(name, value)}"
+        return f"{format_raw(name, raw)}: {_meaning(name, raw, value)}"
     return (
         f"{format_raw(name, raw)}, {format_sigma(z)} ({format_raw(name, normal)}): "
-        f"{_meaning(name, value)}"
+        f"{_meaning(name, raw, value)}"
     )
 
 
-def _meaning(name: str, value: float) -> str:
+def _meaning(name: str, raw: float, value: float) -> str:
     if abs(value - 50) < 4:
         return "nothing unusual"
-    return MEANINGS[name][0 if value > 50 else 1]
+    bullish = value > 50
+    points_there = raw * BY_NAME[name].sign * (1 if bullish else -1) > 0
+    return MEANINGS[name][0 if bullish else 1][0 if points_there else 1]
 
 
 def _get(row: Mapping[str, Any], key: str) -> float:
