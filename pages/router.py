@@ -38,7 +38,7 @@ def _menu(person: Person | None) -> dict[str, list[st.Page]]:
     home = next(page for pages in menu.values() for page in pages if page.url_path == HOME)
 
     def go_home() -> None:
-        st.switch_page(home, query_params=query())
+        st.switch_page(home, query_params=[])
 
     menu[""].append(st.Page(go_home, title=PRODUCT, default=True, visibility="hidden"))
     return menu

@@ -218,6 +218,11 @@ def test_a_new_sign_in_ends_the_session_before_it(here, client):
     assert count_sessions(here) == 1
 
 
+def test_the_root_is_the_first_page_with_its_query(client):
+    assert client.get("/").headers["location"] == "/signals"
+    assert client.get("/?mode=a&mode=b%20c").headers["location"] == "/signals?mode=a&mode=b%20c"
+
+
 @pytest.mark.parametrize("browser", ["theirs", ""])
 def test_another_browser_gets_nothing_for_the_ticket(here, client, browser):
     client.cookies.set(BROWSER_COOKIE, browser)

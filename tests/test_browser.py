@@ -163,6 +163,17 @@ def test_a_session_survives_reload_second_tab_and_restart_and_ends_on_sign_out(s
     expect_only_the_sign_in(second)
 
 
+def test_the_mark_leads_home_from_any_page(server, visitor):
+    page = visitor.new_page()
+    page.goto(f"{server.url}/account?mode=aggressive")
+    sign_in(page)
+    expect_signed_in(page)
+    page.get_by_test_id("stSidebarLogo").or_(page.get_by_test_id("stLogo")).first.click()
+    expect(page).to_have_url(re.compile("/signals"))
+    expect(page.get_by_text("could not be drawn")).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_link_on_another_site_finds_the_session(server, visitor):
     page = visitor.new_page()
     page.goto(f"{server.url}/account")

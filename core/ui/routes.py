@@ -13,9 +13,15 @@ from core.accounts import sessions, tickets
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.health import check_health
 from core.ui.instance import instance
-from core.ui.navigation import safe_path
+from core.ui.navigation import HOME, safe_path
 
 TOO_LATE = "/sign_in?late=1"
+
+
+def home(request: Request) -> Response:
+    """The root is the first page, under the address that a link to that page has."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/{HOME}{query}", status_code=307)
 
 
 def start_session(request: Request) -> Response:
@@ -72,6 +78,7 @@ def health(_request: Request) -> Response:
 
 
 ROUTES = (
+    Route("/", home, methods=["GET"]),
     Route("/session/start", start_session, methods=["GET"]),
     Route("/session/end", end_session, methods=["POST"]),
     Route("/health", health, methods=["GET"]),
