@@ -26,8 +26,10 @@ from core.outcomes import resolve
 from core.plan import plan
 from core.signals import PROFILE_NAMES, Profile, load_profile, score
 from core.store import claim_market
-from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
-from core.store.tables import replays
+from core.store.bulk import insert_new
+from core.store.rows import to_columns
+from core.store.signals import save_bars, save_outcomes, save_profile
+from core.store.tables import replays, signals
 from core.verdicts import judge_by_rules
 
 STEP_ROWS = 6_000
@@ -140,32 +142,43 @@ class _Run:
         times = pd.DatetimeIndex(frame.index.get_level_values("time"))
         total, done = Replayed(self.rows, 0, 0, 0), 0
         for step in self.steps:
-            done += len(step)
-            of_step = resolved[np.isin(row_of_outcome, step)]
-            with self.engine.begin() as conn:
-                through = self._touch(conn)
-                end = times[step].max().to_pydatetime()
-                # It may be stored already: before this run, or while this one waited for the row.
-                if through is None or through < end:
-                    total = _added(total, self._store_step(conn, step, planned, of_step))
-                    self._note(conn, rows_done=done, through=end)
+            done, end = done + len(step), times[step].max().to_pydatetime()
+            if not self._has(end):
+                of_step = resolved[np.isin(row_of_outcome, step)]
+                new = self._store_step(step, planned.iloc[step], of_step, done, end)
+                total = _added(total, new)
             progress(Progress(self.profile.name, done, self.rows))
         return total
 
+    def _has(self, end: datetime) -> bool:
+        with self.engine.connect() as conn:
+            through = conn.scalar(select(replays.c.through).where(replays.c.key == self.key))
+        return through is not None and through >= end
+
     def _store_step(
         self,
-        conn: Connection,
         step: npt.NDArray[np.intp],
         planned: pd.DataFrame,
         resolved: pd.DataFrame,
+        done: int,
+        end: datetime,
     ) -> Replayed:
         at, ages = self.clock(), self.known.ages.iloc[step]
-        return Replayed(
-            rows=self.rows,
-            new_bars=save_bars(conn, self.known.frame.iloc[step]) if self.with_bars else 0,
-            new_signals=save_signals(conn, planned.iloc[step], ages, self.profile, at),
-            new_outcomes=save_outcomes(conn, resolved, self.profile, at),
-        )
+        # Made ready before the transaction, so that others who write wait as little as can be.
+        columns = to_columns(self.engine, planned, ages, self.profile, at)
+        with self.engine.begin() as conn:
+            through = self._touch(conn)
+            if through is not None and through >= end:
+                # Another process stored this step while this one waited for the row.
+                return Replayed(self.rows, 0, 0, 0)
+            stored = Replayed(
+                rows=self.rows,
+                new_bars=save_bars(conn, self.known.frame.iloc[step]) if self.with_bars else 0,
+                new_signals=insert_new(conn, signals, columns),
+                new_outcomes=save_outcomes(conn, resolved, self.profile, at),
+            )
+            self._note(conn, rows_done=done, through=end)
+        return stored
 
     def _touch(self, conn: Connection) -> datetime | None:
         """Hold the progress row until the transaction ends; the last bar that is stored."""

@@ -27,7 +27,7 @@ LAYERS = (
     (*PURE, "core.verdicts"),
     ("core.settings", "core.market"),
     ("core.store", "core.accounts"),
-    ("core.replay", "core.bench", "core.streaming", "core.supervision"),
+    ("core.replay", "core.bench", "core.jobs", "core.streaming", "core.supervision", "core.worker"),
     ("core.ui", "core.commands"),
     ("core.__main__", "app", "pages"),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Engine, Table
 
 from core.errors import StoreError
 
@@ -54,14 +54,14 @@ def _copy_new(conn: Connection, table: str, quoted: str, rows: Sequence[Values])
     ).rowcount
 
 
-def times(conn: Connection, values: pd.Index) -> list[str]:
+def times(bind: Connection | Engine, values: pd.Index) -> list[str]:
     """Aware times as text that either driver takes for a `UtcDateTime`, to the microsecond."""
     index = pd.DatetimeIndex(values)
     if index.tz is None:
         raise StoreError("These times have no time zone; store times in UTC.")
     codes, unique = pd.factorize(index.tz_convert("UTC").as_unit("us").asi8)
     text = np.datetime_as_string(np.asarray(unique, dtype="datetime64[us]"), unit="us")
-    zone = "" if conn.dialect.name == "sqlite" else "+00:00"
+    zone = "" if bind.dialect.name == "sqlite" else "+00:00"
     written = np.array(
         [f"{value.replace('T', ' ')}{zone}" for value in text.tolist()], dtype=object
     )

@@ -25,7 +25,7 @@ def dump_json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-_LOCK_WAIT_S = 10
+_LOCK_WAIT_S = 30
 _JSON: dict[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
 
 
@@ -53,7 +53,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 def open_database(url: str) -> Engine:
     """Engine for ``url``: ``sqlite:///path`` or ``postgresql://...`` (spoken through psycopg 3).
 
-    SQLite is opened with write-ahead logging, foreign keys and a wait of ten seconds for a lock.
+    SQLite is opened with write-ahead logging, foreign keys and a wait of half a minute for a lock.
 
     >>> open_database("postgresql://host/name").dialect.driver
     'psycopg'

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from core.errors import StoreError
 from core.market.frame import INDEX, NAMES, SOURCES
-from core.signals import FACTORS
+from core.signals import FACTORS, Profile
 from core.store.bulk import floats, number_objects, texts, times
 from core.store.database import dump_json
 from core.store.reading import gather, moments, numbers, words
@@ -45,15 +46,25 @@ PLAN_WORDS = ("binding_cap", "no_plan")
 _ELSEWHERE = {*NUMBERS, *WORDS, "reasons", *PLAN_NUMBERS, *PLAN_WORDS}
 
 
-def to_columns(conn: Connection, planned: pd.DataFrame, ages: pd.DataFrame) -> dict[str, list[Any]]:
-    """The columns of `tables.signals` that come from a planned frame, as the driver takes them.
+def to_columns(
+    bind: Connection | Engine,
+    planned: pd.DataFrame,
+    ages: pd.DataFrame,
+    profile: Profile,
+    recorded_at: datetime,
+) -> dict[str, list[Any]]:
+    """The columns of `tables.signals` for a planned frame, as the driver of ``bind`` takes them.
 
     Numbers that the pipeline adds and this module does not know by name go to ``inputs`` too.
     """
     symbols, moments = planned.index.get_level_values(0), planned.index.get_level_values(1)
+    count = len(planned)
     return {
+        "profile_name": [profile.name] * count,
         "symbol": symbols.tolist(),
-        "time": times(conn, moments),
+        "time": times(bind, moments),
+        "profile_version": [profile.version] * count,
+        "recorded_at": times(bind, pd.DatetimeIndex([recorded_at])) * count,
         "last_price": floats(_numbers(planned, ["close"])["close"], "close"),
         **{name: floats(planned[name], name) for name in NUMBERS if name != "direction"},
         "direction": [

@@ -70,17 +70,8 @@ def save_signals(
 
     ``ages`` is over the same index, hours per source. The profile must have been saved.
     """
-    count = len(planned)
-    return insert_new(
-        conn,
-        signals,
-        {
-            **rows.to_columns(conn, planned, ages),
-            "profile_name": [profile.name] * count,
-            "profile_version": [profile.version] * count,
-            "recorded_at": times(conn, pd.DatetimeIndex([recorded_at])) * count,
-        },
-    )
+    columns = rows.to_columns(conn, planned, ages, profile, recorded_at)
+    return insert_new(conn, signals, columns)
 
 
 def save_outcomes(
