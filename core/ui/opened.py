@@ -102,31 +102,32 @@ def _draw_choice(
         said = f"{sign.glyph} {sign.word}{verdict} {number(row['score'], 1)}"
         return f"{clock.stamp(pd.Timestamp(option))}  {said}"
 
+    st.selectbox(
+        "Signal",
+        options,
+        key=_CHOSEN,
+        format_func=label,
+        on_change=lambda: _open(st.session_state[_CHOSEN]),
+        label_visibility="collapsed",
+    )
     at = options.index(st.session_state[_CHOSEN])
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
-        st.selectbox(
-            "Signal",
-            options,
-            key=_CHOSEN,
-            format_func=label,
-            on_change=lambda: _open(st.session_state[_CHOSEN]),
-            label_visibility="collapsed",
-        )
-        _step("Earlier signal", ":material/chevron_left:", options, at + 1)
-        _step("Later signal", ":material/chevron_right:", options, at - 1)
+    with st.container(horizontal=True, gap="small", wrap=False, key="steps"):
+        _step("Earlier", options, at + 1)
+        _step("Later", options, at - 1)
+        _step("Newest", options, 0 if at else -1)
 
 
-def _step(title: str, icon: str, options: list[str], to: int) -> None:
+def _step(title: str, options: list[str], to: int) -> None:
+    icons = {"Earlier": "chevron_left", "Later": "chevron_right", "Newest": "last_page"}
     inside = 0 <= to < len(options)
     st.button(
-        "",
-        icon=icon,
-        help=title,
-        key=title,
+        title,
+        icon=f":material/{icons[title]}:",
+        key=title.lower(),
+        type="tertiary",
         disabled=not inside,
         on_click=_open,
         args=(options[to] if inside else _NEWEST,),
-        width="content",
     )
 
 
