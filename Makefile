@@ -13,7 +13,7 @@ CHECKING := $(VENV)/.installed-to-check
 .PHONY: run test install format lock migration bench clean
 
 run: $(RUNNING)
-	PORT=$(PORT) exec $(VENV)/bin/streamlit run app.py --server.port $(PORT)
+	@PORT=$(PORT) exec $(VENV)/bin/streamlit run app.py --server.port $(PORT)
 
 test: $(CHECKING)
 	$(VENV)/bin/ruff format --check .
