@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -51,6 +51,41 @@ class Settings(BaseSettings):
         description="Folder for databases, the demo recording and generated secrets.",
     )
 
+    exchanges: tuple[str, ...] = Field(
+        default=("binance", "bybit", "okx"),
+        validation_alias="CRYPTOSATX_EXCHANGES",
+        description="Exchanges to follow, the preferred one first: binance, bybit, okx.",
+    )
+    endpoints: dict[str, str] = Field(
+        default={},
+        validation_alias="CRYPTOSATX_ENDPOINTS",
+        description="Other addresses for sources, such as binance=http://127.0.0.1:9000, by commas.",
+    )
+    limits: dict[str, str] = Field(
+        default={},
+        validation_alias="CRYPTOSATX_LIMITS",
+        description="Limits of every request, such as total=10, attempts=3, budget_share=0.8.",
+    )
+    budgets: dict[str, str] = Field(
+        default={},
+        validation_alias="CRYPTOSATX_BUDGETS",
+        description="What a source allows another plan, such as coinglass.requests=300.",
+    )
+    coinglass_api_key: SecretStr | None = Field(
+        default=None, validation_alias="COINGLASS_API_KEY", description="Key of Coinglass v4."
+    )
+    lunarcrush_api_key: SecretStr | None = Field(
+        default=None, validation_alias="LUNARCRUSH_API_KEY", description="Key of LunarCrush v4."
+    )
+    coinapi_api_key: SecretStr | None = Field(
+        default=None, validation_alias="COINAPI_API_KEY", description="Key of CoinAPI."
+    )
+    coingecko_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="COINGECKO_API_KEY",
+        description="Demo key of CoinGecko; it answers without one too, less often.",
+    )
+
     @override
     @classmethod
     def settings_customise_sources(
@@ -81,6 +116,26 @@ class Settings(BaseSettings):
         if value in ("auto", "live", "demo") or (kind == "recording" and path):
             return value
         raise ValueError("write auto, live, demo or recording:PATH")
+
+    @field_validator("exchanges", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names or len(set(names)) < len(names) or set(names) - {"binance", "bybit", "okx"}:
+            raise ValueError("write binance, bybit or okx, or several of them by commas")
+        return names
+
+    @field_validator("endpoints", "limits", "budgets", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(name.strip() and given.strip() for name, _, given in pairs):
+            raise ValueError("write name=value, or several of them by commas")
+        return {name.strip(): given.strip() for name, _, given in pairs}
 
     @field_validator("data_dir")
     @classmethod
@@ -145,8 +200,12 @@ def _environment_names() -> list[str]:
 
 
 def _masked(value: object) -> str:
-    if value is None:
+    if value is None or value == {}:
         return "not set"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={given}" for name, given in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     text = str(value)
