@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 
 from core.market.stream.batch import Batch, Gap, StreamState
 from core.market.stream.connection import Patience
-from core.market.stream.events import Contract
 from core.market.stream.feeds import Feed
 from core.market.stream.sockets import Stream
 from core.market.stream.spool import LIMIT_BYTES, Spool
 from core.market.stream.writer import Clock, Pace, Store, Writer
+from core.market.symbols import Contract
 from core.store.liquidations import load_open_gap, load_stream, save_batch
 
 

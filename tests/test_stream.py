@@ -18,16 +18,22 @@ from sqlalchemy.exc import OperationalError
 
 from core.market.stream.batch import Batch, StreamState
 from core.market.stream.connection import Patience
-from core.market.stream.events import Contract
 from core.market.stream.feeds import FEEDS, Feed
 from core.market.stream.writer import Pace
+from core.market.symbols import Contract
 from core.store import liquidations as store
 from core.streaming import follow_stream, saving
 from tests.world import World, messages
 
 SOON = Patience(open_s=2, ping_s=0.1, silent_s=8, first_wait_s=0.01, longest_wait_s=0.05)
 QUICK = Pace(every_s=0.02, retry_s=0.05, note_s=0.05)
-CONTRACTS = {"BTCUSDT": Contract("BTCUSDT"), "BTC-USDT-SWAP": Contract("BTCUSDT", size=0.01)}
+
+
+def named(*names: str) -> dict[str, Contract]:
+    return {name: Contract("binance", name, "", "USDT", symbol=name) for name in names}
+
+
+CONTRACTS = named("BTCUSDT", "BTC-USDT-SWAP")
 SECONDS = 15.0
 
 
@@ -325,7 +331,7 @@ def test_every_real_order_is_stored_once_also_after_20_cuts(
 ) -> None:
     orders = pd.read_parquet(shared_recording / "liquidation_orders_binance.parquet")
     told = list(messages.binance_orders(orders))
-    contracts = {name: Contract(name) for name in orders["symbol"].unique()}
+    contracts = named(*orders["symbol"].unique())
     parts = [list(part) for part in np.array_split(np.array(told, dtype=object), 21)]
 
     async def scene() -> None:

@@ -7,25 +7,37 @@ from typing import Any
 import pytest
 
 from core.errors import SourceRefused, SourceReplyWrong
-from core.market.stream.events import Contract, Event, Reading, parse_message
+from core.market.stream.events import Event, Reading, parse_message
+from core.market.symbols import Contract
 from tests.conftest import SHARED
 from tests.world import messages
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AT_MS = int(NOW.timestamp() * 1000) - 700
+
+
+def by_name(venue: str, *contracts: tuple[str, str, float, float]) -> dict[str, Contract]:
+    return {
+        name: Contract(venue, name, "", "USDT", size, symbol=symbol, scale=scale)
+        for name, symbol, size, scale in contracts
+    }
+
+
 CONTRACTS = {
-    "binance": {"BTCUSDT": Contract("BTCUSDT")},
-    "bybit": {
-        "BTCUSDT": Contract("BTCUSDT"),
-        "PIPPINUSDT": Contract("PIPPINUSDT"),
-        "10000SATSUSDT": Contract("1000SATSUSDT", size=10, price_scale=0.1),
-    },
-    "okx": {
-        "BTC-USDT-SWAP": Contract("BTCUSDT", size=0.01),
-        "PEPE-USDT-SWAP": Contract("1000PEPEUSDT", size=10_000, price_scale=1_000),
-        "XRP-USD-230929": Contract("XRPUSD", size=10, inverse=True),
-    },
-    "coinglass": {"METUSDT": Contract("METUSDT")},
+    "binance": by_name("binance", ("BTCUSDT", "BTCUSDT", 1, 1)),
+    "bybit": by_name(
+        "bybit",
+        ("BTCUSDT", "BTCUSDT", 1, 1),
+        ("PIPPINUSDT", "PIPPINUSDT", 1, 1),
+        ("10000SATSUSDT", "1000SATSUSDT", 1, 0.1),
+    ),
+    "okx": by_name(
+        "okx",
+        ("BTC-USDT-SWAP", "BTCUSDT", 0.01, 1),
+        ("PEPE-USDT-SWAP", "1000PEPEUSDT", 10_000_000, 1_000),
+        ("XRP-USD-230929", "XRPUSDT", 100, 1),
+    ),
+    "coinglass": by_name("coinglass", ("METUSDT", "METUSDT", 1, 1)),
 }
 
 
@@ -63,9 +75,9 @@ def test_bybit_sends_the_side_of_the_position(samples: dict[str, Any]) -> None:
 
 def test_okx_names_the_position_and_counts_contracts(samples: dict[str, Any]) -> None:
     event = only(read("okx", samples["okx"]))
-    assert (event.symbol, event.liquidated_side) == ("XRPUSD", "short")
-    assert event.usd == 390  # 39 contracts of 10 dollars, whatever the price
-    assert event.quantity == pytest.approx(390 / 0.55205)
+    assert (event.symbol, event.liquidated_side) == ("XRPUSDT", "short")
+    assert event.quantity == 3_900  # 39 contracts, here of 100 coins
+    assert event.usd == pytest.approx(3_900 * 0.55205)
 
 
 def test_coinglass_sends_the_side_of_the_order(samples: dict[str, Any]) -> None:
@@ -140,7 +152,6 @@ def test_identities_sort_by_time() -> None:
         ("T", "yesterday"),
         ("T", 1_765_416),  # seconds where milliseconds belong
         ("T", AT_MS + 3_600_000),
-        ("s", "BTCETH"),
         ("s", ""),
     ],
 )
@@ -151,6 +162,10 @@ def test_what_cannot_be_read_is_refused_in_words(field: str, value: object) -> N
     assert reading.events == []
     (reason,) = reading.refused
     assert reason.startswith("binance")
+
+
+def test_contracts_that_are_not_followed_are_left_out() -> None:
+    assert read("binance", messages.binance_order(AT_MS, symbol="ETHBTC")) == Reading([], [])
 
 
 def test_one_bad_entry_does_not_take_the_others_along() -> None:

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import Engine
 
 from core.market.stream.batch import Batch
-from core.market.stream.events import Contract
 from core.market.stream.feeds import FEEDS
+from core.market.symbols import Contract
 from core.store import liquidations as store
 from core.streaming import follow_stream, saving
 from tests.world.firehose import SYMBOLS, firehose
@@ -40,7 +40,7 @@ def test_5000_events_a_second_for_a_minute(engine: Engine, tmp_path: Path) -> No
             follow_stream(
                 engine,
                 replace(FEEDS["binance"], url=url),
-                {name: Contract(name) for name in SYMBOLS},
+                {name: Contract("binance", name, "", "USDT", symbol=name) for name in SYMBOLS},
                 tmp_path / "spool",
                 store=saved,
             )

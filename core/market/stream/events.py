@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 from core.errors import SourceRefused, SourceReplyWrong
+from core.market.symbols import Contract
 
 Side = Literal["long", "short"]
 
@@ -46,21 +46,6 @@ class Event(NamedTuple):
     identity: str
 
 
-@dataclass(frozen=True)
-class Contract:
-    """What a venue's own contract name stands for.
-
-    ``size`` is the base units of ``symbol`` in one unit of the venue's size, or dollars per contract
-    where it is ``inverse``. ``price_scale`` turns the venue's price into that of ``symbol``, which
-    differ where one of them trades bundles of 1,000 coins.
-    """
-
-    symbol: str
-    size: float = 1.0
-    inverse: bool = False
-    price_scale: float = 1.0
-
-
 class Reading(NamedTuple):
     """The events of a message, and for each entry that could not be read a sentence why."""
 
@@ -83,14 +68,15 @@ def parse_message(
 ) -> Reading:
     """Read one message of a venue's stream; an answer to a subscription holds no events.
 
-    ``contracts`` is by the venue's own names and holds only contracts quoted in dollars. Entries
-    that cannot be read, or lie in the future, are refused one by one. Raises `SourceRefused` when
+    ``contracts`` is by the venue's own names; what is not in it is not followed, and left out.
+    Entries that cannot be read, or lie in the future, are refused one by one. Raises `SourceRefused` when
     the message is the venue's refusal, `SourceReplyWrong` when it is nothing that is known.
 
     >>> message = {"e": "forceOrder", "o": {"s": "BTCUSDT", "S": "SELL", "ap": "50000", "z": "0.2",
     ...     "T": 1765416983918}}
     >>> now = datetime(2026, 1, 1, tzinfo=UTC)
-    >>> event = parse_message("binance", message, now, {"BTCUSDT": Contract("BTCUSDT")}).events[0]
+    >>> bitcoin = Contract("binance", "BTCUSDT", "BTC", "USDT", symbol="BTCUSDT")
+    >>> event = parse_message("binance", message, now, {"BTCUSDT": bitcoin}).events[0]
     >>> event.liquidated_side, event.usd
     ('long', 10000.0)
     """
@@ -101,16 +87,15 @@ def parse_message(
     refused: list[str] = []
     for raw in reader.entries(message):
         try:
-            events.append(_event(reader.read(raw), received_at, contracts))
+            entry = reader.read(raw)
+            if (contract := contracts.get(entry.contract)) is not None:
+                events.append(_event(entry, received_at, contract))
         except SourceReplyWrong as error:
             refused.append(str(error))
     return Reading(events, refused)
 
 
-def _event(entry: _Entry, received_at: datetime, contracts: Mapping[str, Contract]) -> Event:
-    contract = contracts.get(entry.contract)
-    if contract is None:
-        raise SourceReplyWrong(f"{entry.venue} lists no dollar contract {entry.contract}.")
+def _event(entry: _Entry, received_at: datetime, contract: Contract) -> Event:
     occurred_at = datetime.fromtimestamp(entry.at_ms / 1000, UTC)
     if occurred_at > received_at + AHEAD:
         raise SourceReplyWrong(f"{entry.venue} sent a time that is still to come: {occurred_at}.")
@@ -129,15 +114,13 @@ def _event(entry: _Entry, received_at: datetime, contracts: Mapping[str, Contrac
 
 
 def _amounts(entry: _Entry, contract: Contract) -> tuple[float, float, float]:
-    price = entry.price * contract.price_scale
-    if entry.usd is not None or entry.size is None:
+    """Price and quantity in the units of the symbol, and dollars."""
+    price = entry.price * contract.scale
+    if entry.size is None:
         usd = entry.usd or 0.0
         return price, usd / price, usd
-    if contract.inverse:
-        usd = entry.size * contract.size
-        return price, usd / price, usd
-    quantity = entry.size * contract.size
-    return price, quantity, quantity * price
+    coins = entry.size * contract.contract_size
+    return price, coins / contract.scale, coins * entry.price
 
 
 def _identity(entry: _Entry) -> str:

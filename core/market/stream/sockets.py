@@ -13,9 +13,10 @@ from websockets.exceptions import WebSocketException
 from core.errors import SourceError, SourceReplyWrong
 from core.market.stream.batch import Gap
 from core.market.stream.connection import Connection, Patience
-from core.market.stream.events import Contract, parse_message
+from core.market.stream.events import parse_message
 from core.market.stream.feeds import Feed
 from core.market.stream.writer import Clock, Writer
+from core.market.symbols import Contract
 
 logger = logging.getLogger(__name__)
 
