@@ -156,9 +156,9 @@ class Http:
         """All sources, in the order they were named."""
         return tuple(self.state(source) for source in self._watched)
 
-    def note_failure(self, source: str, error: SourceError) -> None:
-        """Write down a failure that showed only when a reply was read."""
-        self._watched[source].note(error)
+    def note_failure(self, source: str, reply: Reply, error: SourceError) -> None:
+        """Write down a failure that showed only when the reply was read."""
+        self._watched[source].note(reply.path, error)
 
     def _watch(self, source: str, budgets: Sequence[Budget]) -> Watched:
         limits = self.limits
@@ -190,7 +190,7 @@ class Http:
 
     async def _ask(self, question: _Question) -> Reply:
         """One request, and what it says about the source."""
-        watched = question.watched
+        watched, path = question.watched, question.address.path
         watched.admit()
         began = time.monotonic()
         try:
@@ -198,18 +198,18 @@ class Http:
         except SourceRefused as error:
             wait = error.retry_after
             watched.leave_alone(self.limits.refused if wait is None else wait)
-            watched.answer(error)
+            watched.answer(path, error)
             raise
         except SourceUnavailable as error:
-            watched.fail(error)
+            watched.fail(path, error)
             raise
         except SourceReplyWrong as error:
-            watched.answer(error)
+            watched.answer(path, error)
             raise
         except BaseException:
             watched.give_up()
             raise
-        watched.succeed(time.monotonic() - began)
+        watched.succeed(path, time.monotonic() - began)
         return reply
 
     async def _send(self, question: _Question) -> Reply:
@@ -231,7 +231,12 @@ class Http:
         if response.status_code == 304 and (kept := self._replies.recall(source, address)):
             return kept
         _check_status(source, response, body, self.limits.refused, self.now())
-        reply = Reply(_parse(source, body), self._seen_at(response), headers=response.headers)
+        reply = Reply(
+            json=_parse(source, body),
+            seen_at=self._seen_at(response),
+            headers=response.headers,
+            path=question.address.path,
+        )
         if question.check:
             question.check(reply.json)
         self._replies.keep(source, address, reply, always=question.keep)

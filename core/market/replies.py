@@ -25,6 +25,7 @@ class Reply:
     seen_at: datetime
     age_seconds: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    path: str = ""
 
 
 @dataclass(frozen=True)

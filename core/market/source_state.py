@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from core.errors import SourceError, SourceRefused, SourceUnavailable
 from core.market.breaker import Breaker, Phase
 from core.market.budgets import Budgets, BudgetUse
+
+_TROUBLE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class SourceState:
     """How a source is doing, for people: times are UTC, ``last_failure`` is a sentence.
 
     ``left_alone_seconds`` is how long it will not be asked, ``cached_seconds`` the age of the oldest
-    reply that still stands for a newer one.
+    reply that is kept. ``troubles`` are the failures of the last hour that nothing good of the same
+    path has followed, by path.
     """
 
     source: str
@@ -32,12 +35,12 @@ class SourceState:
     budgets: tuple[BudgetUse, ...] = ()
     cached_seconds: float | None = None
 
+    troubles: Mapping[str, str] = field(default_factory=dict)
+
     @property
     def healthy(self) -> bool:
-        """Whether the last thing heard of it was good."""
-        if self.last_success_at is None:
-            return False
-        return self.last_failure_at is None or self.last_failure_at <= self.last_success_at
+        """Whether it has answered, and the last thing heard of every path was good."""
+        return self.last_success_at is not None and not self.troubles
 
 
 class Watched:
@@ -50,6 +53,7 @@ class Watched:
         self._breaker, self._now = breaker, now
         self._left_alone_until = 0.0
         self._state = SourceState(source)
+        self._troubles: dict[str, tuple[float, str]] = {}
 
     def refuse_early(self) -> None:
         """Raise where asking is known to be useless or forbidden."""
@@ -68,25 +72,27 @@ class Watched:
             raise self._too_many_failures()
         self._state = replace(self._state, requests=self._state.requests + 1)
 
-    def succeed(self, latency: float) -> None:
+    def succeed(self, path: str, latency: float) -> None:
         self._breaker.succeed()
+        self._troubles.pop(path, None)
         self._state = replace(self._state, last_success_at=self._now(), latency_seconds=latency)
 
-    def fail(self, error: SourceError) -> None:
+    def fail(self, path: str, error: SourceError) -> None:
         """It did not answer as it should."""
         self._breaker.fail(time.monotonic())
-        self.note(error)
+        self.note(path, error)
 
-    def answer(self, error: SourceError) -> None:
+    def answer(self, path: str, error: SourceError) -> None:
         """It is there, but this one question was wrong."""
         self._breaker.succeed()
-        self.note(error)
+        self.note(path, error)
 
     def give_up(self) -> None:
         self._breaker.give_up_trial()
 
-    def note(self, error: SourceError) -> None:
+    def note(self, path: str, error: SourceError) -> None:
         """Write a failure down."""
+        self._troubles[path] = (time.monotonic(), str(error))
         self._state = replace(
             self._state,
             failures=self._state.failures + 1,
@@ -106,6 +112,11 @@ class Watched:
             left_alone_seconds=left,
             budgets=self.budgets.use(),
             cached_seconds=cached_seconds,
+            troubles={
+                path: words
+                for path, (at, words) in self._troubles.items()
+                if now - at < _TROUBLE_SECONDS
+            },
         )
 
     def _too_many_failures(self) -> SourceUnavailable:

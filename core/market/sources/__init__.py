@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -91,11 +92,13 @@ _EXCHANGES = (binance.VENUE, bybit.VENUE, okx.VENUE)
 
 def _limits(settings: Settings) -> Limits:
     kinds = {field.name: type(field.default) for field in fields(Limits)}
-    changes = {}
+    changes: dict[str, Any] = {}
     for name, value in settings.limits.items():
         if name not in kinds:
             raise _unknown("CRYPTOSATX_LIMITS", name, kinds)
         changes[name] = _number("CRYPTOSATX_LIMITS", name, value, kinds[name])
+    if changes.get("budget_share", 0) > 1:
+        raise SettingsError("CRYPTOSATX_LIMITS: budget_share is a part of 1: write 1 or less.")
     return replace(Limits(), **changes)
 
 

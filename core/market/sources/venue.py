@@ -27,7 +27,7 @@ async def read(http: Http, source: str, asked: Awaitable[Reply], parse: Callable
     try:
         return parse(reply)
     except SourceReplyWrong as error:
-        http.note_failure(source, error)
+        http.note_failure(source, reply, error)
         raise
 
 
@@ -45,8 +45,8 @@ class Venue:
 
     async def time(self) -> datetime | None:
         """The venue's own clock, None where it says nothing readable."""
-        reply = await self._module.fetch_time(self._exchange)
-        stamp: int | None = self._module.parse_time(reply.json)
+        asked = self._module.fetch_time(self._exchange)
+        stamp = await self._read(asked, self._stamp)
         return None if stamp is None else pd.Timestamp(stamp, unit="ms", tz="UTC").to_pydatetime()
 
     async def contracts(self) -> list[Contract]:
@@ -115,6 +115,10 @@ class Venue:
                 okx.fetch_all_open_interest(self._exchange), okx.parse_all_open_interest, contracts
             )
         return None
+
+    def _stamp(self, reply: Reply) -> int | None:
+        stamp: int | None = self._module.parse_time(reply.json)
+        return stamp
 
     async def _read(self, asked: Awaitable[Reply], parse: Callable[[Reply], T]) -> T:
         return await read(self._http, self.name, asked, parse)
