@@ -34,11 +34,9 @@ def draw_nothing_stored(what: str) -> None:
             st.skeleton(height=220)
         else:
             market = instance().market
-            source = market.path if market.path else "PATH"
+            source = market.path.name if market.path else "PATH"
             st.markdown("This market's past has not been worked through. On the server, run")
-            st.code(
-                f"python -m core replay {source.name if market.path else source}", language="bash"
-            )
+            st.code(f"python -m core replay {source}", language="bash")
 
 
 def draw_no_match(reset: str) -> None:
