@@ -175,10 +175,10 @@ def duration(span: timedelta | float | None) -> str:
     seconds = span.total_seconds() if isinstance(span, timedelta) else _seconds(span)
     if seconds is None:
         return DASH
-    seconds = max(seconds, 0.0)
+    seconds = max(seconds, 0.0) + 0.0  # no negative zero
     if seconds < 60:
         return f"{seconds:.0f}{_NBSP}s"
-    if seconds < 90 * 60:
+    if seconds < 3600:
         return f"{seconds / 60:.0f}{_NBSP}min"
     if seconds < 48 * 3600:
         return f"{seconds / 3600:.0f}{_NBSP}h"

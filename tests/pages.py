@@ -1,0 +1,102 @@
+"""Pages run without a browser, over a market that is stored for the test."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.accounts import sessions
+from core.backtest import decide
+from core.market.frame import SOURCES
+from core.signals import PROFILE_NAMES, load_profile
+from core.store.signals import save_bars, save_profile, save_signals
+from core.ui import instance as instances
+from core.ui import session
+from core.ui.instance import Instance, instance
+
+ROUTER = Path(__file__).resolve().parents[1] / "pages" / "router.py"
+RECORDED = datetime(2025, 10, 1, tzinfo=UTC)
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, url: str, folder: Path) -> Instance:
+    """The demo market in development over the database at ``url``, with a guest looking at it."""
+    monkeypatch.setattr(instances, "_engines", {})
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("CRYPTOSATX_DATA", str(folder))
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
+    monkeypatch.setenv("CRYPTOSATX_ENV", "development")
+    here = instance()
+    with here.engine.begin() as conn:
+        token = sessions.start(conn, None, now=datetime.now(UTC))
+    monkeypatch.setattr(session, "_browser_token", lambda: token)
+    return here
+
+
+def store(here: Instance, frame: pd.DataFrame, newest: int = 1) -> None:
+    """Store the bars of a frame, and of each profile the ``newest`` signals of every symbol."""
+    ages = pd.DataFrame(0.0, index=frame.index, columns=list(SOURCES))
+    with here.engine.begin() as conn:
+        save_bars(conn, frame)
+        for name in PROFILE_NAMES:
+            profile = load_profile(name)
+            save_profile(conn, profile, RECORDED)
+            planned = decide(frame, profile).groupby(level="symbol").tail(newest)
+            save_signals(conn, planned, ages.loc[planned.index], profile, RECORDED)
+
+
+def open_app(query: Mapping[str, str] | None = None, **context: str) -> AppTest:
+    """The app at its first page, with its header; the query is for what the header draws."""
+    return _open(ROUTER, query, context)
+
+
+def open_page(file: str, query: Mapping[str, str] | None = None, **context: str) -> AppTest:
+    """A page by itself, without the header, with that query in the address."""
+    return _open(ROUTER.with_name(file), query, context)
+
+
+def _open(script: Path, query: Mapping[str, str] | None, context: Mapping[str, str]) -> AppTest:
+    at = AppTest.from_file(str(script), default_timeout=60)
+    at.context = {"timezone": "UTC", **context}
+    for name, value in (query or {}).items():
+        at.query_params[name] = value
+    return run(at)
+
+
+def run(at: AppTest) -> AppTest:
+    """Run the app once more; an error in it is an error of the test."""
+    at.run()
+    assert not at.exception, at.exception[0].message
+    return at
+
+
+def table(at: AppTest) -> dict[str, Any] | None:
+    """What the table of markets was given, if there is one."""
+    for element in at.get("bidi_component"):
+        if element.proto.component_name == "cryptosatx_markets":
+            given: dict[str, Any] = json.loads(element.proto.json)
+            return given
+    return None
+
+
+def words(at: AppTest) -> str:
+    """Every text on the page, in one line."""
+    found: Sequence[Any] = [*at.html, *at.markdown, *at.subheader, *at.caption, *at.error]
+    return " ".join(str(element.value) for element in found)
+
+
+def run_seconds(at: AppTest, runs: int) -> list[float]:
+    """How long each of so many runs of the open page takes."""
+    taken = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        run(at)
+        taken.append(time.perf_counter() - began)
+    return taken
