@@ -69,7 +69,8 @@ def test_5000_events_a_second_for_a_minute(engine: Engine, tmp_path: Path) -> No
     print(  # noqa: T201 - the figures are what this test is for
         f"\n{engine.dialect.name}: sent {told['sent']:,} in {told['seconds']:.1f} s, "
         f"stored {stored:,}; receipt to database: median {half:.3f} s, p99 {p99:.3f} s, "
-        f"longest {max(delays):.3f} s; memory {settled[0]:.0f} to {settled[-1]:.0f} MB"
+        f"longest {max(delays):.3f} s; memory {settled[0]:.0f} to {settled[-1]:.0f} MB; "
+        f"load of the machine {os.getloadavg()[0]:.1f}"
     )
     assert state is not None
     assert stored == told["sent"] == RATE * SECONDS

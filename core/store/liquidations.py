@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select
@@ -15,6 +15,7 @@ from core.market.stream.events import Event
 from core.store.reading import moments, numbers, read_columns
 from core.store.tables import liquidation_minutes, liquidations, stream_gaps, streams
 
+AnyInsert = TypeVar("AnyInsert", postgresql.Insert, sqlite.Insert)
 _SUMS = ("long_usd", "short_usd", "long_count", "short_count")
 
 
@@ -136,20 +137,19 @@ def _insert_new(conn: Connection, events: Sequence[Event]) -> Sequence[Row[Any]]
     if conn.dialect.name == "sqlite":
         statement = sqlite.insert(liquidations).on_conflict_do_nothing().returning(*keys)
         return conn.execute(statement, [event._asdict() for event in events]).all()
-    columns = dict(zip(Event._fields, map(list, zip(*events, strict=True)), strict=True))
-    return conn.execute(_COPY_ARRAYS.returning(*keys), columns).all()
+    statement = _from_arrays(liquidations, Event._fields).on_conflict_do_nothing().returning(*keys)
+    return conn.execute(statement, _by_column(Event._fields, events)).all()
 
 
-def _copy_arrays() -> postgresql.Insert:
-    arrays = (
-        bindparam(name, type_=postgresql.ARRAY(liquidations.c[name].type)) for name in Event._fields
-    )
-    rows = func.unnest(*arrays).table_valued(*Event._fields).render_derived()
-    insert = postgresql.insert(liquidations).from_select(list(Event._fields), select(*rows.c))
-    return insert.on_conflict_do_nothing()
+def _from_arrays(table: Table, names: Sequence[str]) -> postgresql.Insert:
+    """An insert of rows that come as one array per column."""
+    arrays = (bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in names)
+    given = func.unnest(*arrays).table_valued(*names).render_derived()
+    return postgresql.insert(table).from_select(list(names), select(*given.c))
 
 
-_COPY_ARRAYS = _copy_arrays()
+def _by_column(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def _add_to_minutes(conn: Connection, new: Sequence[Event]) -> None:
@@ -162,16 +162,21 @@ def _add_to_minutes(conn: Connection, new: Sequence[Event]) -> None:
         total[2 + short] += 1
     if not sums:
         return
-    statement = _insert(conn, liquidation_minutes)
+    rows = [(*key, *sums[key]) for key in sorted(sums)]
+    keys = ("minute", "symbol", "venue")
+    if conn.dialect.name == "sqlite":
+        conn.execute(
+            _adding(sqlite.insert(liquidation_minutes), keys),
+            [dict(zip((*keys, *_SUMS), row, strict=True)) for row in rows],
+        )
+    else:
+        statement = _from_arrays(liquidation_minutes, (*keys, *_SUMS))
+        conn.execute(_adding(statement, keys), _by_column((*keys, *_SUMS), rows))
+
+
+def _adding(statement: AnyInsert, keys: Sequence[str]) -> AnyInsert:
     added = {name: liquidation_minutes.c[name] + statement.excluded[name] for name in _SUMS}
-    conn.execute(
-        statement.on_conflict_do_update(index_elements=["minute", "symbol", "venue"], set_=added),
-        [
-            {"minute": minute, "symbol": symbol, "venue": venue}
-            | dict(zip(_SUMS, sums[minute, symbol, venue], strict=True))
-            for minute, symbol, venue in sorted(sums)
-        ],
-    )
+    return statement.on_conflict_do_update(index_elements=keys, set_=added)
 
 
 def _insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -28,12 +28,13 @@ logger = logging.getLogger(__name__)
 Store = Callable[[Batch], object]
 Clock = Callable[[], datetime]
 AWAY = (OperationalError, InterfaceError, NoConnection)
-_SPOOLED_BATCHES = 5
+# What has piled up is written in larger parts, which cost less each.
+_MOST_BATCHES = 5
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How a writer batches: a batch is written when it is full, or as old as ``every_s``.
+    """How a writer batches: it writes as soon as ``batch`` events wait, or after ``every_s``.
 
     ``capacity`` events wait in memory. While the database is away it is tried every ``retry_s``.
     A stream that is quiet has its state noted every ``note_s``.
@@ -105,7 +106,8 @@ class Writer:
 
     def _write(self) -> None:
         now = self._clock()
-        events = [self._queue.popleft() for _ in range(min(self._pace.batch, len(self._queue)))]
+        count = min(_MOST_BATCHES * self._pace.batch, len(self._queue))
+        events = [self._queue.popleft() for _ in range(count)]
         if self._away and now.timestamp() < self._try_at:
             self._set_aside(events)
         elif events or self._something_to_note(now):
@@ -135,7 +137,7 @@ class Writer:
     def _store_spooled(self, now: datetime) -> None:
         """A part of what lies on disk, so that new events do not wait behind it."""
         if self._spool.waiting:
-            events = self._spool.take(_SPOOLED_BATCHES * self._pace.batch)
+            events = self._spool.take(_MOST_BATCHES * self._pace.batch)
             self._store(Batch(events, [], None, now))
             self._spool.forget()
 
