@@ -33,8 +33,8 @@ def draw_nothing_stored(what: str) -> None:
             st.markdown("The first ones appear here by themselves in a few seconds.")
             st.skeleton(height=220)
         else:
-            market = instance().market
-            source = market.path.name if market.path else "PATH"
+            # The folder of a recording is the operator's to know, not every reader's.
+            source = "demo" if instance().market.kind == "demo" else "PATH"
             st.markdown("This market's past has not been worked through. On the server, run")
             st.code(f"python -m core replay {source}", language="bash")
 
