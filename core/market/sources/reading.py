@@ -7,7 +7,7 @@ be, or lies in the future is left out: nothing is guessed and nothing filled in.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -124,7 +124,7 @@ def rows(wanted: Wanted, found: Iterable[Mapping[str, object]]) -> pd.DataFrame:
         if wrong is not None:
             refused.add(wrong)
         elif _milliseconds_of(one) <= seen_ms:
-            kept.append({**one, **read})
+            kept.append({**one, **read, "venue": wanted.venue})
     if refused and not kept:
         raise SourceReplyWrong(
             f"{wanted.venue} sent nothing readable in {', '.join(sorted(refused))}."
@@ -163,23 +163,35 @@ def _wrong(one: Mapping[str, object], read: Mapping[str, float], table: Source) 
     return None
 
 
-def _table(wanted: Wanted, kept: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def _table(wanted: Wanted, kept: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A frame is made once at the end: for three rows pandas costs more than all the rest."""
     table = wanted.table
-    names = [*(("symbol",) if table.per_symbol else ()), "venue"]
-    numbers = [*table.numbers, *table.optional]
-    made = pd.DataFrame(list(kept), columns=[*names, "open_ms", "known_ms", *numbers])
-    made["venue"] = wanted.venue
-    times = ["open_ms", "known_ms"][-len(table.times) :]
-    for column, name in zip(times, table.times, strict=True):
-        made[name] = _times(made[column])
-    texts = dict.fromkeys(names, "str")
-    made = made.astype({**texts, **dict.fromkeys(numbers, np.float64)})
-    made = made[[*names, *table.times, *numbers]].drop_duplicates()
-    keys = [*names, table.times[0]]
-    made = made[~made.duplicated(keys, keep=False)]
-    return made.sort_values(keys, ignore_index=True)
+    names = ("symbol", "venue") if table.per_symbol else ("venue",)
+    numbers = (*table.numbers, *table.optional)
+    times = dict(zip(("open_ms", "known_ms")[-len(table.times) :], table.times, strict=True))
+    ordered = _each_once(kept, ("symbol", next(iter(times))), (*times, *numbers))
+    columns: dict[str, Any] = {name: [one[name] for one in ordered] for name in names}
+    columns = {name: pd.array(values, dtype="str") for name, values in columns.items()}
+    columns |= {name: _times([one[key] for one in ordered]) for key, name in times.items()}
+    columns |= {
+        name: np.array([one[name] for one in ordered], dtype=np.float64) for name in numbers
+    }
+    return pd.DataFrame(columns)
 
 
-def _times(values: pd.Series) -> pd.DatetimeIndex:
-    stamps = values.to_numpy(dtype=np.int64).view("datetime64[ms]")
+def _each_once(
+    kept: Iterable[Mapping[str, Any]], keys: tuple[str, ...], values: tuple[str, ...]
+) -> list[Mapping[str, Any]]:
+    """Sorted by key; of rows with one key the first where all agree, none where they do not."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    said: dict[tuple[Any, ...], set[str]] = {}
+    for one in kept:
+        key = tuple(one.get(name, "") for name in keys)
+        found.setdefault(key, one)
+        said.setdefault(key, set()).add(repr([one[name] for name in values]))
+    return [found[key] for key in sorted(found) if len(said[key]) == 1]
+
+
+def _times(values: list[int]) -> pd.DatetimeIndex:
+    stamps = np.array(values, dtype=np.int64).view("datetime64[ms]")
     return pd.DatetimeIndex(stamps).tz_localize("UTC")
