@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.errors import SettingsError, SourceRefused, SourceReplyWrong
 from core.market import files
@@ -34,7 +38,7 @@ from core.market.sources import (
 from core.market.sources.exchange import to_ms
 from core.market.sources.venue import Venue
 from core.market.symbols import Contract, unify
-from core.settings import load_settings
+from core.settings import ROOT, describe_settings, load_settings
 from tests.listening import http_answer, run, serving
 
 PAYLOADS = Path(__file__).resolve().parents[2] / "shared" / "payloads"
@@ -492,14 +496,26 @@ def test_a_limit_that_cannot_be_is_refused(name: str, value: str) -> None:
         open_http(load_settings({name: value}))
 
 
+def test_naming_the_sources_does_not_import_every_exchange_there_is() -> None:
+    code = "import sys, core.market.sources.venue; sys.exit('ccxt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_keys_are_never_shown() -> None:
+    chosen = load_settings({"COINGLASS_API_KEY": "very-secret"})
+    shown = {one.name: one.value for one in describe_settings(chosen)}
+    assert "secret" not in repr(shown) + repr(chosen)
+    assert shown["LUNARCRUSH_API_KEY"] == "not set"
+
+
 def test_limits_and_budgets_are_settings() -> None:
-    settings = load_settings(
+    chosen = load_settings(
         {
             "CRYPTOSATX_LIMITS": "total=2.5, attempts=1",
             "CRYPTOSATX_BUDGETS": "binance.weight=1000",
         }
     )
-    http = open_http(settings)
+    http = open_http(chosen)
     assert (http.limits.total, http.limits.attempts) == (2.5, 1)
     assert http.state("binance").budgets[0].published == 1000
 
@@ -557,10 +573,10 @@ def test_a_venue_is_asked_at_its_own_addresses_and_an_empty_object_is_no_answer(
 ) -> None:
     async def test() -> None:
         async with serving(http_answer("{}")) as server:
-            settings = load_settings(
+            chosen = load_settings(
                 {"CRYPTOSATX_ENDPOINTS": f"{venue}={server.url}", "CRYPTOSATX_LIMITS": "attempts=1"}
             )
-            async with open_http(settings, now=lambda: NOON) as http:
+            async with open_http(chosen, now=lambda: NOON) as http:
                 with pytest.raises(SourceReplyWrong, match=venue):
                     await use(Venue(venue, http))
                 asked = {request.split()[1].split("?")[0] for request in server.requests}
@@ -576,8 +592,8 @@ def test_candles_come_over_the_network_as_rows() -> None:
     async def test() -> None:
         body = json.dumps([kline(2), kline(1), kline(0)])
         async with serving(http_answer(body)) as server:
-            settings = load_settings({"CRYPTOSATX_ENDPOINTS": f"binance={server.url}"})
-            async with open_http(settings, now=lambda: NOON) as http:
+            chosen = load_settings({"CRYPTOSATX_ENDPOINTS": f"binance={server.url}"})
+            async with open_http(chosen, now=lambda: NOON) as http:
                 found = await Venue("binance", http).candles(BTC, since=SINCE, until=NOON)
                 assert len(found) == 2
                 assert "symbol=BTCUSDT&interval=1h" in server.requests[0]
@@ -598,8 +614,8 @@ def test_candles_come_over_the_network_as_rows() -> None:
 def test_a_refusal_inside_a_success_stops_further_requests(venue: str, body: str) -> None:
     async def test() -> None:
         async with serving(http_answer(body)) as server:
-            settings = load_settings({"CRYPTOSATX_ENDPOINTS": f"{venue}={server.url}"})
-            async with open_http(settings) as http:
+            chosen = load_settings({"CRYPTOSATX_ENDPOINTS": f"{venue}={server.url}"})
+            async with open_http(chosen) as http:
                 for _ in range(3):
                     with pytest.raises(SourceRefused):
                         await Venue(venue, http).prices()
@@ -615,11 +631,123 @@ def test_older_pages_of_okx_are_asked_for_until_the_beginning() -> None:
 
     async def test() -> None:
         async with serving(page(1, 4), page(4, 7), page(7, 9)) as server:
-            settings = load_settings({"CRYPTOSATX_ENDPOINTS": f"okx={server.url}"})
-            async with open_http(settings, now=lambda: NOON) as http:
+            chosen = load_settings({"CRYPTOSATX_ENDPOINTS": f"okx={server.url}"})
+            async with open_http(chosen, now=lambda: NOON) as http:
                 since = NOON - timedelta(hours=8)
                 found = await Venue("okx", http).candles(OKX_BTC, since=since, until=NOON)
                 assert len(found) == 8
                 assert f"after={MS - 3 * HOUR}" in server.requests[1]
 
     run(test)
+
+
+_JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+_GOOD: dict[str, tuple[files.Source, Callable[[Any], pd.DataFrame], Any]] = {
+    "binance candles": (
+        files.CANDLES,
+        lambda raw: binance.parse_candles(raw, BTC, NOON),
+        [kline(2), kline(1)],
+    ),
+    "binance funding": (
+        files.FUNDING,
+        lambda raw: binance.parse_funding(raw, {"BTCUSDT": BTC}, NOON),
+        {"rates": [rate(8), rate(0.5)], "intervals": [{"symbol": "A", "fundingIntervalHours": 4}]},
+    ),
+    "bybit open interest": (
+        files.OPEN_INTEREST,
+        lambda raw: bybit.parse_all_open_interest(raw, {"BTCUSDT": BYBIT_BTC}, NOON),
+        {
+            "time": MS,
+            "result": {
+                "list": [{"symbol": "BTCUSDT", "openInterest": "1", "openInterestValue": "9"}]
+            },
+        },
+    ),
+    "okx candles": (
+        files.CANDLES,
+        lambda raw: okx.parse_candles({"0": raw}, OKX_BTC, NOON),
+        {"data": [[str(MS - HOUR), *["1"] * 8]]},
+    ),
+    "okx open interest": (
+        files.OPEN_INTEREST,
+        lambda raw: okx.parse_all_open_interest(raw, {"BTC-USDT-SWAP": OKX_BTC}, NOON),
+        {"data": [{"instId": "BTC-USDT-SWAP", "oiCcy": "1", "oiUsd": "9", "ts": str(MS)}]},
+    ),
+    "okx shares": (
+        files.LONG_SHORT,
+        lambda raw: okx.parse_long_short({"long_account_share": raw}, OKX_BTC, NOON),
+        {"data": [[str(MS), "3"]]},
+    ),
+    "fear and greed": (
+        files.FEAR_GREED,
+        lambda raw: alternative_me.parse_fear_greed(raw, NOON),
+        {"data": [{"value": "64", "timestamp": str(MS // 1000 - 86_400)}]},
+    ),
+    "social": (
+        files.SOCIAL,
+        lambda raw: lunarcrush.parse_social(raw, [BTC], {"BTCUSDT": 9.0}, NOON),
+        {
+            "config": {"generated": MS // 1000},
+            "data": [{"symbol": "BTC", "price": 9, "galaxy_score": 50}],
+        },
+    ),
+    "coinglass": (
+        files.LIQUIDATIONS,
+        lambda raw: coinglass.parse_liquidations(raw, BTC, NOON),
+        {"data": [{"time": MS - HOUR, "long_liquidation_usd": "1", "short_liquidation_usd": 2}]},
+    ),
+    "coinapi": (
+        files.CANDLES,
+        lambda raw: coinapi.parse_candles(raw, BTC, NOON),
+        [
+            {
+                "time_period_start": "2025-10-10T10:00:00Z",
+                **{f"price_{name}": 1 for name in ("open", "high", "low", "close")},
+                "volume_traded": 3,
+            }
+        ],
+    ),
+}
+
+
+def places(found: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a reply where something stands."""
+    items = found.items() if isinstance(found, dict) else enumerate(found)
+    inner = [(*path, key) for key, _ in items]
+    deeper = [
+        place
+        for key in inner
+        if isinstance(found[key[-1]], dict | list)
+        for place in places(found[key[-1]], key)
+    ]
+    return [*inner, *deeper]
+
+
+@pytest.mark.parametrize("name", _GOOD)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_stands_somewhere_in_a_reply_it_is_read_right_or_refused(
+    name: str, data: st.DataObject
+) -> None:
+    table, parse, good = _GOOD[name]
+    undisturbed = fits(parse(good), table)
+    assert len(undisturbed)
+    bad = json.loads(json.dumps(good))
+    *way, last = data.draw(st.sampled_from(places(bad)))
+    inside = bad
+    for key in way:
+        inside = inside[key]
+    inside[last] = data.draw(_JUNK)
+    try:
+        found = parse(bad)
+    except SourceReplyWrong:
+        return
+    fits(found, table)
+    assert len(found) <= len(undisturbed)
+    assert not (found["published_at" if "published_at" in found else "settled_at"] > NOON).any()
