@@ -36,6 +36,7 @@ from core.market.sources import (
     sources_in_use,
 )
 from core.market.sources.exchange import to_ms
+from core.market.sources.funding import with_intervals
 from core.market.sources.venue import Venue
 from core.market.symbols import Contract, unify
 from core.settings import ROOT, describe_settings, load_settings
@@ -171,6 +172,24 @@ def test_an_interval_that_changed_is_told_by_the_settlements() -> None:
     four = [{"symbol": "BTCUSDT", "fundingIntervalHours": 4}]
     found = funding([rate(h) for h in (1, 5, 13, 21)], four)
     assert list(found["interval_hours"]) == [8, 8, 8, 4]
+
+
+@pytest.mark.parametrize("now", [4, 8])
+def test_a_missing_settlement_does_not_make_the_interval_longer(now: int) -> None:
+    listed = [{"symbol": "BTCUSDT", "fundingIntervalHours": now}]
+    found = funding([rate(h) for h in (1, 5, 13, 17, 21)], listed)
+    assert set(found["interval_hours"]) == {4}
+
+
+def test_where_nobody_says_the_interval_the_rate_waits_for_the_next() -> None:
+    def hours(*times: int) -> list[object]:
+        rates = [{"symbol": "BTCUSDT", "known_ms": MS + hour * HOUR} for hour in times]
+        return [one["interval_hours"] for one in with_intervals(rates, {})]
+
+    assert hours(0, 4, 8, 16) == [4, 4, 4, None]
+    assert hours(0, 4, 8, 16, 20) == [4, 4, 4, 4, 4]
+    assert hours(0, 4, 8, 16, 24) == [4, 4, 4, 8, 8]
+    assert hours(0) == [None]
 
 
 def test_a_settlement_of_the_future_is_no_settlement() -> None:

@@ -128,7 +128,10 @@ async def fetch_funding(
 
 
 async def fetch_all_funding(exchange: Exchange, *, since: datetime) -> Reply:
-    """The rates settled since a time, of every market, at most the first 1,000."""
+    """The rates settled since a time, of every market, at most the first 1,000.
+
+    So ``since`` must be so near that no more can have been settled: minutes, not days.
+    """
     rates, intervals = await asyncio.gather(
         exchange.get("fapiPublicGetFundingRate", {"startTime": to_ms(since), "limit": 1000}),
         exchange.get("fapiPublicGetFundingInfo", fresh_seconds=900),

@@ -13,14 +13,15 @@ _INTERVALS = (1, 2, 4, 8)
 def with_intervals(
     found: Sequence[Mapping[str, object]], stated: Mapping[str, float]
 ) -> list[dict[str, object]]:
-    """Each rate with ``interval_hours``: since the settlement before it, where that is an interval.
+    """Each rate with ``interval_hours``: the time since the settlement before it.
 
-    Intervals change, and a venue states only the present one; so ``stated`` (by symbol) serves the
-    first rate of a series and one after a gap. A rate whose interval nobody says gets none.
+    Intervals change, and a venue states only the present one (``stated``, by symbol), so the
+    spacing says what it was. A spacing that stands alone between shorter ones is a settlement
+    that is missing, not an interval. Where nothing says it, the interval is None.
 
-    >>> rates = [{"symbol": "BTCUSDT", "known_ms": hour * HOUR_MS} for hour in (0, 8, 12)]
+    >>> rates = [{"symbol": "BTCUSDT", "known_ms": hour * HOUR_MS} for hour in (0, 8, 16, 20)]
     >>> [rate["interval_hours"] for rate in with_intervals(rates, {"BTCUSDT": 4})]
-    [8, 8, 4]
+    [8, 8, 8, 4]
     """
     times: defaultdict[object, set[int]] = defaultdict(set)
     for one in found:
@@ -29,12 +30,36 @@ def with_intervals(
     intervals: dict[tuple[object, int], float | None] = {}
     for symbol, hours in times.items():
         ordered = sorted(hours)
-        spacing = [after - before for before, after in pairwise(ordered)]
-        known = stated.get(str(symbol))
-        first = spacing[0] if spacing and spacing[0] in _INTERVALS else known
-        for hour, hours_before in zip(ordered, [first, *spacing], strict=True):
-            intervals[symbol, hour] = hours_before if hours_before in _INTERVALS else known
+        for hour, interval in zip(
+            ordered, _intervals(ordered, stated.get(str(symbol))), strict=True
+        ):
+            intervals[symbol, hour] = interval
     return [{**one, "interval_hours": intervals.get(_key(one))} for one in found]
+
+
+def _intervals(hours: Sequence[int], known: float | None) -> list[float | None]:
+    spacing: list[int | None] = [None, *(after - before for before, after in pairwise(hours)), None]
+    found = [
+        _interval(spacing[at - 1], here, spacing[at + 1], known)
+        for at, here in enumerate(spacing[1:-1], 1)
+        if here is not None
+    ]
+    regular = len(hours) > 2 and spacing[1] == spacing[2]
+    return [found[0] if regular else known, *found]
+
+
+def _interval(
+    before: int | None, here: int, after: int | None, known: float | None
+) -> float | None:
+    """From the spacings around a settlement, and the interval that is stated for now."""
+    if here in _INTERVALS:
+        if here in (before, after):
+            return here
+        alone = before is not None and before == after and before < here
+        longer = before is not None and before < here
+        if not alone and (here <= known if known is not None else not longer):
+            return here
+    return before if before is not None and before == after and before in _INTERVALS else known
 
 
 def _key(one: Mapping[str, object]) -> tuple[object, int]:

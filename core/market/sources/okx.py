@@ -148,8 +148,9 @@ def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFra
 async def fetch_funding(
     exchange: Exchange, contract: Contract, *, since: datetime, background: bool
 ) -> Reply:
-    """The settled rates after ``since``, at most the newest 100."""
-    asked = {"instId": contract.name, "before": to_ms(since), "limit": 100}
+    """The settled rates after ``since``, and two days before that tell their interval; at most 100."""
+    first = to_ms(since) - 48 * HOUR_MS
+    asked = {"instId": contract.name, "before": first, "limit": 100}
     return await exchange.get("publicGetPublicFundingRateHistory", asked, background=background)
 
 
