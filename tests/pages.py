@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 from core.accounts import sessions
 from core.backtest import decide
 from core.market.frame import SOURCES
+from core.outcomes import resolve
 from core.signals import PROFILE_NAMES, load_profile
-from core.store.signals import save_bars, save_profile, save_signals
+from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
 from core.ui import instance as instances
 from core.ui import session
 from core.ui.instance import Instance, instance
@@ -100,3 +101,16 @@ def run_seconds(at: AppTest, runs: int) -> list[float]:
         run(at)
         taken.append(time.perf_counter() - began)
     return taken
+
+
+def store_past(here: Instance, frame: pd.DataFrame, profile_name: str = "balanced") -> pd.DataFrame:
+    """Store every bar, signal and outcome of a frame under one profile; the planned frame."""
+    profile = load_profile(profile_name)
+    planned = decide(frame, profile)
+    ages = pd.DataFrame(0.0, index=frame.index, columns=list(SOURCES))
+    with here.engine.begin() as conn:
+        save_bars(conn, frame)
+        save_profile(conn, profile, RECORDED)
+        save_signals(conn, planned, ages, profile, RECORDED)
+        save_outcomes(conn, resolve(planned, frame), profile, RECORDED)
+    return planned

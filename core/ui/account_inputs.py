@@ -36,12 +36,14 @@ def ask_account() -> Account:
         key="risk",
         bind="query-params",
     )
+    # A whole-number input would fail over an infinite value in the address.
     leverage = leverage_at.number_input(
         "Leverage",
-        min_value=1,
-        max_value=125,
-        value=int(_USUAL.leverage),
-        step=1,
+        min_value=1.0,
+        max_value=125.0,
+        value=float(_USUAL.leverage),
+        step=1.0,
+        format="%.0f",
         key="leverage",
         bind="query-params",
     )

@@ -92,8 +92,7 @@ def why_part(row: Row, profile: Profile) -> str:
         else "What is known so far; it is not enough for a score."
     )
     return _part(
-        f'<h3>Why</h3><ul>{spoken}</ul><ul class="rest" style="margin-top:.5rem">{rest}</ul>'
-        f'<p class="note" style="margin-top:.375rem">{together}</p>'
+        f'<h3>Why</h3><ul>{spoken}</ul><ul class="rest">{rest}</ul><p class="note">{together}</p>'
     )
 
 
@@ -272,7 +271,7 @@ def _counterfactual(planned: Row) -> str:
         return ""
     entry = prices["entry"]
     return (
-        '<p class="note" style="margin:.375rem 0 0">Followed as if it had been traded, and never '
+        '<p class="note">Followed as if it had been traded, and never '
         "counted as a trade:</p>"
         + _pairs(
             {

@@ -38,7 +38,7 @@ def curves_figure(
     layout = _frame(len(blocks), colours, compact=compact)
     ends = _time_span(blocks, times)
     # Room for the words at the ends of the lines, as a part of a column.
-    label_part = 0.3 if compact or len(horizons) > 1 else 0.12
+    label_part = 0.12 if len(horizons) == 1 and not compact else 0.38 if len(horizons) > 1 else 0.3
     data: list[dict[str, Any]] = []
     for at, (name, part) in enumerate(blocks):
         for column, horizon in enumerate(horizons):

@@ -48,7 +48,11 @@ def _strongest(runs: pd.DataFrame, bar: pd.Timedelta) -> pd.DataFrame:
 
 
 def mark_places(marks: pd.DataFrame, bars: pd.DataFrame, offset: float) -> pd.Series:
-    """Where each mark stands: ``offset`` under the low of its candle for LONG, above its high else."""
+    """Where each mark stands: ``offset`` under the low of its candle for LONG, above its high else.
+
+    A mark in a gap stands by the candle before it.
+    """
+    bars = bars[["low", "high"]].ffill().bfill()
     at = np.minimum(bars.index.searchsorted(marks.index), max(len(bars) - 1, 0))
     low, high = bars["low"].to_numpy()[at], bars["high"].to_numpy()[at]
     places = np.where(marks["direction"] > 0, low - offset, high + offset)

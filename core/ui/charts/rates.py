@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.accuracy import ERAS
 from core.ui.charts.stack import axis_ticks
 from core.ui.claims import hours
 from core.ui.formats import interval, known, number, percent
@@ -24,7 +25,8 @@ def rates_figure(
     """Win rates of the rows of two summaries, index (verdict, horizon), in two separate blocks.
 
     A dot is the rate in its 95 % interval, a bar across it the raw signal, a diamond always long;
-    n stands beside. The alt text is in ``layout.meta``.
+    n stands beside, and how many independent outcomes they are like. Under twenty outcomes nothing
+    is drawn. The alt text is in ``layout.meta``.
     """
     blocks = [(name, part) for name, part in ((TRADES, trades), (SHADOWS, shadows)) if len(part)]
     places, rows, heads = _places(blocks)
@@ -92,9 +94,19 @@ def _places(
     return places, rows, heads
 
 
+def _is_drawn(row: Mapping[str, Any]) -> bool:
+    """Whether there are enough outcomes for their share to say anything."""
+    return bool(row["n"] >= 2 * ERAS)
+
+
 def _span(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     names = ("win_rate", "low", "high", "baseline", "baseline_long")
-    values = [row[name] for row in rows for name in names if known(row[name])]
+    values = [
+        row[name]
+        for row in rows
+        for name in (names if _is_drawn(row) else ("baseline",))
+        if known(row[name])
+    ]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     air = max(0.04, (_LEAST_SPAN - (high - low)) / 2)
     return max(low - air, -0.01), min(high + air, 1.01)
@@ -126,7 +138,7 @@ def _marks(
         return {
             "type": "scatter",
             "mode": "markers",
-            "x": [row[column] for row in rows],
+            "x": [row[column] if column == "baseline" or _is_drawn(row) else None for row in rows],
             "y": list(places),
             "marker": {
                 "symbol": symbol,
@@ -163,6 +175,7 @@ def _dots(
             "name": _name(row),
         }
         for row, y in zip(rows, places, strict=True)
+        if _is_drawn(row)
     ]
 
 
@@ -180,6 +193,7 @@ def _head(name: str, y: float) -> dict[str, Any]:
 
 def _count(row: Mapping[str, Any], y: float, colours: Palette, *, compact: bool) -> dict[str, Any]:
     independent = f"like {number(row['n_eff'])}" if known(row["n_eff"]) else "no interval"
+    independent = independent if _is_drawn(row) else "too few"
     beside = "" if compact else f"<span style='color:{colours.muted}'>, {independent}</span>"
     return {
         "text": f"n {number(row['n'])}{beside}",
