@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import typer
 from sqlalchemy.exc import OperationalError
 
-from core.commands import checks, people, replay
+from core.bench import Figure
+from core.commands import bench, checks, people, replay
 from core.commands.console import beside
 from core.errors import CryptoSatXError
 
@@ -25,11 +27,17 @@ app.command("doctor")(checks.doctor)
 
 
 @app.command("bench")
-def bench() -> None:
-    """Measure the pipeline on a large market, beside plain NumPy as a yardstick."""
-    from core.bench import run_bench
+def measure() -> None:
+    """Measure the pipeline and the Signals page on a large market; 1 when a limit is passed."""
+    bench.report(_page)
 
-    raise typer.Exit(run_bench())
+
+def _page() -> Figure:
+    # Loaded only now: it takes a second, and speaks of the server that is not there.
+    os.environ.setdefault("STREAMLIT_LOGGER_LEVEL", "error")
+    from core.ui.page_bench import signals_page
+
+    return signals_page()
 
 
 def main() -> None:
