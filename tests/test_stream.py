@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from core.market.stream.batch import Batch, StreamState
@@ -22,6 +22,7 @@ from core.market.stream.feeds import FEEDS, Feed
 from core.market.stream.writer import Pace
 from core.market.symbols import Contract
 from core.store import liquidations as store
+from core.store.database import open_database
 from core.streaming import follow_stream, saving
 from tests.world import World, messages
 
@@ -285,6 +286,46 @@ def test_nothing_is_lost_while_the_database_is_away(
             assert stream.state().lost == 0
 
     play(scene)
+
+
+@contextmanager
+def refusing(engine: Engine, server: str) -> Iterator[None]:
+    """The database throws everybody out and lets nobody in."""
+    name = engine.url.database
+    url = server.replace("{database}", "postgres").replace("%7Bdatabase%7D", "postgres")
+    admin = open_database(url).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as conn:
+        conn.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        conn.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = :name AND pid <> pg_backend_pid()"
+            ),
+            {"name": name},
+        )
+        yield
+        conn.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    admin.dispose()
+
+
+def test_a_server_that_goes_away_and_comes_back_loses_nothing(
+    new_postgres: Callable[[], str], postgres_server: str, world: World, tmp_path: Path
+) -> None:
+    engine = open_database(new_postgres())
+
+    async def scene() -> None:
+        async with Followed(engine, world, tmp_path) as stream:
+            await stream.publish(*orders(500))
+            with refusing(engine, postgres_server):
+                await stream.publish(*orders(500))
+                await asyncio.sleep(0.5)
+                assert list(tmp_path.glob("binance-*.jsonl"))
+            await stream.publish(*orders(500))
+            await stream.until(lambda: stream.count() == 1_500)
+            assert stream.gaps().empty
+
+    play(scene)
+    engine.dispose()
 
 
 def test_what_finds_no_room_is_counted_as_lost(

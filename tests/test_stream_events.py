@@ -86,6 +86,14 @@ def test_coinglass_sends_the_side_of_the_order(samples: dict[str, Any]) -> None:
     assert (event.liquidated_side, event.usd) == ("short", 2750.13984)
 
 
+@pytest.mark.parametrize("name", ["", "x" * 40, "By\x00bit", 7])
+def test_an_exchange_nobody_can_be_called_is_refused(name: object) -> None:
+    entry = {"exName": name, "symbol": "METUSDT", "side": 2, "price": 1.0, "volUsd": 5.0}
+    message = {"channel": "liquidationOrders", "data": [{**entry, "time": AT_MS}]}
+    reading = read("coinglass", message)
+    assert (reading.events, len(reading.refused)) == ([], 1)
+
+
 def test_the_same_liquidated_long_is_a_long_on_every_venue() -> None:
     told = {
         "binance": messages.binance_order(AT_MS, side="SELL", quantity=0.1),

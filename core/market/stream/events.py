@@ -233,7 +233,7 @@ def _read_coinglass(raw: Any) -> _Entry:
     if order not in (1, 2):
         raise SourceReplyWrong(f"coinglass sent {order!r} in side, which is not 1 or 2.")
     return _Entry(
-        venue=f"coinglass:{_text(entry, 'exName', 'coinglass').lower()}",
+        venue=f"coinglass:{_exchange(entry)}",
         contract=_text(entry, "symbol", "coinglass"),
         side="short" if order == 1 else "long",
         price=_number(entry, "price", "coinglass"),
@@ -241,6 +241,13 @@ def _read_coinglass(raw: Any) -> _Entry:
         usd=_number(entry, "volUsd", "coinglass"),
         at_ms=_milliseconds(entry, "time", "coinglass"),
     )
+
+
+def _exchange(entry: Mapping[str, Any]) -> str:
+    name = _text(entry, "exName", "coinglass").lower()
+    if len(name) > 20 or not name.isprintable():
+        raise SourceReplyWrong(f"coinglass sent {name[:20]!r} in exName, which is no exchange.")
+    return name
 
 
 class _Reader(NamedTuple):
