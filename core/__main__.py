@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import NoReturn
 
@@ -33,8 +32,7 @@ def measure() -> None:
 
 
 def _page() -> Figure:
-    # Loaded only now: it takes a second, and speaks of the server that is not there.
-    os.environ.setdefault("STREAMLIT_LOGGER_LEVEL", "error")
+    # Loaded only now: Streamlit takes a second.
     from core.ui.page_bench import signals_page
 
     return signals_page()

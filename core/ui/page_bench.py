@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -36,9 +37,10 @@ def signals_page(symbols: int = 500) -> Figure:
         if page.exception or not page.get("bidi_component"):
             raise CryptoSatXError("The Signals page did not draw its table; open it to see why.")
         seconds = timed(page.run, 9)
-    empty = AppTest.from_string("import streamlit as st\nst.write('nothing')")
+        empty = AppTest.from_string("import streamlit as st\nst.write('nothing')")
+        base = timed(empty.run, 9)
     name = f"Signals page with {symbols} symbols, warm"
-    return Figure(name, seconds, 0.300, "an empty page", timed(empty.run, 9))
+    return Figure(name, seconds, 0.300, "an empty page", base)
 
 
 @contextmanager
@@ -49,6 +51,7 @@ def _guest_on_demo(folder: Path) -> Iterator[Instance]:
         "CRYPTOSATX_MARKET": "demo",
         "CRYPTOSATX_ENV": "development",
     }
+    logging.disable(logging.WARNING)  # Streamlit warns at every run that there is no server.
     with patch.dict(os.environ, changed):
         here = instance()
         with here.engine.begin() as conn:
@@ -58,6 +61,7 @@ def _guest_on_demo(folder: Path) -> Iterator[Instance]:
                 yield here
         finally:
             here.engine.dispose()
+            logging.disable(logging.NOTSET)
 
 
 def _fill(here: Instance, symbols: int) -> None:
