@@ -254,6 +254,20 @@ def test_what_cannot_be_read_is_counted_and_said(
     play(scene)
 
 
+def test_a_burst_waits_on_disk_when_memory_is_full(
+    engine: Engine, world: World, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        pace = replace(QUICK, batch=100, capacity=500)
+        async with Followed(engine, world, tmp_path, pace=pace) as stream:
+            await stream.publish(*orders(5_000))
+            await stream.until(lambda: stream.count() == 5_000)
+            assert stream.state().received == 5_000
+            assert stream.state().lost == 0
+
+    play(scene)
+
+
 class AwayAtTimes:
     """Saves like the real thing, except while ``away``."""
 

@@ -139,7 +139,7 @@ STATUS = {
 }
 TRANSPORT = ("hang", "reset", "truncated", "html")
 SITE = ("refuse",)
-SOCKET = ("dead", "burst")
+SOCKET = ("dead",)
 FAULTS = (*CONTENT, *LAG, *STATUS, *TRANSPORT, *SITE)
 
 
