@@ -6,18 +6,18 @@ have known it at the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, Table, delete, select
+from sqlalchemy import Connection, Select, Table, delete, exists, func, select
 
 from core.errors import StoreError
 from core.market.files import FILES, Source
 from core.store.bulk import floats, insert_new, times
 from core.store.reading import moments, numbers, raw, read_columns, words
-from core.store.tables import observed
+from core.store.tables import bars, observed
 
 
 def save_observations(
@@ -33,18 +33,51 @@ def save_observations(
 
 
 def load_observations(
-    conn: Connection, start: datetime | None = None, end: datetime | None = None
+    conn: Connection,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    symbols: Collection[str] | None = None,
+    reach: timedelta = timedelta(0),
 ) -> dict[str, pd.DataFrame]:
     """Every table that has rows published from ``start`` to ``end`` (both included).
 
-    Each has the columns of its file and ``seen_at``, sorted by symbol, venue and time.
+    Values that are held begin earlier, by ``reach`` or eight of their steps, so that the first
+    bar shows them. Each table has the columns of its file and ``seen_at``, sorted by symbol, venue
+    and time.
     """
     found = {}
     for name, table in observed.items():
-        rows = _load(conn, FILES[name], table, start, end)
+        source = FILES[name]
+        held = max(reach, timedelta(hours=8 * source.step_hours))
+        early = timedelta(0) if not reach or source.name == "candles" else held
+        rows = _load(conn, source, table, None if start is None else start - early, end, symbols)
         if len(rows):
             found[name] = rows
     return found
+
+
+def newest_observation(conn: Connection, file: str) -> datetime | None:
+    """When the newest row of a file was published."""
+    newest: datetime | None = conn.scalar(select(func.max(observed[file].c[FILES[file].known_at])))
+    return newest
+
+
+def load_symbols(conn: Connection, since: datetime) -> list[str]:
+    """The symbols that have had a candle since then, sorted."""
+    table = observed["candles_1h"]
+    query = select(table.c.symbol).where(table.c.published_at >= since).distinct()
+    return sorted(conn.scalars(query))
+
+
+def count_bars(conn: Connection, start: datetime, end: datetime) -> int:
+    """How many observed candles from ``start`` to ``end`` are no stored bars yet."""
+    table = observed["candles_1h"]
+    candles = select(table.c.symbol, table.c.published_at).where(
+        table.c.published_at > start, table.c.published_at <= end
+    )
+    stored = exists().where(bars.c.symbol == table.c.symbol, bars.c.time == table.c.published_at)
+    missing = candles.where(~stored).distinct().subquery()
+    return conn.scalar(select(func.count()).select_from(missing)) or 0
 
 
 def drop_observations(conn: Connection, before: datetime) -> int:
@@ -69,7 +102,12 @@ def _save(conn: Connection, source: Source, rows: pd.DataFrame, seen_at: datetim
 
 
 def _load(
-    conn: Connection, source: Source, table: Table, start: datetime | None, end: datetime | None
+    conn: Connection,
+    source: Source,
+    table: Table,
+    start: datetime | None,
+    end: datetime | None,
+    symbols: Collection[str] | None,
 ) -> pd.DataFrame:
     names = [column.name for column in table.c]
     query: Select[Any] = select(*raw(table, *names)).order_by(*table.primary_key)
@@ -78,6 +116,8 @@ def _load(
         query = query.where(known_at >= start)
     if end is not None:
         query = query.where(known_at <= end)
+    if symbols is not None and source.per_symbol:
+        query = query.where(table.c.symbol.in_(sorted(symbols)))
     found = read_columns(conn, query)
     rows = pd.DataFrame({name: words(found[name]).astype("str") for name in _labels(source)})
     for name in (*source.times, "seen_at"):

@@ -1,0 +1,146 @@
+"""From what was observed to stored bars and signals, for the bars that are not stored yet."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, Engine
+
+from core.backtest import decide
+from core.market.frame import NAMES
+from core.market.recording import Recording, assemble
+from core.signals import PROFILE_NAMES, Profile, load_profile
+from core.store.due import load_frame
+from core.store.observations import load_observations
+from core.store.signals import save_bars, save_profile, save_signals
+
+# A factor is measured against 30 days before, on inputs that look back another 30 and 3.
+HISTORY = timedelta(days=70)
+# A candle that comes this late still gets its bar; older ones only when nothing newer is stored.
+LATE = timedelta(hours=24)
+# How long values that a source publishes rarely may have been on their way before the first bar.
+REACH = timedelta(hours=64)
+STEP_ROWS = 6_000
+
+
+@dataclass(frozen=True)
+class Decided:
+    """How many rows were stored, without those that were there."""
+
+    bars: int = 0
+    signals: int = 0
+
+    def __add__(self, other: Decided) -> Decided:
+        return Decided(self.bars + other.bars, self.signals + other.signals)
+
+
+@dataclass
+class History:
+    """The stored bars of some symbols, so that each bar reads only what is new since the last.
+
+    What is older than `LATE` before the newest stored bar no longer changes and is kept.
+    """
+
+    _kept: dict[tuple[str, ...], pd.DataFrame] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def load(self, conn: Connection, symbols: Sequence[str], bar: datetime) -> pd.DataFrame:
+        """The market frame of `HISTORY` up to ``bar`` (included), as far as it is stored."""
+        key, start = tuple(symbols), pd.Timestamp(bar - HISTORY)
+        with self._lock:
+            kept = self._kept.get(key)
+        since = start if kept is None or kept.empty else _times(kept).max() + timedelta(seconds=1)
+        fresh = load_frame(conn, symbols, max(since, start), bar)
+        whole = fresh if kept is None else pd.concat([kept, fresh]).sort_index()
+        whole = whole[(_times(whole) >= start) & (_times(whole) <= pd.Timestamp(bar))]
+        if len(whole):
+            settled = whole[_times(whole) < _times(whole).max() - 2 * LATE]
+            with self._lock:
+                self._kept[key] = settled
+        return whole
+
+
+def batch_of(symbol: str, batches: int) -> int:
+    """The batch a symbol is worked on in, always the same one."""
+    return zlib.crc32(symbol.encode()) % batches
+
+
+def decide_bars(
+    engine: Engine,
+    history: History,
+    symbols: Sequence[str],
+    bar: datetime,
+    clock: Callable[[], datetime],
+    told: Callable[[Connection, int], None] = lambda *_: None,
+) -> Decided:
+    """Store bars and the signals of every profile for what was observed up to ``bar``.
+
+    Only bars that are not stored yet are decided, in steps of whole bars; each step is one
+    transaction, in which ``told`` is called with its number of rows.
+    """
+    with engine.connect() as conn:
+        stored = history.load(conn, symbols, bar)
+        known = _observed(conn, symbols, _first(stored, bar), bar)
+    total = Decided()
+    if known is None:
+        return total
+    new = known.frame[~known.frame.index.isin(stored.index)].reindex(columns=list(NAMES))
+    profiles = [load_profile(name) for name in PROFILE_NAMES]
+    for step in _steps(new):
+        stored = pd.concat([stored, step]).sort_index()
+        with engine.begin() as conn:
+            total += _store(conn, stored, step, known.ages, profiles, clock())
+            told(conn, len(step))
+    return total
+
+
+def _first(stored: pd.DataFrame, bar: datetime) -> datetime:
+    """From when on bars may be missing."""
+    if stored.empty:
+        return bar - HISTORY
+    newest: datetime = _times(stored).max().to_pydatetime()
+    return min(newest, bar) - LATE
+
+
+def _observed(
+    conn: Connection, symbols: Sequence[str], start: datetime, bar: datetime
+) -> Recording | None:
+    tables = load_observations(conn, start, bar, symbols, REACH)
+    return assemble(tables, start, bar) if "candles_1h" in tables else None
+
+
+def _steps(new: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Rows of whole bars, about `STEP_ROWS` at a time, the oldest first."""
+    codes, times = pd.factorize(_times(new), sort=True)
+    before = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=len(times)))))
+    step_of = before[codes] // STEP_ROWS
+    for number in np.unique(step_of):
+        yield new[step_of == number]
+
+
+def _store(
+    conn: Connection,
+    frame: pd.DataFrame,
+    step: pd.DataFrame,
+    ages: pd.DataFrame,
+    profiles: Sequence[Profile],
+    at: datetime,
+) -> Decided:
+    since = _times(step).min()
+    stored = Decided(bars=save_bars(conn, step))
+    for profile in profiles:
+        save_profile(conn, profile, at)
+        planned = decide(frame[_times(frame) <= _times(step).max()], profile, since=since)
+        wanted = planned.loc[step.index]
+        stored += Decided(signals=save_signals(conn, wanted, ages.loc[step.index], profile, at))
+    return stored
+
+
+def _times(frame: pd.DataFrame) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(frame.index.get_level_values("time"))

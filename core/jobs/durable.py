@@ -1,0 +1,180 @@
+"""Rounds as durable workflows: shared between workers, taken up again when one dies.
+
+DBOS keeps which parts of a round are done. Its tables are bookkeeping, not results: they lie in a
+schema of their own on PostgreSQL, and in a file beside the database on SQLite. A worker is alive
+while it holds the lease of its name; the work of one that is not is handed to the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic, sleep
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import CryptoSatXError
+from core.jobs.round import Jobs
+from core.store.leases import drop_lease, load_leases, take_lease
+
+APP = "cryptosatx"
+# Work that was begun by one version must be finished by the next, so all share this; it changes
+# only when the parts of a round do.
+VERSION = "1"
+ROUNDS, BATCHES = "rounds", "batches"
+ALIVE = timedelta(seconds=15)
+KEPT = timedelta(days=3)
+_WORKER = "worker "
+_UNFINISHED = ["PENDING", "ENQUEUED"]
+
+
+def bookkeeping_url(engine: Engine) -> str:
+    """Where DBOS keeps its tables for the database of ``engine``.
+
+    >>> from core.store.database import open_database
+    >>> bookkeeping_url(open_database("sqlite:////data/live.sqlite"))
+    'sqlite:////data/live.jobs.sqlite'
+    """
+    url = engine.url
+    if engine.dialect.name == "sqlite":
+        url = url.set(database=str(Path(str(url.database)).with_suffix(".jobs.sqlite")))
+    return url.render_as_string(hide_password=False)
+
+
+class Rounds:
+    """The workflows of this process; there can be one at a time, see `durable_rounds`."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        @DBOS.workflow(name="batch")
+        def batch(bar: str, number: int) -> list[int]:
+            return list(DBOS.run_step({"name": "batch"}, jobs.batch, _time(bar), number))
+
+        @DBOS.workflow(name="round")
+        def round_(bar: str) -> None:
+            _run_round(jobs, batch, bar)
+
+        self._round = round_
+
+    def request(self, bar: datetime, attempt: datetime) -> bool:
+        """Ask for the round of a bar, once per ``attempt``; False while one is under way."""
+        name = f"round {bar.isoformat()}"
+        if DBOS.list_workflows(
+            workflow_id_prefix=name, status=_UNFINISHED, limit=1, load_input=False
+        ):
+            return False
+        with SetWorkflowID(f"{name} at {attempt.isoformat()}"):
+            DBOS.enqueue_workflow(ROUNDS, self._round, bar.isoformat())
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing is under way in this process, at most so long; whether nothing is."""
+        give_up = monotonic() + seconds
+        while DBOS.list_workflows(
+            executor_id=DBOS.executor_id, status="PENDING", limit=1, load_input=False
+        ):
+            if monotonic() > give_up:
+                return False
+            sleep(0.05)
+        return True
+
+
+def _run_round(jobs: Jobs, batch: Callable[[str, int], list[int]], bar_text: str) -> None:
+    bar = _time(bar_text)
+    if not DBOS.run_step({"name": "begin"}, jobs.begin, bar):
+        return
+    try:
+        new = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
+        parts = [
+            DBOS.enqueue_workflow(BATCHES, batch, bar_text, number)
+            for number in range(jobs.batches)
+        ]
+        done = [part.get_result(polling_interval_sec=0.1) for part in parts]
+    except (CryptoSatXError, SQLAlchemyError) as error:
+        # Asked for again a little later, under another name: this attempt has ended.
+        DBOS.run_step({"name": "fail"}, jobs.end, bar, str(error))
+        return
+    bars, signals, outcomes = (sum(counts) for counts in zip(*done, strict=True))
+    counts = {"new_observations": new, "new_bars": bars}
+    counts |= {"new_signals": signals, "new_outcomes": outcomes}
+    DBOS.run_step({"name": "end"}, jobs.end, bar, None, **counts)
+
+
+@contextmanager
+def durable_rounds(jobs: Jobs, poll_seconds: float = 0.25) -> Iterator[Rounds]:
+    """Take part in the rounds of a database until the block ends."""
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    DBOS(
+        config=DBOSConfig(
+            name=APP,
+            system_database_url=bookkeeping_url(jobs.engine),
+            application_version=VERSION,
+            executor_id=jobs.worker,
+            log_level="WARNING",
+            sys_db_pool_size=5,
+        )
+    )
+    try:
+        rounds = Rounds(jobs)
+        DBOS.launch()
+        DBOS.register_queue(ROUNDS, global_concurrency=1, polling_interval_sec=poll_seconds)
+        DBOS.register_queue(BATCHES, worker_concurrency=1, polling_interval_sec=poll_seconds)
+        yield rounds
+    finally:
+        DBOS.destroy(destroy_registry=True)
+
+
+def stay_alive(engine: Engine, worker: str) -> None:
+    """Say that this worker lives; to be called a few times within `ALIVE`."""
+    with engine.begin() as conn:
+        take_lease(conn, _WORKER + worker, worker, _now(), ALIVE)
+
+
+def say_goodbye(engine: Engine, worker: str) -> None:
+    """Have this worker's unfinished work handed on at once."""
+    with engine.begin() as conn:
+        drop_lease(conn, _WORKER + worker, worker)
+
+
+def adopt_orphans(engine: Engine, worker: str) -> list[str]:
+    """Hand on what workers had begun that are no longer alive; the ids of the workflows."""
+    with engine.begin() as conn:
+        if not take_lease(conn, "adoption", worker, _now(), ALIVE):
+            return []
+        alive = set(load_leases(conn, _WORKER, _now()).values())
+    orphans = [
+        flow
+        for flow in DBOS.list_workflows(status="PENDING", load_input=False)
+        if flow.executor_id not in alive
+    ]
+    for flow in orphans:
+        DBOS.resume_workflow(flow.workflow_id, queue_name=flow.queue_name)
+    with engine.begin() as conn:
+        drop_lease(conn, "adoption", worker)
+    return [flow.workflow_id for flow in orphans]
+
+
+def forget_finished(now: datetime) -> int:
+    """Delete DBOS's notes of workflows that ended `KEPT` ago; how many."""
+    old = DBOS.list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+        completed_before=(now - KEPT).isoformat(),
+        load_input=False,
+        load_output=False,
+    )
+    if old:
+        DBOS.delete_workflows([flow.workflow_id for flow in old])
+    return len(old)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _now() -> datetime:
+    """Leases run by the clock on the wall, whatever time the market is in."""
+    return datetime.now(UTC)

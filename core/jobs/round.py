@@ -1,0 +1,103 @@
+"""The round of a bar: collect what was published, decide what is new, resolve what is due.
+
+The parts are what one worker does at a time; every one can be done again without a second effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from core.jobs.collecting import BACKFILL, Collector, collect
+from core.jobs.deciding import STEP_ROWS, History, batch_of, decide_bars
+from core.jobs.resolving import resolve_due
+from core.signals import PROFILE_NAMES, load_profile
+from core.store.observations import count_bars, load_symbols
+from core.store.rounds import (
+    advance_past,
+    announce_past,
+    end_past,
+    end_round,
+    last_done,
+    start_round,
+)
+
+HOUR = timedelta(hours=1)
+# Signals older than this before the last round have their outcomes, or lack the bars for them.
+DUE = timedelta(days=3)
+# A candle is published when its bar is over, and takes a moment to be.
+SETTLING = timedelta(seconds=1)
+LABEL = "Live market"
+
+
+def newest_bar(now: datetime) -> datetime:
+    """The close of the newest bar whose candle can be there.
+
+    >>> newest_bar(datetime.fromisoformat("2025-11-01T14:00:00+00:00")).isoformat()
+    '2025-11-01T13:00:00+00:00'
+    >>> newest_bar(datetime.fromisoformat("2025-11-01T14:00:01+00:00")).isoformat()
+    '2025-11-01T14:00:00+00:00'
+    """
+    return (now - SETTLING).replace(minute=0, second=0, microsecond=0)
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The parts of a round, with what they need of the outside."""
+
+    engine: Engine
+    collector: Collector
+    worker: str
+    clock: Callable[[], datetime]
+    batches: int = 8
+    history: History = field(default_factory=History)
+
+    def begin(self, bar: datetime) -> bool:
+        """Whether there is anything left to do for a bar."""
+        with self.engine.begin() as conn:
+            return start_round(conn, bar, self.worker, self.clock())
+
+    def collect(self, bar: datetime) -> int:
+        """New observations; a past that is long is announced, so that its progress shows."""
+        new = collect(self.engine, self.collector, bar, self.worker, self.clock)
+        with self.engine.begin() as conn:
+            rows = count_bars(conn, bar - BACKFILL, bar)
+            if rows > STEP_ROWS:
+                profiles = [load_profile(name) for name in PROFILE_NAMES]
+                announce_past(conn, _past(bar), LABEL, profiles, rows, self.clock())
+        return new
+
+    def batch(self, bar: datetime, number: int) -> tuple[int, int, int]:
+        """Decide and resolve the symbols of a batch; how many bars, signals, outcomes are new."""
+        symbols = self._symbols(bar, number)
+        if not symbols:
+            return 0, 0, 0
+
+        def told(conn: Connection, rows: int) -> None:
+            advance_past(conn, _past(bar), rows, self.clock())
+
+        done = decide_bars(self.engine, self.history, symbols, bar, self.clock, told)
+        with self.engine.connect() as conn:
+            last = last_done(conn, bar)
+        since = bar - BACKFILL if last is None else max(last - DUE, bar - BACKFILL)
+        outcomes = resolve_due(self.engine, symbols, since, bar, self.clock)
+        return done.bars, done.signals, outcomes
+
+    def end(self, bar: datetime, message: str | None = None, **counts: int) -> None:
+        """Note how it went."""
+        with self.engine.begin() as conn:
+            end_round(conn, bar, self.clock(), message, **counts)
+            if message is None:
+                end_past(conn, bar, self.clock())
+
+    def _symbols(self, bar: datetime, number: int) -> list[str]:
+        with self.engine.connect() as conn:
+            known = load_symbols(conn, bar - BACKFILL)
+        return [symbol for symbol in known if batch_of(symbol, self.batches) == number]
+
+
+def _past(bar: datetime) -> str:
+    return f"past {bar.isoformat()}"

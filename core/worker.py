@@ -1,0 +1,122 @@
+"""A worker: for as long as it runs, every bar of the live market gets its round.
+
+What there is to do is asked of the database every second, so nothing is forgotten when a worker
+dies; as many as wanted may run on one PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.jobs.collecting import Collector
+from core.jobs.durable import (
+    Rounds,
+    adopt_orphans,
+    durable_rounds,
+    forget_finished,
+    say_goodbye,
+    stay_alive,
+)
+from core.jobs.retention import drop_old
+from core.jobs.round import Jobs, newest_bar
+from core.store.rounds import is_done
+
+TICK_SECONDS = 1.0
+BEAT_SECONDS = 3.0
+# A round that failed is tried again in the next of these.
+ATTEMPT = timedelta(minutes=1)
+# What is under way may be finished; more would be cut off by whoever stops the process.
+DRAIN_SECONDS = 6.0
+RETENTION_SECONDS = 6 * 3600.0
+_logger = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_name() -> str:
+    """A name for this worker that no other has, also after a restart.
+
+    >>> new_name() == new_name()
+    False
+    """
+    return f"{socket.gethostname()[:24]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass
+class Worker:
+    """What one process does. ``clock`` is the time of the market."""
+
+    engine: Engine
+    collector: Collector
+    name: str = field(default_factory=new_name)
+    clock: Callable[[], datetime] = now
+    batches: int = 8
+    tick_seconds: float = TICK_SECONDS
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> bool:
+        """Work until `stop`; whether what was under way then has been finished.
+
+        Where it has not, threads are left behind that may never end; others take that work up
+        when this process is gone.
+        """
+        stay_alive(self.engine, self.name)
+        jobs = Jobs(self.engine, self.collector, self.name, self.clock, self.batches)
+        beating = threading.Thread(target=self._beat, name="alive", daemon=True)
+        beating.start()
+        try:
+            with durable_rounds(jobs, min(0.25, self.tick_seconds)) as rounds:
+                self._loop(rounds)
+                return rounds.wait(DRAIN_SECONDS)
+        finally:
+            self.stopping.set()
+            beating.join()
+            say_goodbye(self.engine, self.name)
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def _loop(self, rounds: Rounds) -> None:
+        adopted = retained = -RETENTION_SECONDS
+        while not self.stopping.wait(self.tick_seconds):
+            try:
+                self._request(rounds)
+                if monotonic() - adopted > BEAT_SECONDS:
+                    adopted = monotonic()
+                    for flow in adopt_orphans(self.engine, self.name):
+                        _logger.warning("%s takes up %s of a worker that is gone.", self.name, flow)
+                if monotonic() - retained > RETENTION_SECONDS:
+                    retained = monotonic()
+                    drop_old(self.engine, self.clock())
+                    forget_finished(now())
+            except SQLAlchemyError:
+                _logger.exception("The database did not answer; it is asked again.")
+
+    def _request(self, rounds: Rounds) -> None:
+        moment = self.clock()
+        bar = newest_bar(moment)
+        with self.engine.connect() as conn:
+            if is_done(conn, bar):
+                return
+        began = datetime(1970, 1, 1, tzinfo=UTC)
+        rounds.request(bar, moment - (moment - began) % ATTEMPT)
+
+    def _beat(self) -> None:
+        while not self.stopping.wait(BEAT_SECONDS):
+            try:
+                stay_alive(self.engine, self.name)
+            except SQLAlchemyError:
+                _logger.exception("The database did not answer; it is asked again.")
