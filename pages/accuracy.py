@@ -72,7 +72,8 @@ def _choose(symbols: list[str]) -> dict[str, object]:
         label_visibility="collapsed",
         width=260,
     )
-    return {"horizons": LABELS[horizon], "side": SIDES[side], "symbols": named}
+    # An empty value in the address is no choice, whatever the widget requires.
+    return {"horizons": LABELS[horizon or ALL], "side": SIDES.get(side), "symbols": named}
 
 
 def _count_unfinished(

@@ -21,6 +21,7 @@ from core.ui.viewport import is_narrow, watch_viewport
 require_user("trader")
 
 RANGES = {"24 h": pd.Timedelta("1D"), "7 d": pd.Timedelta("7D"), "30 d": pd.Timedelta("30D")}
+USUAL_RANGE = "7 d"
 
 
 def main() -> None:
@@ -44,15 +45,17 @@ def main() -> None:
 
 
 def _choose_range() -> str:
-    return st.segmented_control(
+    chosen = st.segmented_control(
         "Range",
         [*RANGES, "all"],
-        default="7 d",
+        default=USUAL_RANGE,
         required=True,
         key="range",
         bind="query-params",
         label_visibility="collapsed",
     )
+    # An empty value in the address is no choice, whatever the widget requires.
+    return chosen or USUAL_RANGE
 
 
 def _draw_lost() -> None:
@@ -115,7 +118,7 @@ def _draw_chart(view: View, narrow: bool, keep: str) -> None:
         label_visibility="collapsed",
         wrap=True,
     )
-    figure = market_figure(view, [pane], compact=True, keep=f"{keep} {pane}")
+    figure = market_figure(view, [pane or "price"], compact=True, keep=f"{keep} {pane}")
     st.markdown(f"**{figure.layout.meta['title']}**  \n{figure.layout.meta['look']}")
     draw_figure(figure, key="chart", on_click=open_clicked)
 

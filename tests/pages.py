@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import sessions
@@ -18,6 +20,7 @@ from core.backtest import decide
 from core.market.frame import SOURCES
 from core.outcomes import resolve
 from core.signals import PROFILE_NAMES, load_profile
+from core.store.database import open_database
 from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
 from core.ui import instance as instances
 from core.ui import session
@@ -103,14 +106,32 @@ def run_seconds(at: AppTest, runs: int) -> list[float]:
     return taken
 
 
-def store_past(here: Instance, frame: pd.DataFrame, profile_name: str = "balanced") -> pd.DataFrame:
-    """Store every bar, signal and outcome of a frame under one profile; the planned frame."""
+def store_past(engine: Engine, frame: pd.DataFrame, profile_name: str = "balanced") -> None:
+    """Store every bar, signal and outcome of a frame under one profile."""
     profile = load_profile(profile_name)
     planned = decide(frame, profile)
     ages = pd.DataFrame(0.0, index=frame.index, columns=list(SOURCES))
-    with here.engine.begin() as conn:
+    with engine.begin() as conn:
         save_bars(conn, frame)
         save_profile(conn, profile, RECORDED)
         save_signals(conn, planned, ages, profile, RECORDED)
         save_outcomes(conn, resolve(planned, frame), profile, RECORDED)
-    return planned
+
+
+def copy_of_past(template: Path, frame: pd.DataFrame, folder: Path) -> Path:
+    """A migrated SQLite file with the past of a frame, for tests to copy and serve."""
+    path = folder / "past.sqlite"
+    shutil.copyfile(template, path)
+    engine = open_database(f"sqlite:///{path}")
+    store_past(engine, frame)
+    with engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
+def serve_copy(monkeypatch: pytest.MonkeyPatch, past: Path, folder: Path) -> Instance:
+    """`serve` over a copy of a stored past, so that no test sees what another did."""
+    path = folder / "copy.sqlite"
+    shutil.copyfile(past, path)
+    return serve(monkeypatch, f"sqlite:///{path}", folder)

@@ -25,7 +25,17 @@ from core.ui.instance import Instance
 from core.ui.opened import parse_time
 from core.ui.palette import DARK, LIGHT
 from tests.builders import START, make_frame
-from tests.pages import RECORDED, open_app, open_page, run, run_seconds, serve, store_past, words
+from tests.pages import (
+    RECORDED,
+    copy_of_past,
+    open_app,
+    open_page,
+    run,
+    run_seconds,
+    serve,
+    serve_copy,
+    words,
+)
 
 HOURS = 24 * 20
 PROFILE = load_profile()
@@ -54,10 +64,18 @@ def here(
     served.engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def past(
+    sqlite_template: Path, frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return copy_of_past(sqlite_template, frame, tmp_path_factory.mktemp("past"))
+
+
 @pytest.fixture
-def market(here: Instance, frame: pd.DataFrame) -> Instance:
-    store_past(here, frame)
-    return here
+def market(monkeypatch: pytest.MonkeyPatch, past: Path, tmp_path: Path) -> Iterator[Instance]:
+    served = serve_copy(monkeypatch, past, tmp_path)
+    yield served
+    served.engine.dispose()
 
 
 def open_symbol(query: dict[str, str] | None = None, **context: str) -> AppTest:
@@ -406,11 +424,16 @@ NONSENSE = ["", "nonsense", "-1", "1e999", "nan", "'; DROP TABLE signals; --", "
 
 
 @pytest.mark.parametrize("value", NONSENSE)
-@pytest.mark.parametrize("name", ["time", "range", "pane", "equity", "risk", "leverage"])
-def test_nonsense_in_the_address_falls_back_to_the_usual(market, name, value):
-    at = open_symbol({name: value})
+@pytest.mark.parametrize("narrow", [False, True])
+def test_nonsense_everywhere_in_the_address_falls_back_to_the_usual(
+    market, monkeypatch, value, narrow
+):
+    monkeypatch.setattr("core.ui.viewport.is_narrow", lambda: narrow)
+    names = ("time", "range", "pane", "equity", "risk", "leverage", "tz", "mode")
+    at = open_symbol(dict.fromkeys(names, value))
     assert at.get("plotly_chart")
     assert "of 100" in shown(at)
+    assert at.number_input(key="equity").value == 10_000
 
 
 @pytest.mark.parametrize("value", NONSENSE[1:])

@@ -66,8 +66,8 @@ def unfinished(
     for horizon in horizons:
         due = pd.DatetimeIndex(kept.index.get_level_values("time")) + pd.Timedelta(horizon)
         late = kept.index[due > through]
-        done = outcomes.xs(horizon, level="horizon").index
-        waiting[horizon] = len(late.difference(done))
+        done = outcomes[outcomes.index.get_level_values("horizon") == horizon]
+        waiting[horizon] = int((~late.isin(done.reset_index("horizon").index)).sum())
     return waiting
 
 
