@@ -16,6 +16,8 @@ from core.store.reading import moments, numbers, read_columns
 from core.store.tables import liquidation_minutes, liquidations, stream_gaps, streams
 
 AnyInsert = TypeVar("AnyInsert", postgresql.Insert, sqlite.Insert)
+# SQLite's driver keeps statements for reuse, and one of a thousand rows takes megabytes.
+_FEW_ROWS = {"insertmanyvalues_page_size": 100}
 _SUMS = ("long_usd", "short_usd", "long_count", "short_count")
 
 
@@ -136,7 +138,8 @@ def _insert_new(conn: Connection, events: Sequence[Event]) -> Sequence[Row[Any]]
     keys = (liquidations.c.venue, liquidations.c.identity)
     if conn.dialect.name == "sqlite":
         statement = sqlite.insert(liquidations).on_conflict_do_nothing().returning(*keys)
-        return conn.execute(statement, [event._asdict() for event in events]).all()
+        rows = [event._asdict() for event in events]
+        return conn.execute(statement, rows, execution_options=_FEW_ROWS).all()
     statement = _from_arrays(liquidations, Event._fields).on_conflict_do_nothing().returning(*keys)
     return conn.execute(statement, _by_column(Event._fields, events)).all()
 
