@@ -28,7 +28,7 @@ def load_origin(conn: Connection, symbol: str, profile_name: str, time: datetime
     """Where the row of `core.store.signals.load_signal` comes from; None if it is not stored."""
     query = (
         select(signals.c.profile_version, signals.c.recorded_at, profiles.c.body)
-        .join_from(signals, profiles, signals.c.profile_version == profiles.c.version)
+        .join_from(signals, profiles)
         .where(
             signals.c.profile_name == profile_name,
             signals.c.symbol == symbol,
