@@ -19,18 +19,16 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.backtest import decide
 from core.errors import CryptoSatXError, RecordingError
 from core.market import recording
 from core.market.choice import Market
 from core.outcomes import resolve
-from core.plan import plan
-from core.signals import PROFILE_NAMES, Profile, load_profile, score
+from core.signals import PROFILE_NAMES, Profile, load_profile
 from core.store import claim_market
-from core.store.bulk import insert_new
-from core.store.rows import to_columns
-from core.store.signals import save_bars, save_outcomes, save_profile
-from core.store.tables import replays, signals
-from core.verdicts import judge_by_rules
+from core.store.rows import make_ready
+from core.store.signals import insert_signals, save_bars, save_outcomes, save_profile
+from core.store.tables import replays
 
 STEP_ROWS = 6_000
 # The default profile first, so that a page that waits has something to show soonest.
@@ -135,7 +133,7 @@ class _Run:
 
     def _store(self, progress: Callable[[Progress], None]) -> Replayed:
         frame = self.known.frame
-        planned = plan(judge_by_rules(score(frame, self.profile), self.profile))
+        planned = decide(frame, self.profile)
         resolved = resolve(planned, frame)
         assert isinstance(resolved.index, pd.MultiIndex)
         row_of_outcome = frame.index.get_indexer(resolved.index.droplevel("horizon"))
@@ -165,7 +163,7 @@ class _Run:
     ) -> Replayed:
         at, ages = self.clock(), self.known.ages.iloc[step]
         # Made ready before the transaction, so that others who write wait as little as can be.
-        columns = to_columns(self.engine, planned, ages, self.profile, at)
+        ready = make_ready(self.engine, planned, ages, self.profile, at)
         with self.engine.begin() as conn:
             through = self._touch(conn)
             if through is not None and through >= end:
@@ -174,7 +172,7 @@ class _Run:
             stored = Replayed(
                 rows=self.rows,
                 new_bars=save_bars(conn, self.known.frame.iloc[step]) if self.with_bars else 0,
-                new_signals=insert_new(conn, signals, columns),
+                new_signals=insert_signals(conn, ready, self.profile),
                 new_outcomes=save_outcomes(conn, resolved, self.profile, at),
             )
             self._note(conn, rows_done=done, through=end)

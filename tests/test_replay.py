@@ -23,7 +23,7 @@ from core.signals import PROFILE_NAMES, load_profile
 from core.store import open_store
 from core.store.database import open_database
 from core.store.signals import load_newest, load_outcomes, load_progress, load_signal
-from core.store.tables import bars, metadata, outcomes, replays, signals
+from core.store.tables import bars, measurements, metadata, outcomes, replays, signals
 
 NOW = datetime(2025, 12, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
             )
         }
         found = {}
-        for table in (bars, signals, outcomes, replays, metadata.tables["profiles"]):
+        for table in (bars, measurements, signals, outcomes, replays, metadata.tables["profiles"]):
             names = [c.name for c in table.c if c.name not in CLOCKS | {"id", "signal_id"}]
             found[table.name] = sorted(
                 (key_of.get(row._mapping.get("signal_id")), *(repr(row._mapping[n]) for n in names))
@@ -223,6 +223,12 @@ def test_every_mode_is_replayed_the_default_one_first(
         progress=lambda p: told.append(p.profile),
     )
     assert tuple(dict.fromkeys(told)) == PROFILES
+    with sqlite_engine.connect() as conn:
+        stored = [
+            conn.scalar(select(func.count()).select_from(table)) or 0
+            for table in (bars, measurements, signals)
+        ]
+    assert stored == [stored[0], stored[0], stored[0] * len(PROFILES)]
     assert PROFILES[0] == "balanced"
     assert set(PROFILES) == set(PROFILE_NAMES)
 

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, func, select, text, update
-from sqlalchemy.exc import StatementError
+from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from core.errors import StoreError
 from core.market.frame import NAMES, SOURCES
 from core.outcomes import resolve
 from core.plan import Account, plan
-from core.signals import load_profile, score
+from core.signals import PROFILE_NAMES, Profile, load_profile, score
 from core.store.database import open_database
 from core.store.signals import (
     load_bars,
@@ -33,7 +33,7 @@ from core.store.signals import (
     save_profile,
     save_signals,
 )
-from core.store.tables import bars, outcomes, profiles, signals
+from core.store.tables import bars, measurements, outcomes, profiles, signals
 from core.verdicts import judge_by_rules
 from tests.builders import START, make_frame
 
@@ -73,6 +73,14 @@ def conn(engine: Engine) -> Iterator[Connection]:
     with engine.begin() as conn:
         save_profile(conn, PROFILE, NOW)
         yield conn
+
+
+def judged_by(frame: pd.DataFrame, profile: Profile) -> pd.DataFrame:
+    return plan(judge_by_rules(score(frame, profile), profile))
+
+
+def rows_in(conn: Connection, table: Table) -> int:
+    return conn.scalar(select(func.count()).select_from(table)) or 0
 
 
 def one_row(**changes: object) -> pd.DataFrame:
@@ -149,8 +157,9 @@ def test_missing_is_null_and_never_nan(
         assert conn.scalar(select(func.count()).where(~silent, column.is_(None))) == 0
     price_missing = select(func.count()).where(bars.c.close.is_(None))
     assert conn.scalar(price_missing) == frame["close"].isna().sum()
-    stored = conn.execute(text("SELECT inputs, ages, plan FROM signals")).all()
+    stored = [*conn.execute(select(signals.c.plan)), *conn.execute(select(measurements))]
     assert not any("nan" in str(value).lower() for row in stored for value in row)
+    assert set(conn.scalars(select(measurements.c.age_social))) == {None}
 
 
 def test_a_stored_row_is_never_changed(
@@ -163,6 +172,7 @@ def test_a_stored_row_is_never_changed(
     assert save_signals(conn, planned.assign(score=99.0), ages + 1, PROFILE, later) == 0
     assert save_outcomes(conn, resolved.assign(net_return=1.0), PROFILE, later) == 0
     after = load_newest(conn, PROFILE.name), load_outcomes(conn, PROFILE.name)
+    assert rows_in(conn, measurements) == len(planned)
     for left, right in zip(before, after, strict=True):
         pd.testing.assert_frame_equal(left, right)
 
@@ -269,6 +279,61 @@ def test_what_was_said_first_counts_when_a_profile_changes(
     assert set(stored["profile_version"]) == {PROFILE.version}
 
 
+def test_what_a_bar_measured_is_stored_once_for_all_modes(
+    conn: Connection, frame: pd.DataFrame, ages: pd.DataFrame
+) -> None:
+    modes = {name: load_profile(name) for name in PROFILE_NAMES}
+    planned = {name: judged_by(frame, profile) for name, profile in modes.items()}
+    for name, profile in modes.items():
+        save_profile(conn, profile, NOW)
+        assert save_signals(conn, planned[name], ages, profile, NOW) == len(frame)
+    assert rows_in(conn, measurements) == len(frame)
+    assert rows_in(conn, signals) == len(frame) * len(modes)
+    for name in modes:
+        newest = load_newest(conn, name)
+        expected = planned[name].groupby("symbol").tail(1)
+        assert all(same(newest.loc[at], expected.loc[at]) for at in expected.index)
+
+
+@pytest.mark.parametrize("restated", ["close", "raw_funding_rate", "age_candles", "mood"])
+def test_a_signal_keeps_the_numbers_it_was_made_from(conn: Connection, restated: str) -> None:
+    other = load_profile("conservative")
+    save_profile(conn, other, NOW)
+    planned = one_row(close=2.0, raw_funding_rate=2.0, mood=2.0)
+    known = no_ages(planned).assign(candles=2.0)
+    save_signals(conn, planned, known, PROFILE, NOW)
+    if restated == "age_candles":
+        known = known.assign(candles=3.0)
+    else:
+        planned = planned.assign(**{restated: 3.0})
+    save_signals(conn, planned, known, other, NOW)
+    (symbol, time) = planned.index[0]
+    before = load_signal(conn, symbol, PROFILE.name, time)
+    after = load_signal(conn, symbol, other.name, time)
+    assert before is not None
+    assert after is not None
+    assert (before[restated], after[restated]) == (2.0, 3.0)
+    assert rows_in(conn, measurements) == 2
+
+
+def test_other_windows_are_another_measurement(conn: Connection) -> None:
+    windows = PROFILE.windows.model_copy(update={"funding": 48.0})
+    changed = Profile.model_validate({**PROFILE.model_dump(), "windows": windows.model_dump()})
+    save_profile(conn, changed, NOW)
+    for profile in (PROFILE, changed):
+        save_signals(conn, one_row(), no_ages(one_row()), profile, NOW)
+    versions = set(conn.scalars(select(measurements.c.windows_version)))
+    assert versions == {PROFILE.windows_version, changed.windows_version}
+
+
+def test_a_measurement_that_a_signal_was_made_from_cannot_go(engine: Engine) -> None:
+    with engine.begin() as conn:
+        save_profile(conn, PROFILE, NOW)
+        save_signals(conn, one_row(), no_ages(one_row()), PROFILE, NOW)
+    with pytest.raises(IntegrityError), engine.begin() as conn:
+        conn.execute(delete(measurements))
+
+
 def test_an_empty_database_gives_empty_frames_with_their_columns(conn: Connection) -> None:
     assert load_newest(conn, "balanced").empty
     assert "factor_liquidations" in load_newest(conn, "balanced")
@@ -339,7 +404,7 @@ def test_two_writers_of_the_same_rows_leave_one_copy(
 ) -> None:
     with engine.begin() as conn:
         save_profile(conn, PROFILE, NOW)
-    start, stored = threading.Barrier(2), []
+    start, stored = threading.Barrier(2, timeout=30), []
 
     def write() -> None:
         start.wait()
@@ -354,8 +419,31 @@ def test_two_writers_of_the_same_rows_leave_one_copy(
         writer.join()
     assert sorted(stored) == [(0, 0), (len(planned), len(resolved))]
     with engine.connect() as conn:
-        assert conn.scalar(select(func.count()).select_from(signals)) == len(planned)
-        assert conn.scalar(select(func.count()).select_from(outcomes)) == len(resolved)
+        assert rows_in(conn, measurements) == rows_in(conn, signals) == len(planned)
+        assert rows_in(conn, outcomes) == len(resolved)
+
+
+def test_modes_written_at_once_share_what_was_measured(
+    engine: Engine, frame: pd.DataFrame, ages: pd.DataFrame
+) -> None:
+    modes = [load_profile(name) for name in PROFILE_NAMES]
+    planned = {profile.name: judged_by(frame, profile) for profile in modes}
+    start, stored = threading.Barrier(len(modes), timeout=30), []
+
+    def write(profile: Profile) -> None:
+        start.wait()
+        with engine.begin() as conn:
+            save_profile(conn, profile, NOW)
+            stored.append(save_signals(conn, planned[profile.name], ages, profile, NOW))
+
+    writers = [threading.Thread(target=write, args=[profile]) for profile in modes]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert stored == [len(frame)] * len(modes)
+    with engine.connect() as conn:
+        assert rows_in(conn, measurements) == len(frame)
 
 
 def test_a_reader_does_not_wait_for_a_writer(engine: Engine, frame: pd.DataFrame) -> None:

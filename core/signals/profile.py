@@ -128,8 +128,16 @@ class Profile(_Part):
     @cached_property
     def version(self) -> str:
         """16 hexadecimal digits over every number of the profile; the name does not count."""
-        body = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True)
-        return hashlib.sha256(body.encode()).hexdigest()[:16]
+        return _digest(self.model_dump(mode="json", exclude={"name"}))
+
+    @cached_property
+    def windows_version(self) -> str:
+        """16 hexadecimal digits over the windows: with the same ones, a bar measures the same."""
+        return _digest(self.windows.model_dump(mode="json"))
+
+
+def _digest(body: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 # From the most to the least cautious.

@@ -1,31 +1,40 @@
-"""A signal as a stored row: which columns of the pipeline go where, and how they come back."""
+"""A signal as a stored row: which columns of the pipeline go where, and how they come back.
+
+What was measured is one row of `tables.measurements`, which signals of several profiles refer to.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from itertools import compress
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Select, select
 
 from core.errors import StoreError
 from core.market.frame import INDEX, NAMES, SOURCES
 from core.signals import FACTORS, Profile
 from core.store.bulk import floats, number_objects, texts, times
 from core.store.database import dump_json
-from core.store.reading import gather, moments, numbers, words
+from core.store.measures import AGES, MEASURED, MEASURES, digests
+from core.store.reading import gather, moments, numbers, raw, words
+from core.store.tables import measurements, signals
 
-MEASURES = ("raw", "normal", "z", "factor")
 WORDS = ("verdict", "risk_mode", "no_signal")
 NUMBERS = ("score", "coverage", "agreement", "direction", "multiplier")
+JUDGED = ("conviction", "risk_points")
+# The order of a loaded frame's columns.
 INPUTS = (
     *NAMES,
     *(f"{measure}_{factor}" for factor in FACTORS for measure in MEASURES),
     "volatility_ratio",
-    "conviction",
-    "risk_points",
+    *JUDGED,
     "atr",
     "normal_atr",
 )
@@ -43,48 +52,96 @@ PLAN_NUMBERS = (
     "counterfactual_target_price",
 )
 PLAN_WORDS = ("binding_cap", "no_plan")
-_ELSEWHERE = {*NUMBERS, *WORDS, "reasons", *PLAN_NUMBERS, *PLAN_WORDS}
+_ELSEWHERE = {*NUMBERS, *JUDGED, *WORDS, "reasons", *PLAN_NUMBERS, *PLAN_WORDS}
+
+Columns = dict[str, list[Any]]
 
 
-def to_columns(
+@dataclass(frozen=True)
+class Ready:
+    """Signals and what each was made from, row by row and as the driver takes them."""
+
+    index: pd.Index
+    signals: Columns
+    measurements: Columns
+
+    def only(self, wanted: npt.NDArray[np.bool_]) -> Ready:
+        """The rows where ``wanted`` is true."""
+        keep = wanted.tolist()
+        return Ready(
+            self.index[wanted],
+            {name: list(compress(values, keep)) for name, values in self.signals.items()},
+            {name: list(compress(values, keep)) for name, values in self.measurements.items()},
+        )
+
+
+def make_ready(
     bind: Connection | Engine,
     planned: pd.DataFrame,
     ages: pd.DataFrame,
     profile: Profile,
     recorded_at: datetime,
-) -> dict[str, list[Any]]:
-    """The columns of `tables.signals` for a planned frame, as the driver of ``bind`` takes them.
+) -> Ready:
+    """A planned frame as rows of `tables.signals` and `tables.measurements`, for ``bind``.
 
-    Numbers that the pipeline adds and this module does not know by name go to ``inputs`` too.
+    Numbers that the pipeline adds and this module does not know by name were measured too, and go
+    to ``others``.
     """
-    symbols, moments = planned.index.get_level_values(0), planned.index.get_level_values(1)
     count = len(planned)
-    return {
+    keys: Columns = {
+        "symbol": planned.index.get_level_values(0).tolist(),
+        "time": times(bind, planned.index.get_level_values(1)),
+    }
+    recorded: Columns = {"recorded_at": times(bind, pd.DatetimeIndex([recorded_at])) * count}
+    measured = _measured(planned, ages, profile)
+    of_signals = {
         "profile_name": [profile.name] * count,
-        "symbol": symbols.tolist(),
-        "time": times(bind, moments),
+        **keys,
         "profile_version": [profile.version] * count,
-        "recorded_at": times(bind, pd.DatetimeIndex([recorded_at])) * count,
+        "measurement": measured["digest"],
+        **_said(planned),
+        **recorded,
+    }
+    return Ready(planned.index, of_signals, {**keys, **measured, **recorded})
+
+
+def _measured(planned: pd.DataFrame, ages: pd.DataFrame, profile: Profile) -> Columns:
+    others = sorted(set(planned.columns) - _ELSEWHERE - set(MEASURED))
+    for name in (*MEASURED, *others):
+        if name in planned and not pd.api.types.is_float_dtype(planned[name].dtype):
+            raise StoreError(f"Column {name} holds {planned[name].dtype}; only numbers are stored.")
+    names = [*MEASURED, *AGES, *others]
+    found = np.column_stack(
+        [
+            _numbers(planned, MEASURED).to_numpy(),
+            ages.reindex(planned.index)[list(SOURCES)].to_numpy(dtype=np.float64),
+            _numbers(planned, others).to_numpy(),
+        ]
+    )
+    columns: Columns = {
+        name: floats(found[:, at], name) for at, name in enumerate((*MEASURED, *AGES))
+    }
+    columns["others"] = _objects(_numbers(planned, others))
+    columns["digest"] = digests(found, names, profile.windows_version)
+    columns["windows_version"] = [profile.windows_version] * len(planned)
+    return columns
+
+
+def _said(planned: pd.DataFrame) -> Columns:
+    """What the profile made of it."""
+    alone = [name for name in NUMBERS if name != "direction"]
+    return {
         "last_price": floats(_numbers(planned, ["close"])["close"], "close"),
-        **{name: floats(planned[name], name) for name in NUMBERS if name != "direction"},
+        **{name: floats(planned[name], name) for name in alone},
         "direction": [
             None if value is None else int(value)
             for value in floats(planned["direction"], "direction")
         ],
+        **{name: floats(_numbers(planned, [name])[name], name) for name in JUDGED},
         **{name: texts(planned[name]) for name in WORDS},
         "reasons": _same_text_once(planned["reasons"]),
-        "inputs": [dump_json(row) for row in number_objects(_inputs(planned))],
         "plan": _plans(planned),
-        "ages": [dump_json(row) for row in number_objects(ages.reindex(planned.index))],
     }
-
-
-def _inputs(planned: pd.DataFrame) -> pd.DataFrame:
-    names = sorted(set(planned.columns) - _ELSEWHERE)
-    for name in names:
-        if not pd.api.types.is_float_dtype(planned[name].dtype):
-            raise StoreError(f"Column {name} holds {planned[name].dtype}; only numbers are stored.")
-    return planned[names]
 
 
 def _plans(planned: pd.DataFrame) -> list[str | None]:
@@ -95,6 +152,12 @@ def _plans(planned: pd.DataFrame) -> list[str | None]:
                 if word is not None:
                     plan[name] = word
     return [dump_json(plan) if plan else None for plan in plans]
+
+
+def _objects(frame: pd.DataFrame) -> list[str | None]:
+    if frame.columns.empty:
+        return [None] * len(frame)
+    return [dump_json(row) if row else None for row in number_objects(frame)]
 
 
 def _numbers(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -108,22 +171,34 @@ def _same_text_once(reasons: pd.Series) -> list[str]:
     return [written[value] for value in reasons]
 
 
+@cache
+def whole_rows() -> Select[Any]:
+    """Signals with what they were made from, in the columns that `from_columns` takes."""
+    keys = ("symbol", "time", "profile_name", "profile_version")
+    return select(
+        *raw(signals, *keys, *NUMBERS, *JUDGED, *WORDS),
+        signals.c.reasons,
+        signals.c.plan,
+        *(measurements.c[name] for name in (*MEASURED, *AGES, "others")),
+    ).join_from(signals, measurements)
+
+
 def from_columns(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
-    """The planned frame that rows of `tables.signals` were made of, and age_<source> columns.
+    """The planned frame that rows of `whole_rows` were made of, and age_<source> columns.
 
     ``columns`` holds JSON already parsed. Every column of the pipeline is there, NaN or None where
     the row did not have it. Index (symbol, time), in the order given.
     """
-    inputs, plans = columns["inputs"], [plan or {} for plan in columns["plan"]]
-    known = dict.fromkeys(INPUTS)
-    others = sorted({name for row in inputs for name in row} - known.keys())
-    content: dict[str, Any] = {name: gather(inputs, name) for name in (*known, *others)}
+    others = [row or {} for row in columns["others"]]
+    plans = [plan or {} for plan in columns["plan"]]
+    content: dict[str, Any] = {name: numbers(columns[name]) for name in INPUTS}
+    content |= {name: gather(others, name) for name in sorted({n for row in others for n in row})}
     content |= {name: numbers(columns[name]) for name in NUMBERS}
     content |= {name: words(columns[name]) for name in WORDS}
     content["reasons"] = words([tuple(value) for value in columns["reasons"]])
     content |= {name: gather(plans, name) for name in PLAN_NUMBERS}
     content |= {name: words([plan.get(name) for plan in plans]) for name in PLAN_WORDS}
-    content |= {f"age_{source}": gather(columns["ages"], source) for source in SOURCES}
+    content |= {name: numbers(columns[name]) for name in AGES}
     frame = pd.DataFrame(content)
     frame.index = pd.MultiIndex.from_arrays(
         [columns["symbol"], moments(columns["time"], "time")], names=list(INDEX)

@@ -22,7 +22,7 @@ from core.signals import Profile
 from core.store import rows
 from core.store.bulk import floats, insert_new, texts, times
 from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
-from core.store.tables import bars, outcomes, profiles, replays, signals
+from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
@@ -70,8 +70,18 @@ def save_signals(
 
     ``ages`` is over the same index, hours per source. The profile must have been saved.
     """
-    columns = rows.to_columns(conn, planned, ages, profile, recorded_at)
-    return insert_new(conn, signals, columns)
+    return insert_signals(conn, rows.make_ready(conn, planned, ages, profile, recorded_at), profile)
+
+
+def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int:
+    """`save_signals` for rows that were made ready before."""
+    if ready.index.empty:
+        return 0
+    # A signal that is stored stays with its own numbers; nobody would refer to these.
+    stored, _ = _stored(conn, ready.index, profile)
+    new = ready.only(stored.get_indexer(ready.index) < 0) if len(stored) else ready
+    insert_new(conn, measurements, new.measurements)
+    return insert_new(conn, signals, new.signals)
 
 
 def save_outcomes(
@@ -101,6 +111,21 @@ def save_outcomes(
 
 def _signal_ids(conn: Connection, index: pd.Index, profile: Profile) -> npt.NDArray[np.int64]:
     """The id of the stored signal that each outcome belongs to; `StoreError` if one is missing."""
+    stored, ids = _stored(conn, index, profile)
+    at = [index.get_level_values(name) for name in INDEX]
+    position = stored.get_indexer(pd.MultiIndex.from_arrays(at))
+    if (position < 0).any():
+        symbol, time, _ = index[int(np.argmin(position))]
+        raise StoreError(
+            f"There is no stored signal of {symbol} at {time}; save signals before their outcomes."
+        )
+    return ids[position]
+
+
+def _stored(
+    conn: Connection, index: pd.Index, profile: Profile
+) -> tuple[pd.MultiIndex, npt.NDArray[np.int64]]:
+    """Symbol and time of a profile's stored signals in the range of ``index``, and their ids."""
     symbols, at = index.get_level_values("symbol"), index.get_level_values("time")
     query = select(*raw(signals, "id", "symbol", "time")).where(
         signals.c.profile_name == profile.name,
@@ -111,20 +136,13 @@ def _signal_ids(conn: Connection, index: pd.Index, profile: Profile) -> npt.NDAr
         conn, between(query, signals, at.min().to_pydatetime(), at.max().to_pydatetime())
     )
     stored = pd.MultiIndex.from_arrays([found["symbol"], moments(found["time"], "time")])
-    position = stored.get_indexer(pd.MultiIndex.from_arrays([symbols, at]))
-    if (position < 0).any():
-        symbol, time, _ = index[int(np.argmin(position))]
-        raise StoreError(
-            f"There is no stored signal of {symbol} at {time}; save signals before their outcomes."
-        )
-    ids: npt.NDArray[np.int64] = np.array(found["id"], dtype=np.int64)[position]
-    return ids
+    return stored, np.array(found["id"], dtype=np.int64)
 
 
 def load_newest(conn: Connection, profile_name: str) -> pd.DataFrame:
     """The newest stored row of every symbol: planned columns and age_<source>."""
     newest = _newest_times(profile_name)
-    query = select(signals).join(
+    query = rows.whole_rows().join(
         newest, (newest.c.symbol == signals.c.symbol) & (newest.c.time == signals.c.time)
     )
     found = _load_rows(conn, query.where(signals.c.profile_name == profile_name))
@@ -159,7 +177,7 @@ def load_signal(
     conn: Connection, symbol: str, profile_name: str, time: datetime
 ) -> pd.Series | None:
     """The row of one bar as it was, by column name; its name is (symbol, time). None if not stored."""
-    query = select(signals).where(
+    query = rows.whole_rows().where(
         signals.c.profile_name == profile_name,
         signals.c.symbol == symbol,
         signals.c.time == time,

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from core.market import frame
 from core.market.files import FILES, UNIVERSE, Source
 from core.store.database import UtcDateTime
+from core.store.measures import AGES, MEASURED
 
 metadata = MetaData(
     naming_convention={
@@ -62,9 +63,24 @@ bars = Table(
     Index("ix_bars_time", "time"),
 )
 
-# A signal is the widened row of its bar: everything known and decided at that moment. The
-# numbers that queries filter by are columns; the rest is `inputs`, and the age in hours of every
-# source is `ages`. direction and verdict are NULL where there was no signal, and no_signal says why.
+# What a bar measured with some windows (see `Profile.windows_version`) and how old in hours every
+# source was; the profiles that share the windows share the row. The digest is over all of these
+# numbers, so that other numbers for the same bar, as after its history was restated, are another
+# row, and a signal keeps those it was made from. `others` are numbers without a column.
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("symbol", String(32), primary_key=True),
+    Column("time", UtcDateTime, primary_key=True),
+    Column("digest", String(16), primary_key=True),
+    Column("windows_version", String(16), nullable=False),
+    *(Column(name, Float) for name in (*MEASURED, *AGES)),
+    Column("others", JSON),
+    Column("recorded_at", UtcDateTime, nullable=False),
+)
+
+# A signal is what a profile made of a measurement: together everything known and decided at that
+# moment. direction and verdict are NULL where there was no signal, and no_signal says why.
 signals = Table(
     "signals",
     metadata,
@@ -73,6 +89,7 @@ signals = Table(
     Column("time", UtcDateTime, nullable=False),
     Column("profile_name", String(64), nullable=False),
     Column("profile_version", String(16), nullable=False),
+    Column("measurement", String(16), nullable=False),
     Column("last_price", Float),
     Column("score", Float),
     Column("coverage", Float, nullable=False),
@@ -81,17 +98,22 @@ signals = Table(
     Column("verdict", String(16)),
     Column("risk_mode", String(16)),
     Column("multiplier", Float),
+    Column("conviction", Float),
+    Column("risk_points", Float),
     Column("no_signal", Text),
     Column("reasons", JSON, nullable=False),
-    Column("inputs", JSON, nullable=False),
     Column("plan", JSON),
-    Column("ages", JSON, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
     UniqueConstraint("profile_name", "symbol", "time", "profile_version", name="uq_signals_row"),
     ForeignKeyConstraint(
         ["profile_name", "profile_version"],
         ["profiles.name", "profiles.version"],
         name="fk_signals_profile",
+    ),
+    ForeignKeyConstraint(
+        ["symbol", "time", "measurement"],
+        ["measurements.symbol", "measurements.time", "measurements.digest"],
+        name="fk_signals_measurement",
     ),
     CheckConstraint("direction IN (-1, 0, 1)", name="direction"),
     CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),

@@ -12,6 +12,50 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+MARKET = (
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume_usd",
+    "funding_rate_8h",
+    "open_interest_usd",
+    "open_interest",
+    "long_account_share",
+    "top_long_share",
+    "long_liquidations_usd",
+    "short_liquidations_usd",
+    "social_score",
+    "fear_greed",
+)
+FACTORS = (
+    "liquidations",
+    "price_momentum",
+    "funding_rate",
+    "long_short_ratio",
+    "smart_money",
+    "oi_trend",
+    "social_sentiment",
+    "fear_greed",
+)
+SOURCES = (
+    "candles",
+    "funding",
+    "open_interest",
+    "long_short",
+    "liquidations",
+    "social",
+    "fear_greed",
+)
+MEASURED = (
+    *MARKET,
+    *(f"{measure}_{factor}" for factor in FACTORS for measure in ("raw", "normal", "z", "factor")),
+    "volatility_ratio",
+    "atr",
+    "normal_atr",
+    *(f"age_{source}" for source in SOURCES),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -35,6 +79,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("symbol", "time", name=op.f("pk_bars")),
     )
     op.create_index("ix_bars_time", "bars", ["time"], unique=False)
+    op.create_table(
+        "measurements",
+        sa.Column("symbol", sa.String(length=32), nullable=False),
+        sa.Column("time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("digest", sa.String(length=16), nullable=False),
+        sa.Column("windows_version", sa.String(length=16), nullable=False),
+        *(sa.Column(name, sa.Float(), nullable=True) for name in MEASURED),
+        sa.Column("others", sa.JSON(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("symbol", "time", "digest", name=op.f("pk_measurements")),
+    )
     op.create_table(
         "meta",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -117,6 +172,7 @@ def upgrade() -> None:
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("profile_name", sa.String(length=64), nullable=False),
         sa.Column("profile_version", sa.String(length=16), nullable=False),
+        sa.Column("measurement", sa.String(length=16), nullable=False),
         sa.Column("last_price", sa.Float(), nullable=True),
         sa.Column("score", sa.Float(), nullable=True),
         sa.Column("coverage", sa.Float(), nullable=False),
@@ -125,11 +181,11 @@ def upgrade() -> None:
         sa.Column("verdict", sa.String(length=16), nullable=True),
         sa.Column("risk_mode", sa.String(length=16), nullable=True),
         sa.Column("multiplier", sa.Float(), nullable=True),
+        sa.Column("conviction", sa.Float(), nullable=True),
+        sa.Column("risk_points", sa.Float(), nullable=True),
         sa.Column("no_signal", sa.Text(), nullable=True),
         sa.Column("reasons", sa.JSON(), nullable=False),
-        sa.Column("inputs", sa.JSON(), nullable=False),
         sa.Column("plan", sa.JSON(), nullable=True),
-        sa.Column("ages", sa.JSON(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("coverage >= 0 AND coverage <= 1", name=op.f("ck_signals_coverage")),
         sa.CheckConstraint("direction IN (-1, 0, 1)", name=op.f("ck_signals_direction")),
@@ -137,6 +193,11 @@ def upgrade() -> None:
             ["profile_name", "profile_version"],
             ["profiles.name", "profiles.version"],
             name="fk_signals_profile",
+        ),
+        sa.ForeignKeyConstraint(
+            ["symbol", "time", "measurement"],
+            ["measurements.symbol", "measurements.time", "measurements.digest"],
+            name="fk_signals_measurement",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signals")),
         sa.UniqueConstraint(
@@ -183,6 +244,7 @@ def downgrade() -> None:
     op.drop_table("outcomes")
     op.drop_table("tickets")
     op.drop_table("signals")
+    op.drop_table("measurements")
     op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
     op.drop_table("sessions")
     op.drop_table("users")

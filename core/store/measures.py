@@ -1,0 +1,45 @@
+"""What a bar measured: the numbers that are the same for every profile with the same windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from core.market.frame import NAMES, SOURCES
+from core.signals import FACTORS
+
+MEASURES = ("raw", "normal", "z", "factor")
+MEASURED = (
+    *NAMES,
+    *(f"{measure}_{factor}" for factor in FACTORS for measure in MEASURES),
+    "volatility_ratio",
+    "atr",
+    "normal_atr",
+)
+AGES = tuple(f"age_{source}" for source in SOURCES)
+
+
+def digests(
+    measured: npt.NDArray[np.float64], names: Sequence[str], windows_version: str
+) -> list[str]:
+    """16 hexadecimal digits over the numbers of every row, their names and the windows.
+
+    Numbers that are stored alike count as equal: every NaN, and zero of either sign.
+
+    >>> rows = np.array([[1.0, np.nan], [0.0, 2.0], [-0.0, 2.0]])
+    >>> first, second, third = digests(rows, ["a", "b"], "w")
+    >>> first == second, second == third
+    (False, True)
+    """
+    plain = (measured + 0.0).astype("<f8", order="C")
+    plain[np.isnan(plain)] = np.nan
+    begun = blake2b(f"{windows_version} {' '.join(names)} ".encode(), digest_size=8)
+    found = []
+    for row in plain:
+        of_row = begun.copy()
+        of_row.update(row)
+        found.append(of_row.hexdigest())
+    return found
