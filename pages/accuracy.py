@@ -121,8 +121,8 @@ def _draw_record(found: pd.DataFrame, horizons: tuple[str, ...], waiting: dict[s
     draw_figure(figure, key="curves")
     if narrow and len(horizons) > 1:
         st.caption(f"This is {hours(horizons[0])}; choose another horizon on top.")
-    draw_record(trades, "Trades", "CONFIRM and DOWNSIZE with a plan")
-    draw_record(shadows, "Not traded", "counterfactuals, never mixed with trades")
+    draw_record(trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
+    draw_record(shadows, "Not traded", "counterfactuals, never mixed with trades", traded=False)
     draw_method()
 
 

@@ -161,16 +161,22 @@ def test_unfinished_outcomes_pass_the_same_filters(outcomes):
 
 def test_the_table_speaks_percent_and_has_an_interval_in_one_cell(outcomes):
     trades, _ = cells(outcomes)
-    table = record_rows(trades)
+    table = record_rows(trades, traded=True)
     assert table["Won, %"].tolist() == (100 * trades["win_rate"]).tolist()
     low, high = trades["low"].iloc[0], trades["high"].iloc[0]
     assert table["95 % interval, %"].iloc[0] == f"{100 * low:.1f} to {100 * high:.1f}"
     assert table["Verdict"].iloc[0] == "● CONFIRM"
 
 
+def test_a_refused_plan_is_named_as_such_among_what_was_not_traded(outcomes):
+    trades, _ = cells(outcomes)
+    table = record_rows(trades.iloc[:2], traded=False)
+    assert table["Verdict"].tolist() == ["● CONFIRM, no plan", "◐ DOWNSIZE, no plan"]
+
+
 def test_an_interval_that_is_not_there_is_a_dash_with_its_reason(outcomes):
     few = summarise(outcomes.iloc[:5], by=["verdict", "horizon"])
-    table = record_rows(few)
+    table = record_rows(few, traded=True)
     assert set(table["95 % interval, %"]) == {DASH}
     assert table["Note"].str.contains("too few").all()
 

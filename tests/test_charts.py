@@ -252,7 +252,7 @@ def test_the_score_shows_its_thresholds_and_colours_only_what_lies_beyond_them(p
 def test_long_windows_are_gathered_into_longer_candles_and_say_so(past, days, bar):
     view = make_view(past, days=days)
     drawn = PANES["price"](view)
-    assert drawn.title == f"Price, {bar} candles"
+    assert drawn.title.startswith(f"Price, {bar} candles")
     assert len(drawn.traces[0]["x"]) < 260
 
 
@@ -265,6 +265,13 @@ def test_a_gathered_candle_opens_first_closes_last_and_reaches_as_far_as_its_hou
     assert candle["close"] == day["close"].iloc[-1]
     assert candle["high"] == day["high"].max()
     assert candle["low"] == day["low"].min()
+
+
+def test_no_candle_is_drawn_in_a_gap(past):
+    gapped = hidden(past, SOURCES_OF["price"], 60, 40)
+    candlesticks = PANES["price"](make_view(gapped)).traces[0]
+    assert len(candlesticks["x"]) == 24 * 7 + 1 - 20
+    assert not np.isnan(candlesticks["close"]).any()
 
 
 def test_a_candle_with_an_hour_missing_inside_is_no_candle():

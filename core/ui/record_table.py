@@ -41,35 +41,42 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("note", "Note", "", "Why there is no interval"),
 )
+_UNTRADED = ("WAIT", "SKIP")
 _SHARES = ("win_rate", "baseline", "baseline_long", "lift", "mean_net_return", "beyond_1pct")
 
 
-def draw_record(summary: pd.DataFrame, title: str, meaning: str) -> None:
+def draw_record(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool) -> None:
     """Draw rows of `core.accuracy.summarise` with index (verdict, horizon) under a title."""
     st.markdown(f"**{title}**: {meaning}")
     if summary.empty:
         st.caption("None among these outcomes.")
         return
     st.dataframe(
-        record_rows(summary),
+        record_rows(summary, traded=traded),
         hide_index=True,
         key=f"record_{title}",
         alt=f"{title}: win rates, intervals, baselines and mean results by verdict and horizon",
         placeholder=DASH,
         column_config={
-            "Verdict": st.column_config.TextColumn(pinned=True, width=130),
+            "Verdict": st.column_config.TextColumn(pinned=True, width=130 if traded else 180),
             "Horizon": st.column_config.TextColumn(pinned=True, width=70, alignment="right"),
             **{title: _config(title, form, meaning) for _, title, form, meaning in _COLUMNS},
         },
     )
 
 
-def record_rows(summary: pd.DataFrame) -> pd.DataFrame:
-    """The table's cells under their titles, shares in percent."""
+def record_rows(summary: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
+    """The table's cells under their titles, shares in percent.
+
+    A verdict for a trade that was not traded had its plan refused.
+    """
     rows = summary.reset_index()
     verdicts = rows["verdict"].astype(object)
     cells = {
-        "Verdict": [f"{verdict_sign(name).glyph} {name}" for name in verdicts],
+        "Verdict": [
+            f"{verdict_sign(name).glyph} {name}{'' if traded or name in _UNTRADED else ', no plan'}"
+            for name in verdicts
+        ],
         "Horizon": [hours(str(name)) for name in rows["horizon"]],
     }
     for name, title, _, _ in _COLUMNS:

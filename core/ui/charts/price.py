@@ -12,7 +12,7 @@ from core.ui.charts.steps import HOUR, Window, candles, gaps
 from core.ui.charts.view import Levels, View, hover, last, nothing
 from core.ui.formats import number, price, price_decimals
 
-_KEY = "● confirm  ◐ downsize  ○ wait  ⊗ skip,  ▲ long  ▼ short"
+_LOOK = "Did the price follow the marks?  ● confirm  ◐ downsize  ○ wait  ⊗ skip"
 
 
 def draw_price(view: View) -> Pane:
@@ -31,8 +31,8 @@ def draw_price(view: View) -> Pane:
         shapes += _level_lines(view.levels, view)
         labels += _level_labels(view.levels, view)
     return Pane(
-        title=f"Price, {view.window.bar_name} candles",
-        look=f"Did the price follow the signals?  {_KEY}{_which(view.window)}",
+        title=f"Price, {view.window.bar_name} candles, {_which(view.window)}",
+        look=_LOOK,
         height=300,
         says=f"Price last {price(now)}, between {price(bars['low'].min())} and "
         f"{price(bars['high'].max())}, with {len(marks)} marked signals.",
@@ -52,8 +52,8 @@ def draw_price(view: View) -> Pane:
 
 def _which(window: Window) -> str:
     if window.end - window.start <= EVERY_BAR:
-        return ""
-    return ";  first of each run" if window.bar <= HOUR else ";  strongest per candle"
+        return "every signal"
+    return "first signal of each run" if window.bar <= HOUR else "strongest signal of each candle"
 
 
 def _range(bars: pd.DataFrame, levels: Levels | None) -> tuple[float, float]:
@@ -80,7 +80,7 @@ def _price_ticks(low: float, high: float) -> dict[float, str]:
 
 def _candlesticks(bars: pd.DataFrame, view: View) -> dict[str, Any]:
     """Hollow where the price rose and filled where it fell: colour is left to the signals."""
-    colours = view.colours
+    colours, bars = view.colours, bars.dropna(subset=["open", "high", "low", "close"])
     edge = {"color": colours.muted, "width": 1}
     prices = bars[["open", "high", "low", "close"]]
     said = [

@@ -101,12 +101,12 @@ def draw_open_interest(view: View) -> Pane:
     if values.isna().all():
         return nothing("Open interest", "no open interest known for this market")
     unit = "base units" if in_base else "USD"
-    look = "Look for growth along with the price (new money), or a fall (positions closed)"
+    look = "Look for growth with the price (new money), or a fall (positions closed)"
     low, high = room(values)
     words = [f"open interest {compact(value)} {unit}" for value in values]
     return Pane(
         title="Open interest",
-        look=look if in_base else f"{look}; in USD it moves with the price",
+        look=look if in_base else f"{look}; USD moves with the price",
         height=100,
         says=f"Open interest last {compact(last(values))} {unit}, between "
         f"{compact(values.min())} and {compact(values.max())}.",
@@ -162,7 +162,7 @@ def draw_crowd(view: View) -> Pane:
         said.append(f"{title} {now}")
     return Pane(
         title="Accounts that are long: all, and the top traders'",
-        look="Accounts, not money: look for a lopsided crowd, and for top traders who differ from it",
+        look="Accounts, not money: look for a lopsided crowd, and top traders who differ",
         height=110,
         says=f"Long are: {', '.join(said)}.",
         unit="% long",
