@@ -95,16 +95,19 @@ def start_worker(
 
 
 def main(options: dict[str, object]) -> None:
+    from core import worker
+    from core.jobs import durable
     from core.store.database import open_database
-    from core.worker import Worker
 
+    # A worker that is killed every few seconds has to be missed as fast.
+    durable.ALIVE, worker.BEAT_SECONDS = timedelta(seconds=2), 0.4
     tables = few(demo_tables(days=int(str(options["days"]))), list(options["symbols"]))  # type: ignore[call-overload]
     clock = FastClock(
         datetime.fromisoformat(str(options["first"])),
         float(str(options["began"])),
         float(str(options["seconds"])),
     )
-    Worker(
+    worker.Worker(
         open_database(str(options["url"])),
         TablesCollector(tables),
         clock=clock,
