@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, Select, Subquery, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import StoreError
@@ -80,8 +80,20 @@ def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int
     # A signal that is stored stays with its own numbers; nobody would refer to these.
     stored, _ = _stored(conn, ready.index, profile)
     new = ready.only(stored.get_indexer(ready.index) < 0) if len(stored) else ready
-    insert_new(conn, measurements, new.measurements)
+    if new.index.empty:
+        return 0
+    insert_new(conn, measurements, _unmeasured(conn, new).measurements)
     return insert_new(conn, signals, new.signals)
+
+
+def _unmeasured(conn: Connection, ready: rows.Ready) -> rows.Ready:
+    """The rows that another profile has not stored; to leave them to the database takes longer."""
+    stored, found = _in_range(conn, measurements, "digest", ready.index)
+    if not found:
+        return ready
+    known = pd.MultiIndex.from_arrays([*_levels(stored), found])
+    asked = pd.MultiIndex.from_arrays([*_levels(ready.index), ready.measurements["digest"]])
+    return ready.only(known.get_indexer(asked) < 0)
 
 
 def save_outcomes(
@@ -112,8 +124,7 @@ def save_outcomes(
 def _signal_ids(conn: Connection, index: pd.Index, profile: Profile) -> npt.NDArray[np.int64]:
     """The id of the stored signal that each outcome belongs to; `StoreError` if one is missing."""
     stored, ids = _stored(conn, index, profile)
-    at = [index.get_level_values(name) for name in INDEX]
-    position = stored.get_indexer(pd.MultiIndex.from_arrays(at))
+    position = stored.get_indexer(pd.MultiIndex.from_arrays(_levels(index)))
     if (position < 0).any():
         symbol, time, _ = index[int(np.argmin(position))]
         raise StoreError(
@@ -126,17 +137,31 @@ def _stored(
     conn: Connection, index: pd.Index, profile: Profile
 ) -> tuple[pd.MultiIndex, npt.NDArray[np.int64]]:
     """Symbol and time of a profile's stored signals in the range of ``index``, and their ids."""
-    symbols, at = index.get_level_values("symbol"), index.get_level_values("time")
-    query = select(*raw(signals, "id", "symbol", "time")).where(
+    of_profile = (
         signals.c.profile_name == profile.name,
         signals.c.profile_version == profile.version,
-        signals.c.symbol.in_(symbols.unique().tolist()),
+    )
+    stored, ids = _in_range(conn, signals, "id", index, *of_profile)
+    return stored, np.array(ids, dtype=np.int64)
+
+
+def _in_range(
+    conn: Connection, table: Table, name: str, index: pd.Index, *where: ColumnElement[bool]
+) -> tuple[pd.MultiIndex, list[Any]]:
+    """Symbol and time of a table's rows in the range of ``index``, and their column ``name``."""
+    symbols, at = _levels(index)
+    query = select(*raw(table, name, "symbol", "time")).where(
+        *where, table.c.symbol.in_(symbols.unique().tolist())
     )
     found = read_columns(
-        conn, between(query, signals, at.min().to_pydatetime(), at.max().to_pydatetime())
+        conn, between(query, table, at.min().to_pydatetime(), at.max().to_pydatetime())
     )
     stored = pd.MultiIndex.from_arrays([found["symbol"], moments(found["time"], "time")])
-    return stored, np.array(found["id"], dtype=np.int64)
+    return stored, found[name]
+
+
+def _levels(index: pd.Index) -> list[pd.Index]:
+    return [index.get_level_values(at) for at in range(len(INDEX))]
 
 
 def load_newest(conn: Connection, profile_name: str) -> pd.DataFrame:
