@@ -13,6 +13,8 @@ CHECKING := $(VENV)/.installed-to-check
 .PHONY: run test install format lock migration bench clean
 
 run: $(RUNNING)
+	@$(VENV)/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || \
+		{ echo "Port $(PORT) is taken. Choose another one: make run PORT=8601"; exit 1; }
 	@PORT=$(PORT) exec $(VENV)/bin/streamlit run app.py --server.port $(PORT)
 
 test: $(CHECKING)

@@ -22,11 +22,31 @@ ERAS = 10
 CONFIDENCE = 0.95
 _WIN_LINE = 0.01
 
+_NOT_TRADED = ("WAIT", "SKIP")
+_COLUMNS = [
+    "n",
+    "n_eff",
+    "win_rate",
+    "low",
+    "high",
+    "baseline",
+    "baseline_long",
+    "lift",
+    "expectancy_r",
+    "mean_net_return",
+    "profit_factor",
+    "beyond_1pct",
+    "counterfactual",
+    "note",
+]
+
 # Keys that tell signals apart by what was decided; the raw signal is followed whatever they say.
 _DECISIONS = frozenset({"verdict", "risk_mode", "multiplier", "traded"})
 
 
-def summarise(outcomes: pd.DataFrame, by: Sequence[str] = ("verdict", "horizon")) -> pd.DataFrame:
+def summarise(
+    outcomes: pd.DataFrame, by: Sequence[str] | str = ("verdict", "horizon")
+) -> pd.DataFrame:
     """One row per cell of ``by`` (columns or index levels of `core.outcomes.resolve`).
 
     ``n`` outcomes; ``n_eff``, how many independent ones would leave the same interval;
@@ -34,28 +54,44 @@ def summarise(outcomes: pd.DataFrame, by: Sequence[str] = ("verdict", "horizon")
     ``baseline``, the win rate of every raw signal of the same horizon and keys, whatever its
     verdict; ``baseline_long``, of always being long instead; ``lift`` = win_rate - baseline;
     ``expectancy_r`` and ``mean_net_return``; ``profit_factor``; ``beyond_1pct``, the share that
-    moved more than 1 % the right way before costs; ``counterfactual``, the share not traded;
-    ``note``, why there is no interval. Cells without outcomes do not appear.
+    moved more than 1 % the right way before costs; ``counterfactual``, True where nothing was
+    traded; ``note``, why there is no interval, else None. Cells without outcomes do not appear.
+
+    Trades and counterfactuals are never counted together: cells of WAIT and SKIP hold what would
+    have been, all others hold trades only. Name "traded" in ``by`` to see both of every verdict.
     """
+    keys = [by] if isinstance(by, str) else list(by)
     flat = outcomes.reset_index()
-    unknown = [key for key in by if key not in flat.columns]
+    unknown = [key for key in keys if key not in flat.columns]
     if unknown:
         raise ValueError(f"outcomes have no {unknown[0]!r}; choose from {', '.join(flat.columns)}")
-    keys = list(by)
-    if flat.empty:
-        return _empty(keys)
+    flat = flat[flat["net_return"].notna()]
     flat = flat.assign(
+        all="all",
         win=(flat["net_return"] > 0).astype(float),
         long_win=(flat["long_net_return"] > 0).astype(float),
         beyond=(flat["gross_return"] > _WIN_LINE).astype(float),
     )
-    grouped = flat.groupby(keys, observed=True, sort=True)
-    rows = {cell: _cell(part) for cell, part in grouped}
+    keys = keys or ["all"]
+    counted = flat if "traded" in keys else flat[_belongs(flat, keys)]
+    if counted.empty:
+        return _empty(keys)
+    rows = {cell: _cell(part) for cell, part in counted.groupby(keys, observed=True, sort=True)}
     table = pd.DataFrame(list(rows.values()))
-    table.index = _cells(list(rows), keys)
+    table.index = pd.MultiIndex.from_tuples([tuple(cell) for cell in rows], names=keys)
+    table["note"] = table["note"].astype(object).where(table["note"].notna(), None)
     table["baseline"] = _baseline(flat, table.index, keys)
     table["lift"] = table["win_rate"] - table["baseline"]
-    return table[_empty(keys).columns]
+    return table[_COLUMNS]
+
+
+def _belongs(flat: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.bool_]:
+    """Trades; and where cells tell verdicts apart, of WAIT and SKIP what was not traded."""
+    traded = flat["traded"].to_numpy(dtype=bool)
+    if "verdict" not in keys:
+        return traded
+    skipped = flat["verdict"].astype(object).isin(_NOT_TRADED).to_numpy()
+    return traded | skipped
 
 
 def cumulative_r(outcomes: pd.DataFrame) -> pd.Series:
@@ -85,7 +121,7 @@ def _cell(part: pd.DataFrame) -> dict[str, Any]:
         "mean_net_return": net.mean(),
         "profit_factor": net[net > 0].sum() / losses if losses > 0 else np.nan,
         "beyond_1pct": part["beyond"].mean(),
-        "counterfactual": 1 - part["traded"].astype(float).mean(),
+        "counterfactual": not part["traded"].any(),
         "note": note,
     }
 
@@ -158,26 +194,6 @@ def _baseline(flat: pd.DataFrame, cells: pd.Index, keys: list[str]) -> Floats:
     return rates.reindex(wanted).to_numpy()
 
 
-def _cells(cells: list[Any], keys: list[str]) -> pd.MultiIndex:
-    return pd.MultiIndex.from_tuples([tuple(cell) for cell in cells], names=keys)
-
-
 def _empty(keys: list[str]) -> pd.DataFrame:
-    columns = [
-        "n",
-        "n_eff",
-        "win_rate",
-        "low",
-        "high",
-        "baseline",
-        "baseline_long",
-        "lift",
-        "expectancy_r",
-        "mean_net_return",
-        "profit_factor",
-        "beyond_1pct",
-        "counterfactual",
-        "note",
-    ]
     index = pd.MultiIndex.from_arrays([[] for _ in keys], names=keys)
-    return pd.DataFrame(columns=columns, index=index)
+    return pd.DataFrame(columns=_COLUMNS, index=index)

@@ -50,7 +50,7 @@ class Costs(BaseModel):
 def resolve(
     planned: pd.DataFrame,
     bars: pd.DataFrame,
-    horizons: Sequence[str] = HORIZONS,
+    horizons: Sequence[str] | str = HORIZONS,
     costs: Costs | None = None,
 ) -> pd.DataFrame:
     """Outcomes of every planned row that has a direction, traded or not.
@@ -67,6 +67,7 @@ def resolve(
     for SKIP and WAIT, whose outcomes are counterfactual, and for refused plans.
     """
     costs = costs or Costs()
+    horizons = [horizons] if isinstance(horizons, str) else horizons
     direction = planned["direction"].to_numpy(dtype=np.float64)
     rows = np.flatnonzero(np.abs(direction) == 1)
     path = _Path.of(planned, bars, rows, costs)
@@ -93,10 +94,7 @@ class _Path:
     def of(cls, planned: pd.DataFrame, bars: pd.DataFrame, rows: Ints, costs: Costs) -> _Path:
         grid = Grid.of(bars.index)
         symbol, column = _locate(planned.index, bars.index, grid, rows)
-        prices = {
-            name: grid.spread(bars[name].to_numpy()).reshape(-1)
-            for name in ("open", "high", "low", "close")
-        }
+        prices = {name: _dense(bars, grid, name) for name in ("open", "high", "low", "close")}
         prices |= _funding_columns(bars, grid, costs)
         stop, target = (_either(planned, rows, name) for name in ("stop_price", "target_price"))
         path = cls(
@@ -130,17 +128,20 @@ def _locate(index: pd.Index, bar_index: pd.Index, grid: Grid, rows: Ints) -> tup
     return np.where(rest == 0, symbol, -1), column
 
 
+def _dense(bars: pd.DataFrame, grid: Grid, name: str) -> Floats:
+    if name not in bars.columns:
+        return np.full(grid.shape[0] * grid.shape[1], np.nan)
+    return grid.spread(bars[name].to_numpy()).reshape(-1)
+
+
 def _funding_columns(bars: pd.DataFrame, grid: Grid, costs: Costs) -> dict[str, Floats]:
     """Cumulative funding a long pays per bar (fraction), and the count of bars without a rate."""
     hours = grid.step_ns / HOUR_NS
-    if "funding_rate_8h" in bars.columns:
-        rate = grid.spread(bars["funding_rate_8h"].to_numpy())
-    else:
-        rate = np.full(grid.shape, np.nan)
+    rate = _dense(bars, grid, "funding_rate_8h")
     unknown = np.isnan(rate)
     return {
-        "paid": np.where(unknown, 0.0, rate * hours / 8).reshape(-1),
-        "assumed": np.where(unknown, costs.assumed_funding_8h * hours / 8, 0.0).reshape(-1),
+        "paid": np.where(unknown, 0.0, rate * hours / 8),
+        "assumed": np.where(unknown, costs.assumed_funding_8h * hours / 8, 0.0),
     }
 
 
@@ -188,11 +189,11 @@ def _at_horizon(
         frame.insert(number, name, values)
     traded = np.isfinite(kept["entry_price"].to_numpy(dtype=np.float64))
     frame.insert(len(_KEPT), "traded", traded)
-    times = kept.index.get_level_values("time")
+    times = kept.index.get_level_values(1)
     frame.insert(len(_KEPT) + 1, "entry_at", times)
     frame.insert(len(_KEPT) + 2, "exit_at", times + length)
     frame.index = pd.MultiIndex.from_arrays(
-        [kept.index.get_level_values("symbol"), times, np.repeat(horizon, len(kept))],
+        [kept.index.get_level_values(0), times, np.repeat(horizon, len(kept))],
         names=["symbol", "time", "horizon"],
     )
     return frame

@@ -289,7 +289,7 @@ def _round_down(quantity: Floats, index: pd.Index, rows: Flags, account: Account
     """Whole lots, rounded down in decimal arithmetic; NaN outside ``rows``."""
     rounded = np.full(len(quantity), np.nan)
     places = np.flatnonzero(rows & np.isfinite(quantity))
-    symbols = index.get_level_values("symbol")[places] if account.lots else [""] * len(places)
+    symbols = index.get_level_values(0)[places] if account.lots else [""] * len(places)
     for at, value, symbol in zip(places.tolist(), quantity[places].tolist(), symbols, strict=True):
         lot = account.lots.get(symbol, account.lot)
         rounded[at] = float(Decimal(repr(value)) // lot * lot)
@@ -297,4 +297,6 @@ def _round_down(quantity: Floats, index: pd.Index, rows: Flags, account: Account
 
 
 def _floats(judged: pd.DataFrame, name: str) -> Floats:
+    if name not in judged.columns:
+        return np.full(len(judged), np.nan)
     return judged[name].to_numpy(dtype=np.float64)

@@ -28,6 +28,7 @@ def test_every_rate_has_n_and_an_interval_or_a_reason(outcomes: pd.DataFrame) ->
 def test_the_cells_are_what_a_plain_count_gives(outcomes: pd.DataFrame) -> None:
     cell = outcomes[outcomes["verdict"] == "CONFIRM"].xs("4h", level="horizon")
     row = summarise(outcomes).loc[("CONFIRM", "4h")]
+    cell = cell[cell["traded"]]
     assert row["n"] == len(cell)
     assert row["win_rate"] == pytest.approx((cell["net_return"] > 0).mean())
     assert row["expectancy_r"] == pytest.approx(cell["r_multiple"].mean())
@@ -46,8 +47,33 @@ def test_the_baseline_follows_every_raw_signal_of_the_horizon(outcomes: pd.DataF
 def test_horizons_and_symbols_can_be_told_apart(outcomes: pd.DataFrame) -> None:
     table = summarise(outcomes, by=["symbol", "horizon"])
     assert table.index.names == ["symbol", "horizon"]
-    assert table["n"].sum() == len(outcomes)
-    np.testing.assert_allclose(table["lift"], 0)
+    assert table["n"].sum() == outcomes["traded"].sum()
+
+
+@pytest.mark.parametrize("by", [["horizon"], "horizon", ["symbol"], [], ["direction", "horizon"]])
+def test_a_rate_of_trades_holds_trades_only(outcomes: pd.DataFrame, by: list[str]) -> None:
+    assert (~outcomes["traded"]).any()
+    table = summarise(outcomes, by=by)
+    assert table["n"].sum() == outcomes["traded"].sum()
+    assert not table["counterfactual"].any()
+
+
+def test_wait_and_skip_have_rows_of_their_own(outcomes: pd.DataFrame) -> None:
+    table = summarise(outcomes, by="verdict")
+    assert table["counterfactual"].to_dict() == {
+        ("CONFIRM",): False,
+        ("DOWNSIZE",): False,
+        ("SKIP",): True,
+        ("WAIT",): True,
+    }
+    both = summarise(outcomes, by=["traded", "verdict"])
+    assert both["n"].sum() == len(outcomes)
+
+
+def test_an_unknown_return_is_neither_won_nor_lost(outcomes: pd.DataFrame) -> None:
+    holed = outcomes.copy()
+    holed.loc[holed.index[::7], "net_return"] = np.nan
+    pd.testing.assert_frame_equal(summarise(holed), summarise(holed.dropna(subset="net_return")))
 
 
 def test_an_unknown_key_is_named(outcomes: pd.DataFrame) -> None:

@@ -86,3 +86,35 @@ def test_unsorted_rows_are_refused(order: list[int]) -> None:
 
 def test_an_empty_frame_has_an_empty_grid() -> None:
     assert Grid.of(make_frame(1, 2).index[:0]).shape == (0, 0)
+
+
+def test_coarser_bars_than_an_hour_are_hours_with_gaps() -> None:
+    frame = make_frame(1, 10, step="4h")
+    grid = Grid.of(frame.index)
+    assert grid.bars(4) == 4
+    assert np.isnan(grid.spread(frame["close"])).sum() == 27
+
+
+@pytest.mark.parametrize("late", ["15min", "30min"])
+def test_one_bar_off_the_hour_is_refused_by_name(late: str) -> None:
+    frame = make_frame(2, 48)
+    symbol, time = frame.index[-1]
+    off = frame.iloc[[-1]].set_axis(
+        pd.MultiIndex.from_tuples([(symbol, time + pd.Timedelta(late))], names=frame.index.names)
+    )
+    with pytest.raises(FrameError, match="S0USDT are further apart"):
+        Grid.of(pd.concat([frame, off]).index)
+
+
+def test_bars_of_two_steps_are_refused_and_fine_bars_may_have_gaps() -> None:
+    fine, coarse = make_frame(["A"], 96, step="15min"), make_frame(["B"], 24)
+    with pytest.raises(FrameError, match="B are further apart than the 15 min"):
+        Grid.of(pd.concat([fine, coarse]).index)
+    assert Grid.of(fine.drop(index=fine.index[10:40]).index).bars(1) == 4
+
+
+@pytest.mark.parametrize("bars", [1, 2, 30])
+def test_a_window_from_beyond_the_end_is_empty(bars: int) -> None:
+    for values in (noise(12, 1), noise(12, 1, missing=0)):
+        assert window_mean(values, bars, 1, first=12).shape == (3, 0)
+        assert window_moments(values, bars, 2, first=12)[1].shape == (3, 0)

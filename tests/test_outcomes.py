@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.backtest import decide
+from core.backtest import decide, run
 from core.outcomes import Costs, resolve
 from core.plan import Account, plan
 from core.signals import load_profile
@@ -185,3 +185,24 @@ def test_finer_bars_find_the_order_of_stop_and_target() -> None:
 def test_a_horizon_that_is_no_whole_number_of_bars_is_refused() -> None:
     with pytest.raises(ValueError, match="whole number of bars"):
         resolve(signal(), make_bars([100, 101]), ["90min"])
+
+
+def test_bars_without_a_price_column_resolve_nothing() -> None:
+    bars = make_bars([100, 101, 102])
+    for name in ("open", "close"):
+        assert resolve(signal(), bars.drop(columns=name), "1h").empty
+    assert outcome(bars.drop(columns="high"), "1h")["barrier"] is None
+
+
+def test_four_hour_bars_are_run_without_inventing_outcomes() -> None:
+    result = run(make_frame(1, 60, step="4h"), load_profile())
+    assert result.outcomes.empty
+    assert result.summary.empty
+    assert len(result.signals) == 60
+
+
+def test_the_levels_of_the_index_need_no_names() -> None:
+    frame = make_frame(1, 24 * 22)
+    named = run(frame, load_profile("aggressive"))
+    frame.index.names = [None, None]
+    assert len(run(frame, load_profile("aggressive")).outcomes) == len(named.outcomes)

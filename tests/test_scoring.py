@@ -51,6 +51,25 @@ def test_the_newest_rows_alone_have_the_numbers_of_the_whole(gapped: pd.DataFram
         )
 
 
+def test_before_the_next_bar_there_is_no_newest_row(gapped: pd.DataFrame) -> None:
+    later = gapped.index.get_level_values("time").max() + pd.Timedelta("1h")
+    none = decide(gapped, PROFILE, since=later)
+    assert none.empty
+    assert list(none.columns) == list(decide(gapped, PROFILE).columns)
+
+
+def test_coarse_bars_are_scored_alike_before_and_after_finer_ones_come(
+    gapped: pd.DataFrame,
+) -> None:
+    hours = gapped.loc[["S0USDT"]]
+    times = hours.index.get_level_values("time")
+    mixed = hours[(times >= times[300]) | (times.hour % 2 == 0)]
+    cut = times[299]
+    pd.testing.assert_frame_equal(
+        decide(until(mixed, cut), PROFILE), until(decide(mixed, PROFILE), cut), check_exact=True
+    )
+
+
 @given(st.integers(0, 10_000), st.sampled_from(PROFILE_NAMES))
 @settings(max_examples=15, deadline=None)
 def test_the_mirrored_market_gets_the_mirrored_signals(seed: int, name: str) -> None:

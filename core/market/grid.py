@@ -30,7 +30,8 @@ class Grid:
     """Where each row of a frame stands in a dense array of ``shape`` (symbols, times).
 
     Rows of one symbol must be together and sorted by time. Times stand on a regular step, the
-    largest that fits them all; a time without a row is a gap, NaN in the dense view.
+    largest that fits them all and at most an hour; a time without a row is a gap, NaN in the
+    dense view.
     """
 
     shape: tuple[int, int]
@@ -56,7 +57,7 @@ class Grid:
             raise FrameError("times of a symbol must rise", row=row)
         start = int(times.min())
         offsets = times - start
-        step = int(np.gcd.reduce(offsets)) or HOUR_NS
+        step = _step(index, times, offsets, change)
         columns = int(offsets.max()) // step + 1
         if columns * len(first_rows) > _MOST_CELLS:
             raise FrameError("times do not stand on a regular step; resample the bars first")
@@ -113,6 +114,31 @@ class Newest:
         return np.asarray(dense[symbol, column - self.first])
 
 
+def _step(index: pd.Index, times: Ints, offsets: Ints, change: Ints) -> int:
+    """The step in ns: an hour, or what finer bars have. All symbols must share it.
+
+    A step that one symbol sets and another does not keep would turn the other's bars into gaps,
+    in the past too, when a single row off the hour arrives.
+    """
+    step = int(np.gcd(np.gcd.reduce(offsets), HOUR_NS))
+    if step == HOUR_NS:
+        return step
+    wide = np.diff(times) > step
+    wide[change - 1] = False
+    symbol = np.concatenate(([0], np.cumsum(np.isin(np.arange(1, len(times)), change))))
+    gaps = np.bincount(symbol[1:], weights=wide, minlength=symbol[-1] + 1)
+    sizes = np.bincount(symbol)
+    sparse = (gaps > 0.5 * (sizes - 1)) & (sizes > 1)
+    if sparse.any():
+        name = index[int(np.searchsorted(symbol, np.argmax(sparse)))][0]
+        minutes = step / HOUR_NS * 60
+        raise FrameError(
+            f"most bars of {name} are further apart than the {minutes:g} min between others; "
+            "give bars of one step, on the same minutes of the hour"
+        )
+    return step
+
+
 def index_arrays(index: pd.Index) -> tuple[Ints, Ints]:
     """Symbol codes and times (ns since 1970) of a (symbol, time) index, without building objects."""
     if not isinstance(index, pd.MultiIndex) or index.nlevels != 2:
@@ -139,6 +165,8 @@ def window_sum(values: Floats, bars: int, first: int = 0) -> Floats:
     >>> window_sum(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, first=3)
     array([[7.]])
     """
+    if first >= values.shape[1]:
+        return values[:, first:].copy()
     if values.shape[1] - first <= _FEW_COLUMNS and first:
         ends = range(first + 1, values.shape[1] + 1)
         return np.column_stack([_sum_by_halving(values[:, :end], bars) for end in ends])
@@ -194,7 +222,7 @@ def window_count(values: Floats, bars: int, first: int = 0) -> npt.NDArray[np.in
     sums = np.zeros((len(values), values.shape[1] + 1), dtype=np.int32)
     np.cumsum(known, axis=1, out=sums[:, 1:])
     ends = np.arange(first, values.shape[1]) + 1
-    return sums[:, ends[0] if len(ends) else 0 :] - sums[:, np.maximum(ends - bars, 0)]
+    return sums[:, ends] - sums[:, np.maximum(ends - bars, 0)]
 
 
 def window_total(values: Floats, bars: int, fill: float) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from core.errors import StoreError
 from core.ui import loaders
 from core.ui.instance import instance
 
+_logger = logging.getLogger(__name__)
+
 
 @contextmanager
 def store_failures_shown() -> Iterator[None]:
@@ -18,6 +21,7 @@ def store_failures_shown() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
+        _logger.exception("The database could not be read.")
         with st.container(border=True, key="failed"):
             st.markdown(f":material/database_off: **{error}**")
             st.button("Try again", icon=":material/refresh:")
