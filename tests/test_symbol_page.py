@@ -174,7 +174,14 @@ def test_the_verdict_names_its_source_and_has_its_shape(planned, verdict):
 def test_a_plan_has_every_level_with_its_distance_and_says_once_that_it_is_no_advice(planned):
     row = row_of(planned, planned["no_plan"].isna())
     said = text(decision.plan_part(row))
-    for word in ("Stop", "Target", "Quantity", "Notional", "Lost at the stop", "Liquidation price"):
+    for word in (
+        "Stop",
+        "Target",
+        "Quantity",
+        "Notional",
+        "Risk, before costs",
+        "Liquidation price",
+    ):
         assert word in said
     assert "limited the size" in said
     assert said.count("Not investment advice") == 1

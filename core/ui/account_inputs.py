@@ -14,9 +14,8 @@ _KEPT = "account_inputs"
 def ask_account() -> Account:
     """The account of the inputs; ``?equity=``, ``?risk=`` (percent) and ``?leverage=``."""
     _recall()
-    equity_at, risk_at = st.columns(2, gap="small", wrap=False)
-    leverage_at, spent_at = st.columns(2, gap="small", wrap=False, vertical_alignment="bottom")
-    equity = equity_at.number_input(
+    grid = st.grid(2, min_column_width=120, gap="small", vertical_alignment="bottom")
+    equity = grid.number_input(
         "Equity, USD",
         min_value=1.0,
         max_value=1e12,
@@ -26,7 +25,7 @@ def ask_account() -> Account:
         key="equity",
         bind="query-params",
     )
-    risk = risk_at.number_input(
+    risk = grid.number_input(
         "Risk, % of equity",
         min_value=0.01,
         max_value=20.0,
@@ -37,7 +36,7 @@ def ask_account() -> Account:
         bind="query-params",
     )
     # A whole-number input would fail over an infinite value in the address.
-    leverage = leverage_at.number_input(
+    leverage = grid.number_input(
         "Leverage",
         min_value=1.0,
         max_value=125.0,
@@ -47,7 +46,7 @@ def ask_account() -> Account:
         key="leverage",
         bind="query-params",
     )
-    spent_at.caption(f"{usd_exact(equity * risk / 100)} lost at the stop of a full-size trade")
+    grid.caption(f"{usd_exact(equity * risk / 100)} lost at the stop of a full-size trade")
     st.session_state[_KEPT] = {"equity": equity, "risk": risk, "leverage": leverage}
     return Account(equity_usd=equity, risk_fraction=risk / 100, leverage=leverage)
 

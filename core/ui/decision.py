@@ -112,7 +112,7 @@ def verdict_part(row: Row) -> str:
     if not isinstance(row["verdict"], str):
         return _part("<h3>Verdict</h3><p>None: there is no signal to judge.</p>")
     word = verdict_sign(row["verdict"]).word
-    size = f"{formats.times(row['multiplier'])} of your risk" if row["multiplier"] else "no trade"
+    size = f"{formats.times(row['multiplier'])} risk" if row["multiplier"] else "no trade"
     conclusion = _sentence(row["reasons"][-1]) if row["reasons"] else ""
     mode = str(row["risk_mode"]).lower()
     return _part(
@@ -135,12 +135,12 @@ def plan_part(planned: Row) -> str:
         )
     entry = planned["entry_price"]
     lines = {
-        "Entry, at the next bar's open": f"about {price(entry)}",
+        "Entry, next open": f"about {price(entry)}",
         "Stop": _away(planned["stop_price"], entry),
         "Target": _away(planned["target_price"], entry),
         "Quantity, base units": formats.quantity(planned["quantity"]),
         "Notional": formats.usd_exact(planned["notional_usd"]),
-        "Lost at the stop, before costs": formats.usd_exact(planned["risk_usd"]),
+        "Risk, before costs": formats.usd_exact(planned["risk_usd"]),
         "Liquidation price": _away(planned["liquidation_price"], entry),
         "Size against normal": formats.times(planned["size_multiplier"], 2),
         "What limited the size": _CAPS.get(str(planned["binding_cap"]), "unknown"),

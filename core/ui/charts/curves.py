@@ -113,6 +113,7 @@ def _cell(
             "anchor": f"y{cell.axis}",
             "range": list(ends),
             "nticks": 4,
+            "tickangle": 0,
             "hoverformat": "%-d %b %Y, %H:%M",
             "fixedrange": True,
             "spikemode": "across",

@@ -106,7 +106,9 @@ def draw_open_interest(view: View) -> Pane:
     words = [f"open interest {compact(value)} {unit}" for value in values]
     return Pane(
         title="Open interest",
-        look=look if in_base else f"{look}; USD moves with the price",
+        look=look
+        if in_base
+        else "Look for a fall (positions closed); in USD it moves with the price too",
         height=100,
         says=f"Open interest last {compact(last(values))} {unit}, between "
         f"{compact(values.min())} and {compact(values.max())}.",

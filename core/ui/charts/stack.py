@@ -147,6 +147,7 @@ def _layout(
             "spikecolor": colours.neutral,
             "rangeslider": {"visible": False},
             "nticks": 4 if compact else 10,
+            "tickangle": 0,
         },
     }
 
