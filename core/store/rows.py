@@ -93,7 +93,8 @@ def make_ready(
         "time": times(bind, planned.index.get_level_values(1)),
     }
     recorded: Columns = {"recorded_at": times(bind, pd.DatetimeIndex([recorded_at])) * count}
-    measured = _measured(planned, ages, profile)
+    bars = [f"{symbol} {time[:26]}" for symbol, time in zip(*keys.values(), strict=True)]
+    measured = _measured(planned, ages, profile, bars)
     of_signals = {
         "profile_name": [profile.name] * count,
         **keys,
@@ -105,7 +106,9 @@ def make_ready(
     return Ready(planned.index, of_signals, {**keys, **measured, **recorded})
 
 
-def _measured(planned: pd.DataFrame, ages: pd.DataFrame, profile: Profile) -> Columns:
+def _measured(
+    planned: pd.DataFrame, ages: pd.DataFrame, profile: Profile, bars: Sequence[str]
+) -> Columns:
     others = sorted(set(planned.columns) - _ELSEWHERE - set(MEASURED))
     for name in (*MEASURED, *others):
         if name in planned and not pd.api.types.is_float_dtype(planned[name].dtype):
@@ -122,7 +125,7 @@ def _measured(planned: pd.DataFrame, ages: pd.DataFrame, profile: Profile) -> Co
         name: floats(found[:, at], name) for at, name in enumerate((*MEASURED, *AGES))
     }
     columns["others"] = _objects(_numbers(planned, others))
-    columns["digest"] = digests(found, names, profile.windows_version)
+    columns["digest"] = digests(bars, found, names, profile.windows_version)
     columns["windows_version"] = [profile.windows_version] * len(planned)
     return columns
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, Table, func, select
+from sqlalchemy import Connection, Select, Subquery, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import StoreError
@@ -88,12 +88,10 @@ def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int
 
 def _unmeasured(conn: Connection, ready: rows.Ready) -> rows.Ready:
     """The rows that another profile has not stored; to leave them to the database takes longer."""
-    stored, found = _in_range(conn, measurements, "digest", ready.index)
-    if not found:
+    known = set(conn.scalars(_in_range(measurements, ["digest"], ready.index)))
+    if not known:
         return ready
-    known = pd.MultiIndex.from_arrays([*_levels(stored), found])
-    asked = pd.MultiIndex.from_arrays([*_levels(ready.index), ready.measurements["digest"]])
-    return ready.only(known.get_indexer(asked) < 0)
+    return ready.only(np.array([one not in known for one in ready.measurements["digest"]]))
 
 
 def save_outcomes(
@@ -137,31 +135,23 @@ def _stored(
     conn: Connection, index: pd.Index, profile: Profile
 ) -> tuple[pd.MultiIndex, npt.NDArray[np.int64]]:
     """Symbol and time of a profile's stored signals in the range of ``index``, and their ids."""
-    of_profile = (
-        signals.c.profile_name == profile.name,
-        signals.c.profile_version == profile.version,
+    query = _in_range(signals, ["id", "symbol", "time"], index).where(
+        signals.c.profile_name == profile.name, signals.c.profile_version == profile.version
     )
-    stored, ids = _in_range(conn, signals, "id", index, *of_profile)
-    return stored, np.array(ids, dtype=np.int64)
-
-
-def _in_range(
-    conn: Connection, table: Table, name: str, index: pd.Index, *where: ColumnElement[bool]
-) -> tuple[pd.MultiIndex, list[Any]]:
-    """Symbol and time of a table's rows in the range of ``index``, and their column ``name``."""
-    symbols, at = _levels(index)
-    query = select(*raw(table, name, "symbol", "time")).where(
-        *where, table.c.symbol.in_(symbols.unique().tolist())
-    )
-    found = read_columns(
-        conn, between(query, table, at.min().to_pydatetime(), at.max().to_pydatetime())
-    )
+    found = read_columns(conn, query)
     stored = pd.MultiIndex.from_arrays([found["symbol"], moments(found["time"], "time")])
-    return stored, found[name]
+    return stored, np.array(found["id"], dtype=np.int64)
+
+
+def _in_range(table: Table, names: list[str], index: pd.Index) -> Select[Any]:
+    """Columns of a table's rows of the symbols, and between the times, of ``index``."""
+    symbols, at = _levels(index)
+    query = select(*raw(table, *names)).where(table.c.symbol.in_(symbols.unique().tolist()))
+    return between(query, table, at.min().to_pydatetime(), at.max().to_pydatetime())
 
 
 def _levels(index: pd.Index) -> list[pd.Index]:
-    return [index.get_level_values(at) for at in range(len(INDEX))]
+    return [index.get_level_values(name) for name in INDEX]
 
 
 def load_newest(conn: Connection, profile_name: str) -> pd.DataFrame:
