@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from core.market.grid import Floats, Ints
 
@@ -159,7 +159,7 @@ def era_interval(
     smooth = (values.sum() + 2) / (n + 4)
     independent = np.sqrt(smooth * (1 - smooth) / n)
     error = max(float(rates.std(ddof=1)) / np.sqrt(ERAS), float(independent))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, ERAS - 1)) * error
+    half = float(stdtrit(ERAS - 1, 0.5 + CONFIDENCE / 2)) * error
     n_eff = min(float(n), smooth * (1 - smooth) / error**2)
     return max(0.0, rate - half), min(1.0, rate + half), n_eff, None
 

@@ -82,9 +82,7 @@ def replay(
     steps = list(_steps(known.frame.index, _since(start)))
     rows = sum(len(step) for step in steps)
     if not rows:
-        raise RecordingError(
-            f"{market.path} has no bars from {start} to {end}; choose other times."
-        )
+        raise RecordingError(f"{market.path} has no bars {_range(start, end)}; choose other times.")
     chosen = [load_profile(name) for name in profiles]
     keys = [_key(known.digest, start, end, symbols, profile) for profile in chosen]
     with engine.begin() as conn:
@@ -203,6 +201,17 @@ def _added(one: Replayed, other: Replayed) -> Replayed:
         one.new_signals + other.new_signals,
         one.new_outcomes + other.new_outcomes,
     )
+
+
+def _range(start: str | datetime | None, end: str | datetime | None) -> str:
+    """The range that was asked for, in words.
+
+    >>> _range("2030-01-01", None)
+    'from 2030-01-01 on'
+    """
+    if start is None:
+        return "at all" if end is None else f"until {end}"
+    return f"from {start} on" if end is None else f"from {start} to {end}"
 
 
 def _since(start: str | datetime | None) -> pd.Timestamp | None:

@@ -175,6 +175,18 @@ def test_the_one_inline_script_of_streamlit_is_allowed_by_its_hash(client):
     assert len(re.findall(r"<script(?![^>]*src=)", html)) == 1
 
 
+def test_what_streamlit_measures_is_not_for_strangers(client):
+    for path in ("/_stcore/metrics", "/_stcore/metrics/", "/signals/_stcore/metrics"):
+        assert client.get(path).status_code == 404
+        assert client.get(path).text == "Not found"
+
+
+@pytest.mark.parametrize("path", ["/pages/signals", "/signals/x", "/a/b/c"])
+def test_a_page_in_a_folder_leads_home_instead_of_staying_white(client, path):
+    answer = client.get(path, headers={"accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
 def test_a_browser_gets_its_mark_with_the_first_page_and_keeps_it(client):
     page = {"accept": "text/html,*/*"}
     assert "set-cookie" not in client.get("/health").headers

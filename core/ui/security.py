@@ -10,13 +10,15 @@ from functools import cache
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
 from core.accounts.tokens import new_token
 from core.ui.browser import BROWSER_COOKIE
 
+# What is served in folders: by Streamlit, and our own routes.
+_FOLDERS = ("_stcore", "api", "app", "component", "media", "session", "static")
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -84,6 +86,14 @@ class Protection:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["path"].rstrip("/").endswith("/_stcore/metrics"):
+            # Streamlit tells anyone how many sessions there are and what is cached.
+            await PlainTextResponse("Not found", 404)(scope, receive, send)
+            return
+        if _opens_page(scope) and _is_nested(scope["path"]):
+            # The pages' assets are beside the page, so below a folder it would stay white.
+            await RedirectResponse("/", 303)(scope, receive, send)
+            return
         request = HTTPConnection(scope)
         secure = request.url.scheme == "https"
         mark = _opens_page(scope) and BROWSER_COOKIE not in request.cookies
@@ -103,6 +113,16 @@ class Protection:
 
 def _opens_page(scope: Scope) -> bool:
     return scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _is_nested(path: str) -> bool:
+    """Whether it looks like a page in a folder, of which there are none.
+
+    >>> _is_nested("/pages/signals"), _is_nested("/signals/"), _is_nested("/static/js/index.js")
+    (True, False, False)
+    """
+    first, *rest = path.strip("/").split("/")
+    return bool(rest) and first not in _FOLDERS
 
 
 def _browser_mark(secure: bool) -> str:

@@ -72,7 +72,7 @@ def draw_liquidations(view: View) -> Pane:
     said_shorts = [f"shorts liquidated: {compact(value)} USD" for value in shorts]
     return Pane(
         title="Liquidations, a lower bound",
-        look="Look for one side far above its usual size: forced selling (longs) or buying (shorts)",
+        look="Look for one side far above its usual size; 4 h totals are drawn as equal hours",
         height=120,
         says=f"Liquidations: longs at most {compact(longs.max())} USD and shorts at most "
         f"{compact(shorts.max())} USD in {bar}, a lower bound.",
