@@ -71,6 +71,22 @@ def test_what_was_seen_first_stays(engine: Engine, tables: dict[str, pd.DataFram
     assert found["seen_at"].tolist() == [SEEN] * 3 + [LATER] * 2
 
 
+def test_a_number_that_was_missing_is_filled_in_and_no_other_changed(
+    engine: Engine, tables: dict[str, pd.DataFrame]
+) -> None:
+    whole = tables["long_short"].head(3).assign(top_account_long_share=0.6)
+    without = whole.assign(top_account_long_share=np.nan)
+    with engine.begin() as conn:
+        assert save_observations(conn, {"long_short": without}, SEEN) == 3
+        later = {"long_short": whole.assign(long_account_share=0.5)}
+        assert save_observations(conn, later, LATER) == 3
+        assert save_observations(conn, later, LATER) == 0
+        found = load_observations(conn)["long_short"]
+    assert found["top_account_long_share"].tolist() == [0.6] * 3
+    assert found["long_account_share"].tolist() == whole["long_account_share"].tolist()
+    assert found["seen_at"].tolist() == [SEEN] * 3
+
+
 def test_an_unknown_number_stays_unknown(engine: Engine, tables: dict[str, pd.DataFrame]) -> None:
     unknown = {"funding": tables["funding"].head(1).assign(funding_rate=np.nan)}
     with engine.begin() as conn:

@@ -15,11 +15,15 @@ from core.errors import StoreError
 Values = Sequence[Any]
 
 
-def insert_new(conn: Connection, table: Table, columns: Mapping[str, Values]) -> int:
+def insert_new(
+    conn: Connection, table: Table, columns: Mapping[str, Values], fill: Sequence[str] = ()
+) -> int:
     """Insert rows given by column, skip those whose key is there; how many were new.
 
-    Values are as the driver takes them: see `times`, `floats` and `texts`. Keys should come sorted,
-    so that two writers of the same rows wait for each other instead of locking up.
+    Of a row that is there, columns named in ``fill`` that are still empty are filled in; it counts
+    as new then. Values are as the driver takes them: see `times`, `floats` and `texts`. Keys should
+    come sorted, so that two writers of the same rows wait for each other instead of locking up;
+    with ``fill`` each key may come once.
     """
     rows = list(zip(*columns.values(), strict=True))
     if not rows:
@@ -27,17 +31,32 @@ def insert_new(conn: Connection, table: Table, columns: Mapping[str, Values]) ->
     if conn.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
         return conn.exec_driver_sql(
-            f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING",
+            f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({marks}) {_on_conflict(table, fill)}",
             rows,
         ).rowcount
-    return _copy_new(conn, table.name, _quoted(columns), rows)
+    return _copy_new(conn, table.name, _quoted(columns), rows, _on_conflict(table, fill))
+
+
+def _on_conflict(table: Table, fill: Sequence[str]) -> str:
+    if not fill:
+        return "ON CONFLICT DO NOTHING"
+    pairs = [(f'{table.name}."{name}"', f'excluded."{name}"') for name in fill]
+    filled = ", ".join(
+        f'"{name}" = COALESCE({held}, {given})'
+        for name, (held, given) in zip(fill, pairs, strict=True)
+    )
+    lacking = " OR ".join(f"({held} IS NULL AND {given} IS NOT NULL)" for held, given in pairs)
+    keys = _quoted(column.name for column in table.primary_key)
+    return f"ON CONFLICT ({keys}) DO UPDATE SET {filled} WHERE {lacking}"
 
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _copy_new(conn: Connection, table: str, quoted: str, rows: Sequence[Values]) -> int:
+def _copy_new(
+    conn: Connection, table: str, quoted: str, rows: Sequence[Values], on_conflict: str
+) -> int:
     """COPY knows no ON CONFLICT, so rows go through a table that lives as long as the transaction."""
     conn.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.incoming_{table}")
     conn.exec_driver_sql(
@@ -49,8 +68,7 @@ def _copy_new(conn: Connection, table: str, quoted: str, rows: Sequence[Values])
         for row in rows:
             copy.write_row(row)
     return conn.exec_driver_sql(
-        f"INSERT INTO {table} ({quoted}) SELECT {quoted} FROM incoming_{table} "
-        "ON CONFLICT DO NOTHING"
+        f"INSERT INTO {table} ({quoted}) SELECT {quoted} FROM incoming_{table} {on_conflict}"
     ).rowcount
 
 

@@ -1,7 +1,7 @@
 """Saving and loading what sources published, in the columns of a recording's files.
 
-What was seen first stays: a later, other value of the same row is not taken, because nobody could
-have known it at the time.
+What was seen first stays: a later, other value of the same number is not taken, because nobody
+could have known it at the time. A number that was missing is taken when it comes.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ def drop_observations(conn: Connection, before: datetime) -> int:
 def _save(conn: Connection, source: Source, rows: pd.DataFrame, seen_at: datetime) -> int:
     rows = rows if "venue" in rows else rows.assign(venue="")
     table = observed[source.file]
-    rows = rows.sort_values([column.name for column in table.primary_key], kind="stable")
+    keys = [column.name for column in table.primary_key]
+    rows = rows.drop_duplicates(keys).sort_values(keys, kind="stable")
     columns: dict[str, Any] = {name: rows[name].tolist() for name in _labels(source)}
     columns |= {name: times(conn, pd.DatetimeIndex(rows[name])) for name in source.times}
-    for name in (*source.numbers, *source.optional):
-        if name in rows:
-            columns[name] = floats(rows[name], name)
+    given = [name for name in (*source.numbers, *source.optional) if name in rows]
+    columns |= {name: floats(rows[name], name) for name in given}
     columns["seen_at"] = times(conn, pd.DatetimeIndex([seen_at])) * len(rows)
-    return insert_new(conn, table, columns)
+    return insert_new(conn, table, columns, fill=given)
 
 
 def _load(
