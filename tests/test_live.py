@@ -1,0 +1,124 @@
+"""The collector of the live market against the stand-in world, over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from core.errors import SourceUnavailable
+from core.jobs.collecting import collect
+from core.jobs.live import LiveCollector
+from core.market.demo import demo_tables
+from core.market.recording import assemble
+from core.settings import Settings, load_settings
+from core.store.health import load_health
+from core.store.observations import load_observations
+from tests.world import World
+
+END = datetime(2025, 11, 1, tzinfo=UTC)
+SYMBOLS = ["BTCUSDT", "ETHUSDT", "SUIUSDT"]
+HASTY = "connect=1,read=1,total=1.5,patience=1.5,attempts=1,refused=0.05,open_seconds=0.05"
+
+
+def small(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Three symbols, and no candle that came late: a venue does not say when a candle came."""
+    chosen = {
+        name: table[table["symbol"].isin(SYMBOLS)] if "symbol" in table else table
+        for name, table in tables.items()
+    }
+    candles = chosen["candles_1h"]
+    closes = candles["open_at"] + pd.Timedelta(hours=1)
+    return {**chosen, "candles_1h": candles.assign(published_at=closes)}
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    return small(demo_tables(days=12, end=END))
+
+
+@pytest.fixture
+def world(tables: dict[str, pd.DataFrame]) -> Iterator[World]:
+    with World(tables, lambda: END) as world:
+        yield world
+
+
+def settings_for(world: World, **more: str) -> Settings:
+    endpoints = ",".join(f"{name}={url}" for name, url in world.endpoints.items())
+    return load_settings(
+        {"CRYPTOSATX_ENDPOINTS": endpoints, "CRYPTOSATX_LIMITS": HASTY, "CRYPTOSATX_MARKET": "live"}
+        | more
+    )
+
+
+def assert_same_market(heard: dict[str, pd.DataFrame], told: dict[str, pd.DataFrame]) -> None:
+    one, other = assemble(heard).frame, assemble(told).frame
+    assert len(other) > 800
+    pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=1e-9, check_index_type=False)
+
+
+def test_what_is_collected_makes_bar_for_bar_the_market_behind_the_sources(
+    world: World, tables: dict[str, pd.DataFrame], engine: Engine
+) -> None:
+    settings = settings_for(world, COINGLASS_API_KEY="key")
+    with LiveCollector(settings, lambda: END) as collector:
+        assert collect(engine, collector, END, "me", lambda: END) > 1_000
+        assert collect(engine, collector, END, "me", lambda: END) == 0
+    with engine.connect() as conn:
+        heard, health = load_observations(conn), load_health(conn)
+    told = {name: table for name, table in tables.items() if name != "social"}
+    assert_same_market({n: t.drop(columns="seen_at") for n, t in heard.items()}, told)
+    asked = ["binance", "bybit", "okx", "alternative_me", "coinglass"]
+    assert health.loc[asked, "healthy"].all()
+
+
+def test_a_provider_with_a_key_is_asked(world: World, tables: dict[str, pd.DataFrame]) -> None:
+    settings = settings_for(world, LUNARCRUSH_API_KEY="key")
+    with LiveCollector(settings, lambda: END) as collector:
+        heard = collector.fetch(END - timedelta(hours=26), END)["social"]
+    told = tables["social"].merge(heard, on=["symbol", "published_at"])
+    assert len(told) == len(heard) > 0
+    assert (told["social_score_x"] == told["social_score_y"]).all()
+
+
+@pytest.mark.parametrize("fault", ["refuse", "500", "hang"])
+def test_a_source_that_fails_is_named_and_the_round_goes_on(
+    world: World, engine: Engine, fault: str
+) -> None:
+    collector = LiveCollector(settings_for(world), lambda: END)
+    with collector, world.failing("binance", fault):
+        assert collect(engine, collector, END, "me", lambda: END) > 500
+    with engine.connect() as conn:
+        health, heard = load_health(conn), load_observations(conn)
+    assert health["healthy"].to_dict() | {"coingecko": True} == {
+        "binance": False, "bybit": True, "okx": True, "alternative_me": True, "coingecko": True
+    }  # fmt: skip
+    assert "binance" in health.loc["binance", "last_failure"]
+    assert set(heard["candles_1h"]["venue"]) == {"bybit"}
+    assert set(heard["candles_1h"]["symbol"]) == set(SYMBOLS)
+
+
+def test_an_exchange_that_fails_later_leaves_its_markets_their_names(
+    world: World, tables: dict[str, pd.DataFrame]
+) -> None:
+    with LiveCollector(settings_for(world), lambda: END) as collector:
+        collector.fetch(END - timedelta(hours=26), END)
+        with world.failing("binance", "500"):
+            heard = collector.fetch(END - timedelta(hours=26), END)
+    assert set(heard["candles_1h"]["symbol"]) == set(SYMBOLS)
+    assert set(heard["candles_1h"]["venue"]) == {"bybit"}
+    assert set(heard["long_short"]["venue"]) == {"binance"}
+
+
+def test_without_any_exchange_the_round_fails_with_the_reason(world: World, engine: Engine) -> None:
+    for venue in ("binance", "bybit", "okx"):
+        world.switch_off(venue)
+    collector = LiveCollector(settings_for(world), lambda: END)
+    with collector, pytest.raises(SourceUnavailable, match="No exchange has given a candle"):
+        collect(engine, collector, END, "me", lambda: END)
+    with engine.connect() as conn:
+        assert not load_health(conn).loc["binance", "healthy"]
+        assert load_observations(conn).keys() == {"fear_greed"}
