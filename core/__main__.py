@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from core.bench import Figure
-from core.commands import bench, checks, people, replay
+from core.commands import bench, checks, people, replay, worker
 from core.commands.console import beside
 from core.errors import CryptoSatXError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("replay")(replay.command)
+app.command("worker")(worker.command)
 app.add_typer(people.app, name="user")
 app.command("settings")(checks.settings)
 app.command("doctor")(checks.doctor)
@@ -27,15 +28,15 @@ app.command("doctor")(checks.doctor)
 
 @app.command("bench")
 def measure() -> None:
-    """Measure the pipeline and the Signals page on a large market; 1 when a limit is passed."""
-    bench.report(_page)
+    """Measure the pipeline and the pages on a large market; 1 when a limit is passed."""
+    bench.report(_pages)
 
 
-def _page() -> Figure:
+def _pages() -> list[Figure]:
     # Loaded only now: Streamlit takes a second.
-    from core.ui.page_bench import signals_page
+    from core.ui.page_bench import pages
 
-    return signals_page()
+    return pages()
 
 
 def main() -> None:

@@ -174,11 +174,11 @@ def test_the_doctor_names_what_is_wrong(
         taken.listen()
         monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
         monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:9/none")
-        monkeypatch.setenv("CRYPTOSATX_MARKET", "live")
+        monkeypatch.setenv("CRYPTOSATX_MARKET", "recording:nowhere")
         said = core("doctor")
     assert said.endswith("exit 1")
     assert "is taken" in said
-    assert "live source" in said
+    assert "There is no folder" in said
 
 
 def test_the_module_runs_as_a_program(tmp_path: Path) -> None:

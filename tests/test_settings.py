@@ -79,15 +79,17 @@ def test_a_misspelt_setting_is_found() -> None:
     assert unknown_settings({"CRYPTOSATX_MARKT": "demo", "PATH": ""}) == ["CRYPTOSATX_MARKT"]
 
 
-def test_auto_is_the_demo_while_there_is_no_live_source(tmp_path: Path) -> None:
+def test_auto_is_the_demo(tmp_path: Path) -> None:
     market = choose_market(load_settings({"CRYPTOSATX_DATA": str(tmp_path)}))
     assert (market.kind, market.simulated) == ("demo", True)
     assert market.path == tmp_path / "demo"
 
 
-def test_live_is_refused_with_what_to_write_instead() -> None:
-    with pytest.raises(SettingsError, match="write demo or recording:PATH"):
-        choose_market(load_settings({"CRYPTOSATX_MARKET": "live"}))
+def test_the_live_market_has_a_database_of_its_own(tmp_path: Path) -> None:
+    asked = {"CRYPTOSATX_MARKET": "live", "CRYPTOSATX_DATA": str(tmp_path)}
+    market = choose_market(load_settings(asked))
+    assert (market.kind, market.key, market.simulated) == ("live", "live", False)
+    assert database_url(load_settings(asked), market) == f"sqlite:///{tmp_path}/live.sqlite"
 
 
 def test_a_recording_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -24,12 +24,9 @@ class Market:
 
 
 def choose_market(settings: Settings) -> Market:
-    """The market that ``settings`` ask for; ``auto`` is the demo while no live source exists."""
+    """The market that ``settings`` ask for; ``auto`` is the demo."""
     if settings.market == "live":
-        raise SettingsError(
-            "CRYPTOSATX_MARKET=live needs a live source and this version has none yet: "
-            "write demo or recording:PATH."
-        )
+        return Market("live", None, "live", "Live market", simulated=False)
     if settings.market.startswith("recording:"):
         try:
             return market_at(settings.market.removeprefix("recording:"), settings)

@@ -1,4 +1,4 @@
-"""From the start of the server to its end: the database, the words in the terminal, the replay."""
+"""From the start of the server to its end: the database, the words in the terminal, the work."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from streamlit import App, config
 
 from core.accounts.setup import new_setup_token
 from core.errors import CryptoSatXError
+from core.market.choice import Market
 from core.supervision import beside
 from core.ui.instance import Instance, instance
 
 
 @asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[None]:
-    """Open the database, say where the dashboard is, and keep the replay running beside it."""
+    """Open the database, say where the dashboard is, and keep the replay or the worker beside it."""
     try:
         here = await run_in_threadpool(instance)
     except CryptoSatXError as error:
@@ -28,9 +29,15 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     click.echo(await run_in_threadpool(announcement, here, server_address()))
     async with AsyncExitStack() as stack:
         if here.settings.worker:
-            path = "demo" if here.market.kind == "demo" else str(here.market.path)
-            await stack.enter_async_context(beside(["replay", path]))
+            await stack.enter_async_context(beside(work_on(here.market)))
         yield
+
+
+def work_on(market: Market) -> list[str]:
+    """The command that fills a market's database."""
+    if market.kind == "live":
+        return ["worker"]
+    return ["replay", "demo" if market.kind == "demo" else str(market.path)]
 
 
 def announcement(here: Instance, address: str) -> str:
