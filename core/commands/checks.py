@@ -7,14 +7,15 @@ import platform
 import re
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 import typer
 from rich.table import Column, Table
 
 from core.commands.console import out
-from core.errors import CryptoSatXError, SettingsError
+from core.commands.sources import ask_sources
+from core.errors import CryptoSatXError, SettingsError, SourceError
 from core.market.choice import choose_market, database_url
 from core.settings import ROOT, describe_settings, load_settings, unknown_settings
 from core.store import open_store
@@ -35,7 +36,8 @@ def settings() -> None:
 
 
 def doctor() -> None:
-    """Check Python, packages, settings, market, database and port; 1 when one is not in order."""
+    """Check Python, packages, settings, market, database and port, and ask the sources of a live
+    market once each; 1 when one is not in order."""
     checks: dict[str, Check] = {
         "Python": _python,
         "packages": _packages,
@@ -52,8 +54,20 @@ def doctor() -> None:
         except CryptoSatXError as error:
             state, found, failed = "not ok", str(error), True
         table.add_row(name, state, found)
+    for name, answer in _sources().items():
+        failed = failed or isinstance(answer, SourceError)
+        table.add_row(name, "not ok" if isinstance(answer, SourceError) else "ok", str(answer))
     out.print(table)
     raise typer.Exit(1 if failed else 0)
+
+
+def _sources() -> Mapping[str, str | SourceError]:
+    """What the sources of a live market answer; nothing where the settings cannot be used."""
+    try:
+        chosen = load_settings()
+        return ask_sources(chosen) if choose_market(chosen).kind == "live" else {}
+    except SettingsError:
+        return {}  # The checks before have said it.
 
 
 def _python() -> str:

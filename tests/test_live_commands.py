@@ -1,0 +1,126 @@
+"""The commands of a live market's operator."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core import __main__ as cli
+from core.market import recording
+from core.market.demo import END, demo_tables
+from core.market.sources import BUDGETS
+from core.store import open_store
+from core.store.observations import save_observations
+from tests.world import World
+
+SEEN = END + timedelta(minutes=1)
+
+
+@pytest.fixture
+def core(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., str]:
+    """Runs a command on the live market; its output, and the exit code if it is not 0."""
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "live")
+    monkeypatch.setenv("CRYPTOSATX_DATA", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("DATABASE_URL", "CRYPTOSATX_EXCHANGES", "COINAPI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PORT", str(probe.getsockname()[1]))
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["core", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        code = ended.value.code or 0
+        return said.out + said.err + (f"exit {code}" if code else "")
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World(demo_tables(days=2, end=END), lambda: datetime.now(UTC)) as world:
+        yield world
+
+
+def addresses(world: World) -> str:
+    return ",".join(f"{name}={url}" for name, url in world.endpoints.items())
+
+
+def test_what_was_observed_is_written_as_a_recording(
+    core: Callable[..., str], tmp_path: Path
+) -> None:
+    tables = demo_tables(days=3)
+    engine = open_store(f"sqlite:///{tmp_path}/live.sqlite", "live")
+    with engine.begin() as conn:
+        save_observations(conn, tables, SEEN)
+    engine.dispose()
+    assert f"candles_1h: {len(tables['candles_1h']):,} rows" in core("record", str(tmp_path / "it"))
+    found = recording.load(tmp_path / "it")
+    pd.testing.assert_frame_equal(found, recording.assemble(tables).frame, check_index_type=False)
+    assert (pd.read_parquet(tmp_path / "it" / "funding.parquet")["seen_at"] == SEEN).all()
+
+
+def test_a_part_of_it_can_be_written(core: Callable[..., str], tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{tmp_path}/live.sqlite", "live")
+    with engine.begin() as conn:
+        save_observations(conn, demo_tables(days=3), SEEN)
+    engine.dispose()
+    core("record", str(tmp_path / "it"), "--start", f"{END - timedelta(hours=5):%Y-%m-%dT%H:%M}")
+    times = recording.load(tmp_path / "it").index.get_level_values("time")
+    assert times.min() == END - timedelta(hours=5)
+
+
+def test_without_observations_there_is_nothing_to_record(
+    core: Callable[..., str], tmp_path: Path
+) -> None:
+    assert "start a worker first" in core("record", str(tmp_path / "it"))
+    assert not (tmp_path / "it").exists()
+    assert "write it like" in core("record", str(tmp_path / "it"), "--start", "yesterday-ish")
+
+
+@pytest.mark.parametrize("command", [("worker",), ("record", "nowhere")])
+def test_other_markets_have_no_worker_and_no_observations(
+    core: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
+    assert "set CRYPTOSATX_MARKET=live" in core(*command)
+
+
+def test_the_doctor_asks_every_source_once(
+    core: Callable[..., str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(world))
+    monkeypatch.setenv("COINGLASS_API_KEY", "key")
+    monkeypatch.setenv("LUNARCRUSH_API_KEY", "key")
+    monkeypatch.setenv("COINAPI_API_KEY", "key")
+    before = {name: source.requests for name, source in world.sources.items()}
+    said = core("doctor")
+    assert "not ok" not in said
+    assert said.count("answered in") == len(BUDGETS)
+    assert "its clock says" in said
+    assert {name: before[name] + 1 for name in BUDGETS} == {
+        name: world.sources[name].requests for name in BUDGETS
+    }
+
+
+def test_the_doctor_says_which_source_does_not_answer(
+    core: Callable[..., str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(world))
+    monkeypatch.setenv("CRYPTOSATX_LIMITS", "attempts=1")
+    with world.failing("okx", "500"):
+        said = core("doctor")
+    assert said.endswith("exit 1")
+    assert "okx is not working (500)" in said
+    assert said.count("not ok") == 1
