@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import NoReturn
 
@@ -34,7 +35,8 @@ def measure() -> None:
 
 
 def _pages() -> list[Figure]:
-    # Loaded only now: Streamlit takes a second.
+    # Loaded only now: Streamlit takes a second, and warns that it has no server.
+    logging.disable(logging.WARNING)
     from core.ui.page_bench import pages
 
     return pages()

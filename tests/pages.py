@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,16 +93,6 @@ def words(at: AppTest) -> str:
     """Every text on the page, in one line."""
     found: Sequence[Any] = [*at.html, *at.markdown, *at.subheader, *at.caption, *at.error]
     return " ".join(str(element.value) for element in found)
-
-
-def run_seconds(at: AppTest, runs: int) -> list[float]:
-    """How long each of so many runs of the open page takes."""
-    taken = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        run(at)
-        taken.append(time.perf_counter() - began)
-    return taken
 
 
 def store_past(engine: Engine, frame: pd.DataFrame, profile_name: str = "balanced") -> None:

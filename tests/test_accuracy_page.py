@@ -28,7 +28,6 @@ from tests.pages import (
     open_app,
     open_page,
     run,
-    run_seconds,
     serve,
     serve_copy,
     store,
@@ -323,10 +322,6 @@ def test_a_guest_sees_it_and_a_stranger_does_not(market, monkeypatch):
     assert len(alts(open_accuracy())) == 2
     monkeypatch.setattr(session, "_browser_token", lambda: None)
     assert not alts(open_accuracy())
-
-
-def test_a_warm_run_is_quick(market):
-    assert min(run_seconds(open_accuracy(), 3)) < 1.0
 
 
 def test_the_track_record_of_noise_claims_no_edge():

@@ -31,7 +31,6 @@ from tests.pages import (
     open_app,
     open_page,
     run,
-    run_seconds,
     serve,
     serve_copy,
     words,
@@ -493,11 +492,6 @@ def test_a_row_is_stored_and_shown_unchanged(market, planned):
         stored = load_signal(conn, "BTCUSDT", "balanced", row.name[1].to_pydatetime())
     assert stored["stop_price"] == row["stop_price"]
     assert f"{row['score']:.1f}" in text(decision.score_part(stored, PROFILE))
-
-
-def test_a_warm_run_is_quick(market):
-    at = open_symbol({"range": "all"})
-    assert min(run_seconds(at, 3)) < 1.0
 
 
 def test_parse_time_takes_no_words_for_the_present():

@@ -14,11 +14,11 @@ from core.commands.console import out
 _MEMORY_LIMIT_GB = 2.0
 
 
-def report(page: Callable[[], Figure]) -> None:
-    """Measure the pipeline, then what ``page`` measures; exit with 1 when a limit is passed."""
+def report(pages: Callable[[], list[Figure]]) -> None:
+    """Measure the pipeline, then what ``pages`` measures; exit with 1 when a limit is passed."""
     pipeline = [newest_bar(), whole_year()]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    figures = [*pipeline, page()]
+    figures = [*pipeline, *pages()]
     table = Table("measured", "median", "limit", "beside", "takes", "ratio")
     for figure in figures:
         table.add_row(*_cells(figure))

@@ -1,8 +1,7 @@
-"""How long the Signals page takes over a large market, run as the server runs it, without a browser."""
+"""How long the pages take over a large market, run as the server runs them, without a browser."""
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,28 +18,35 @@ from core.backtest import decide
 from core.bench import Figure, made_market, timed
 from core.errors import CryptoSatXError
 from core.market.frame import SOURCES
+from core.outcomes import resolve
 from core.settings import ROOT
 from core.signals import load_profile
-from core.store.signals import save_bars, save_profile, save_signals
+from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
 from core.ui import session
 from core.ui.instance import Instance, instance
 
-_HOURS = 24 * 16
+_HOURS = 24 * 24
+_RECORDED = 20
 
 
-def signals_page(symbols: int = 500) -> Figure:
-    """A warm run of the whole script: sign-in, header and the page with so many symbols."""
+def pages(symbols: int = 500) -> list[Figure]:
+    """Warm runs of the pages over a market of so many symbols, with a record of the first ones."""
     with tempfile.TemporaryDirectory() as folder, _guest_on_demo(Path(folder)) as here:
         _fill(here, symbols)
-        page = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=120)
-        page.run()
-        if page.exception or not page.get("bidi_component"):
-            raise CryptoSatXError("The Signals page did not draw its table; open it to see why.")
-        seconds = timed(page.run, 9)
-        empty = AppTest.from_string("import streamlit as st\nst.write('nothing')")
-        base = timed(empty.run, 9)
-    name = f"Signals page with {symbols} symbols, warm"
-    return Figure(name, seconds, 0.300, "an empty page", base)
+        base = timed(AppTest.from_string("import streamlit as st\nst.write('nothing')").run, 9)
+        return [
+            _measured(f"Signals page with {symbols} symbols, warm", "router.py", 0.300, base),
+            _measured("Symbol page of one of them, warm", "symbol.py", 1.0, base),
+            _measured(f"Accuracy page of {_RECORDED} of them, warm", "accuracy.py", 1.0, base),
+        ]
+
+
+def _measured(name: str, file: str, limit: float, base: float) -> Figure:
+    page = AppTest.from_file(str(ROOT / "pages" / file), default_timeout=120)
+    page.run()
+    if page.exception or not page.main.children:
+        raise CryptoSatXError(f"pages/{file} did not draw; open it to see why.")
+    return Figure(name, timed(page.run, 9), limit, "an empty page", base)
 
 
 @contextmanager
@@ -51,7 +57,6 @@ def _guest_on_demo(folder: Path) -> Iterator[Instance]:
         "CRYPTOSATX_MARKET": "demo",
         "CRYPTOSATX_ENV": "development",
     }
-    logging.disable(logging.WARNING)  # Streamlit warns at every run that there is no server.
     with patch.dict(os.environ, changed):
         here = instance()
         with here.engine.begin() as conn:
@@ -61,14 +66,17 @@ def _guest_on_demo(folder: Path) -> Iterator[Instance]:
                 yield here
         finally:
             here.engine.dispose()
-            logging.disable(logging.NOTSET)
 
 
 def _fill(here: Instance, symbols: int) -> None:
     frame, profile, now = made_market(symbols, _HOURS), load_profile(), datetime.now(UTC)
-    planned = decide(frame, profile, since=frame.index.get_level_values("time").max())
-    ages = pd.DataFrame(0.0, index=planned.index, columns=list(SOURCES))
+    planned = decide(frame, profile)
+    names = frame.index.get_level_values("symbol")
+    newest = names.duplicated(keep="last")
+    kept = planned[~newest | names.isin(names.unique()[:_RECORDED])]
+    ages = pd.DataFrame(0.0, index=kept.index, columns=list(SOURCES))
     with here.engine.begin() as conn:
         save_bars(conn, frame)
         save_profile(conn, profile, now)
-        save_signals(conn, planned, ages, profile, now)
+        save_signals(conn, kept, ages, profile, now)
+        save_outcomes(conn, resolve(kept, frame), profile, now)
