@@ -88,7 +88,8 @@ class LiveCollector:
         return self._do(self._fetch(since, bar))
 
     def states(self) -> tuple[SourceState, ...]:
-        return self._http.states()
+        """The sources that have been asked."""
+        return tuple(state for state in self._http.states() if state.requests)
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
