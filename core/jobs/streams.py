@@ -87,12 +87,14 @@ class Streams:
     ) -> None:
         self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join()
+        self._loop.close()
 
     def _run(self) -> None:
         self._main = self._loop.create_task(self._follow_all())
-        self._loop.run_until_complete(asyncio.gather(self._main, return_exceptions=True))
+        (ended,) = self._loop.run_until_complete(asyncio.gather(self._main, return_exceptions=True))
+        if isinstance(ended, Exception):
+            _logger.error("The streams are no longer followed.", exc_info=ended)
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
 
     def _cancel(self) -> None:
         if self._main is not None:
