@@ -78,7 +78,7 @@ def summarise(
         return _empty(keys)
     rows = {cell: _cell(part) for cell, part in counted.groupby(keys, observed=True, sort=True)}
     table = pd.DataFrame(list(rows.values()))
-    table.index = pd.MultiIndex.from_tuples([tuple(cell) for cell in rows], names=keys)
+    table.index = _cells([tuple(cell) for cell in rows], keys)
     table["note"] = table["note"].astype(object).where(table["note"].notna(), None)
     table["baseline"] = _baseline(flat, table.index, keys)
     table["lift"] = table["win_rate"] - table["baseline"]
@@ -195,5 +195,9 @@ def _baseline(flat: pd.DataFrame, cells: pd.Index, keys: list[str]) -> Floats:
 
 
 def _empty(keys: list[str]) -> pd.DataFrame:
-    index = pd.MultiIndex.from_arrays([[] for _ in keys], names=keys)
-    return pd.DataFrame(columns=_COLUMNS, index=index)
+    return pd.DataFrame(columns=_COLUMNS, index=_cells([], keys))
+
+
+def _cells(cells: list[tuple[Any, ...]], keys: list[str]) -> pd.Index:
+    frame = pd.DataFrame(cells, columns=keys)
+    return pd.Index(frame[keys[0]]) if len(keys) == 1 else pd.MultiIndex.from_frame(frame)

@@ -61,10 +61,10 @@ def test_a_rate_of_trades_holds_trades_only(outcomes: pd.DataFrame, by: list[str
 def test_wait_and_skip_have_rows_of_their_own(outcomes: pd.DataFrame) -> None:
     table = summarise(outcomes, by="verdict")
     assert table["counterfactual"].to_dict() == {
-        ("CONFIRM",): False,
-        ("DOWNSIZE",): False,
-        ("SKIP",): True,
-        ("WAIT",): True,
+        "CONFIRM": False,
+        "DOWNSIZE": False,
+        "SKIP": True,
+        "WAIT": True,
     }
     both = summarise(outcomes, by=["traded", "verdict"])
     assert both["n"].sum() == len(outcomes)

@@ -19,6 +19,7 @@ from core.market.frame import SOURCES
 from core.signals import FACTORS, PROFILE_NAMES, load_profile
 from core.store import signals as queries
 from core.store.tables import replays
+from core.ui import states
 from core.ui.formats import DASH, UTC_CLOCK, Clock
 from core.ui.header import age_html, badge_html, market_now
 from core.ui.instance import Instance
@@ -314,6 +315,14 @@ def test_an_empty_store_says_what_to_run(here):
     assert table(at) is None
     assert "No signals yet" in words(at)
     assert "core replay" in at.code[0].value
+
+
+def test_an_empty_live_market_names_the_command_that_asks_its_sources(here, monkeypatch):
+    live = Instance(here.settings, LIVE, here.engine)
+    monkeypatch.setattr(states, "instance", lambda: live)
+    at = open_page("signals.py")
+    assert "first start takes minutes" in words(at)
+    assert at.code[0].value == "python -m core doctor"
 
 
 def test_while_a_replay_runs_the_page_shows_its_progress_and_stays_usable(market):

@@ -36,6 +36,12 @@ def draw_nothing_stored(what: str) -> None:
         if any(row["state"] in ("waiting", "running") for row in replays):
             st.markdown("The first ones appear here by themselves in a few seconds.")
             st.skeleton(height=220)
+        elif instance().market.kind == "live":
+            st.markdown(
+                "No bar of the live market has been collected yet; the first start takes minutes. "
+                "If none comes, this asks every source on the server and says what is wrong:"
+            )
+            st.code("python -m core doctor", language="bash")
         else:
             # The folder of a recording is the operator's to know, not every reader's.
             source = "demo" if instance().market.kind == "demo" else "PATH"
