@@ -121,7 +121,9 @@ def test_a_recording_that_is_not_there_leaves_no_database(
 
 def test_people_are_added_changed_and_listed(core: Callable[..., str]) -> None:
     password = "a long enough passphrase"
-    assert "can sign in as analyst" in core("user", "add", "Ann", "analyst", "--password", password)
+    assert "can sign in as analyst" in core(
+        "user", "add", "Ann", "--role", "analyst", "--password", password
+    )
     assert "now trader" in core("user", "role", "ann", "trader")
     assert "new password" in core("user", "password", "ann", "--password", f"{password} too")
     assert "no longer" in core("user", "disable", "ann")

@@ -59,7 +59,7 @@ def list_() -> None:
 def add(
     username: Username,
     password: Password,
-    role: Role = "trader",
+    role: Annotated[str, typer.Option(help="trader, analyst or admin.")] = "trader",
     name: Annotated[str, typer.Option(help="Name to show; the username if not given.")] = "",
 ) -> None:
     """Make an account."""

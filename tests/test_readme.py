@@ -1,0 +1,46 @@
+"""What the README tells to type can be typed, and every command and setting stands in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer.main
+
+from core import __main__ as cli
+from core.settings import Settings
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> dict[str, set[str]]:
+    """The options of every command, by its words: "user add" has --role."""
+
+    def walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, (*words, name))
+        if words and not hasattr(command, "commands"):
+            yield " ".join(words), {option for p in command.params for option in p.opts}  # type: ignore[attr-defined]
+
+    return dict(walk(typer.main.get_command(cli.app), ()))
+
+
+def test_what_is_to_be_typed_exists() -> None:
+    known = commands()
+    lines = re.findall(r"^python -m core ([^#\n]+)", README, re.MULTILINE)
+    assert len(lines) > 5
+    for line in lines:
+        words = re.match(r"[a-z]+(?: (?:add|list|role|disable|password))?", line)
+        assert words
+        assert words[0] in known, line
+        assert set(re.findall(r"--[a-z]+", line)) <= known[words[0]], line
+
+
+def test_every_command_and_setting_is_described() -> None:
+    for name in commands():
+        first, *rest = name.split()
+        assert f"python -m core {first}" in README
+        assert all(word in README for word in rest)
+    for field in Settings.model_fields.values():
+        assert f"`{field.validation_alias}`" in README
