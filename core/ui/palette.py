@@ -50,10 +50,6 @@ class Palette:
         """Fill of a direction's mark: -1, 0, 1, or unknown."""
         return (self.neutral, self.long, self.short)[_code(direction) or 0]
 
-    def ink_of(self, direction: float | None) -> str:
-        """Colour of a direction's word."""
-        return (self.muted, self.long_ink, self.short_ink)[_code(direction) or 0]
-
 
 LIGHT = Palette(
     mode="light",
