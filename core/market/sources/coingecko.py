@@ -51,11 +51,6 @@ async def fetch_trending(http: Http, *, key: str | None = None) -> Reply:
     return await _get(http, "/search/trending", key, {})
 
 
-def parse_trending(raw: Any) -> list[str]:
-    """Ids of the coins that are searched for most, the first first."""
-    return [text(get(one, "item", SOURCE), "id", SOURCE) for one in records(raw, SOURCE, "coins")]
-
-
 def match_coins(
     coins: pd.DataFrame, contracts: list[Contract], prices: Mapping[str, float]
 ) -> dict[str, str]:
