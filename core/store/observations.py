@@ -84,9 +84,9 @@ def load_closes(
 
 def load_symbols(conn: Connection, since: datetime) -> list[str]:
     """The symbols that have had a candle since then, sorted."""
-    table = observed["candles_1h"]
-    query = select(table.c.symbol).where(table.c.published_at >= since).distinct()
-    return sorted(conn.scalars(query))
+    table = observed[CANDLES.file]
+    # Made distinct here: asked to, SQLite reads the whole table instead of the newest rows.
+    return sorted(set(conn.scalars(select(table.c.symbol).where(table.c.published_at >= since))))
 
 
 def count_bars(conn: Connection, start: datetime, end: datetime) -> int:

@@ -64,6 +64,13 @@ def load_origin(symbol: str, profile_name: str, time: datetime) -> tracing.Origi
     return _origin(_state(), symbol, profile_name, time)
 
 
+def load_published(
+    symbol: str, time: datetime, recorded_at: datetime
+) -> dict[str, tracing.Published]:
+    """Where the values of a bar come from, by source, as far as they were observed here."""
+    return _published(_state(), symbol, time, recorded_at)
+
+
 def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataFrame:
     """What became of one signal, by horizon; only what is finished."""
     return _outcomes_of(_state(), symbol, profile_name, time)
@@ -175,6 +182,17 @@ def _origin(
 ) -> tracing.Origin | None:
     with _reading() as conn:
         return tracing.load_origin(conn, symbol, profile_name, time)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
+def _published(
+    state: State,  # noqa: ARG001
+    symbol: str,
+    time: datetime,
+    recorded_at: datetime,
+) -> dict[str, tracing.Published]:
+    with _reading() as conn:
+        return tracing.load_published(conn, symbol, time, recorded_at)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
