@@ -92,14 +92,15 @@ def _sources(sources: Sequence[SourceView], settings: Settings) -> Iterator[Prob
     down = {one.name for one in bad}
     if down >= set(settings.exchanges):
         yield Problem(
-            1, "No exchange works.", "Check this machine's network: `python -m core doctor`."
+            1,
+            "No exchange works: no new bar can be stored.",
+            "Each says below why; if none can be reached, check this machine's network.",
         )
     for one in bad:
         first = one.name == settings.exchanges[0]
         rank = 2 if first else 3 if one.name in settings.exchanges else 5
-        manner = f"is left alone {one.words}".strip() if one.state == "left alone" else "fails"
         said = next(iter(one.troubles.values()), one.last_failure)
-        yield Problem(rank, f"{one.title} {manner}: {said}", _remedy(said))
+        yield Problem(rank, _failure(one, said), _remedy(said))
     for one in sources:
         for suspicion in one.suspicions:
             rank = 4 if suspicion.value is not None else 6
@@ -110,6 +111,14 @@ def _sources(sources: Sequence[SourceView], settings: Settings) -> Iterator[Prob
                 if suspicion.value is not None
                 else "The source may have renamed the field: see its own documentation.",
             )
+
+
+def _failure(one: SourceView, said: str) -> str:
+    """What a source says of itself begins with its name, which is not said twice."""
+    rest = said.removeprefix(f"{one.name} ")
+    if one.state == "left alone":
+        return f"{one.title} is left alone {one.words}".strip() + (f": {said}" if said else ".")
+    return f"{one.title} {rest}" if rest != said else f"{one.title} fails: {said}"
 
 
 def _of(one: Suspicion) -> str:

@@ -162,7 +162,9 @@ def freshness_part(tables: Sequence[TableView], now: datetime, clock: Clock) -> 
 
 
 def _table_rows(one: TableView, now: datetime, clock: Clock) -> list[list[str]]:
-    title = f"{TABLE_TITLES[one.table]}<br><small>{escape(', '.join(one.columns))}</small>"
+    title, columns = TABLE_TITLES[one.table], escape(", ".join(one.columns))
+    if columns.lower() != escape(title).lower():
+        title += f"<br><small>{columns}</small>"
     asked = escape(" → ".join(one.asked)) or "<small>no source: a key is needed</small>"
     asked = f'<span class="long">{asked}</span>'
     if not one.venues:

@@ -46,6 +46,9 @@ COLUMN_TITLES = {
 }
 # Columns of the market frame whose name does not say what an operator would call them.
 _FRAME_TITLES = {
+    "long_liquidations_usd": "longs liquidated",
+    "short_liquidations_usd": "shorts liquidated",
+    "fear_greed": "fear & greed",
     "volume_usd": "turnover",
     "funding_rate_8h": "funding rate per 8 h",
     "top_long_share": "top traders' long share",
@@ -86,6 +89,16 @@ def frame_title(column: str) -> str:
     ('open interest USD', 'turnover')
     """
     return _FRAME_TITLES.get(column, column.replace("_", " ").replace("usd", "USD"))
+
+
+def table_title(name: str) -> str:
+    """A table of the database in words.
+
+    >>> table_title("observed_candles_1h"), table_title("sign_in_attempts")
+    ('observed: candles', 'sign in attempts')
+    """
+    observed = TABLE_TITLES.get(name.removeprefix("observed_"))
+    return f"observed: {observed.lower()}" if observed else name.replace("_", " ")
 
 
 def steps_hours(table: str) -> float:

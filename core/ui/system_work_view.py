@@ -14,8 +14,8 @@ from core.store.operation import Operation
 from core.store.system import About
 from core.ui.formats import DASH, Clock, compact, count, duration, number, percent
 from core.ui.system_html import Shape, ago, listed, pairs, section, state, table
-from core.ui.system_words import source_title
-from core.ui.system_worker import Rounds, StreamView, as_time
+from core.ui.system_words import source_title, table_title
+from core.ui.system_worker import Rounds, StreamView, as_text, as_time
 
 _SHOWN_BARS = 6
 _STREAM_SHAPES: Mapping[str, Shape] = {
@@ -65,8 +65,15 @@ def _stream_cells(one: StreamView, now: datetime, clock: Clock) -> list[str]:
         number(one.refused),
         number(one.spooled),
         number(one.lost),
-        f"{one.gaps}, {duration(one.missing)}" if one.gaps else "0",
+        _gaps(one),
     ]
+
+
+def _gaps(one: StreamView) -> str:
+    if not one.gaps:
+        return "0"
+    said = f"<br><small>{escape(one.newest_gap)}</small>" if one.newest_gap else ""
+    return f'<span class="long">{one.gaps}, {duration(one.missing)}{said}</span>'
 
 
 def _worker_name(name: str | None) -> str:
@@ -83,7 +90,7 @@ def worker_part(
     ]
     figures = pairs(
         [
-            ("Bars stored, 24 h", number(int((operation.rounds["state"] == "done").sum()))),
+            ("Rounds done, 24 h", number(int((operation.rounds["state"] == "done").sum()))),
             ("Close to stored, median", _seconds(rounds.median)),
             ("Close to stored, worst", _seconds(rounds.worst)),
             ("Bars without a round, 24 h", number(len(rounds.unfinished))),
@@ -163,7 +170,8 @@ def _rounds_table(rounds: pd.DataFrame, clock: Clock) -> str:
     for row in rounds.reset_index().to_dict("records"):
         bar, finished = row["time"].to_pydatetime(), as_time(row["finished_at"])
         done = row["state"] == "done" and finished is not None
-        said = f"<br><small>{escape(row['message'])}</small>" if row["message"] else ""
+        message = escape(as_text(row["message"]))
+        said = f"<br><small>{message}</small>" if message else ""
         rows.append(
             [
                 clock.stamp(bar),
@@ -225,7 +233,7 @@ def database_part(about: About, label: str) -> str:
     about_word = "about " if about.rows_are_about else ""
     held = {name: rows for name, rows in about.rows.items() if name != "meta"}
     counts = "".join(
-        f"<div><dt>{escape(name.replace('_', ' '))}</dt>"
+        f"<div><dt>{escape(table_title(name))}</dt>"
         f"<dd>{DASH if rows is None else about_word + number(rows)}</dd></div>"
         for name, rows in sorted(held.items(), key=lambda item: (-(item[1] or 0), item[0]))
     )

@@ -20,7 +20,7 @@ StreamWord = Literal["live", "connecting", "down", "silent", "followed by nobody
 
 @dataclass(frozen=True)
 class Rounds:
-    """The rounds of the last 24 hours. ``median`` and ``worst`` are from a bar's close to the end of
+    """The rounds of the last 24 hours, ``state`` and ``message`` of the newest bar's. ``median`` and ``worst`` are from a bar's close to the end of
     its round; ``unfinished`` are bars without a finished round, with the markets stored all the same.
     """
 
@@ -28,8 +28,8 @@ class Rounds:
     median: timedelta | None
     worst: timedelta | None
     unfinished: dict[datetime, int]
-    state: str | None
-    message: str | None
+    state: str
+    message: str
 
 
 def summarise_rounds(operation: Operation, now: datetime) -> Rounds:
@@ -48,8 +48,8 @@ def summarise_rounds(operation: Operation, now: datetime) -> Rounds:
             for bar in bars
             if first is not None and bar >= first and bar not in done.index
         },
-        str(rounds["state"].loc[newest]) if newest in rounds.index else None,
-        rounds["message"].loc[newest] if newest in rounds.index else None,
+        as_text(rounds["state"].get(newest)),
+        as_text(rounds["message"].get(newest)),
     )
 
 
@@ -81,6 +81,7 @@ class StreamView:
     spooled: int = 0
     gaps: int = 0
     missing: timedelta = timedelta(0)
+    newest_gap: str = ""
     lost_lately: int = 0
 
 
@@ -101,7 +102,7 @@ def _stream(operation: Operation, holders: pd.DataFrame, venue: str, now: dateti
     return StreamView(
         venue,
         _stream_state(row, held, now),
-        row["message"] or "",
+        as_text(row["message"]),
         holder,
         since,
         heard_at=as_time(row["heard_at"]),
@@ -112,6 +113,7 @@ def _stream(operation: Operation, holders: pd.DataFrame, venue: str, now: dateti
         spooled=row["spooled"],
         gaps=len(gaps),
         missing=_missing(gaps, now),
+        newest_gap="" if gaps.empty else str(gaps["reason"].iloc[-1]),
         lost_lately=int(gaps["lost"].sum()),
     )
 
@@ -140,3 +142,8 @@ def _missing(gaps: pd.DataFrame, now: datetime) -> timedelta:
 def as_time(value: Any) -> datetime | None:
     """A time out of a table, None where there is none."""
     return None if value is None or pd.isna(value) else pd.Timestamp(value).to_pydatetime()
+
+
+def as_text(value: Any) -> str:
+    """A text out of a table, empty where there is none."""
+    return value if isinstance(value, str) else ""
