@@ -51,7 +51,7 @@ def load_operation(conn: Connection, now: datetime) -> Operation:
         now,
         load_health(conn),
         load_holdings(conn, now),
-        rounds[[time > since for time in rounds.index]],
+        rounds.loc[[time > since for time in rounds.index]],
         first_round(conn),
         count_stored(conn, since),
         load_streams(conn),
