@@ -127,6 +127,14 @@ def test_a_market_on_which_everything_works_says_so_in_one_sentence(here, now):
     assert "nan" not in shown.lower().replace("binance", "")
 
 
+def test_it_is_drawn_over_either_database(monkeypatch, new_url, tmp_path, now):
+    for here in serve(monkeypatch, new_url(), tmp_path, "live"):
+        works(here, now)
+        shown = page()
+        assert "Everything works." in shown
+        assert {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[here.engine.dialect.name] in shown
+
+
 def test_only_an_admin_sees_it(here, now):
     with here.engine.begin() as conn:
         conn.execute(update(tables.users).values(role="analyst"))
@@ -227,6 +235,17 @@ def test_a_note_of_a_worker_that_is_gone_is_shown_as_such(here, now):
     assert found.state == "unknown"
     assert found.noted.replace("\u00a0", " ") == "noted 14 min ago by a worker that is gone"
     assert found.budgets[0].used is None
+
+
+def test_what_nobody_knows_is_not_said_to_work(here, now):
+    works(here, now)
+    with here.engine.begin() as conn:
+        health = tables.source_health
+        conn.execute(update(health).where(health.c.source == "okx").values(worker="gone"))
+        conn.execute(health.delete().where(health.c.source == "bybit"))
+    shown = page()
+    assert "Everything works" not in shown
+    assert "Nothing fails as far as is known; Bybit, OKX not asked of late." in shown
 
 
 def test_remarks_are_shown_where_a_worker_notes_them(here, now):

@@ -14,7 +14,7 @@ from core.ui.palette import palette
 from core.ui.replaying import standing
 from core.ui.system_freshness import expected_rows, table_views
 from core.ui.system_html import style
-from core.ui.system_sources import source_views
+from core.ui.system_sources import source_views, unknown_sources
 from core.ui.system_verdict import Problem, everything_that_fails
 from core.ui.system_view import (
     freshness_part,
@@ -53,7 +53,7 @@ def _live(here: Instance, now: datetime, clock: Clock) -> str:
     )
     return "".join(
         [
-            verdict_part(problems),
+            verdict_part(problems, unknown_sources(sources, settings.exchanges)),
             sources_part(sources, now, clock),
             worker_part(operation, rounds, _work(), now, clock),
             streams_part(streams, now, clock),

@@ -41,15 +41,21 @@ def ago(time: datetime | None, now: datetime, clock: Clock, unknown: str = "neve
     return f'<span title="{escape(at)}">{duration(now - time)} ago</span>'
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], name: str) -> str:
-    """A table of cells that are HTML already; on a narrow screen every row is a card."""
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], name: str, dense: int = 0
+) -> str:
+    """A table of cells that are HTML already; on a narrow screen every row is a card.
+
+    With ``dense`` it stays a table there, of its first so many columns.
+    """
     heads = "".join(
         f'<th scope="col"{_number(number)} title="{escape(hint)}">{escape(title)}</th>'
         for title, hint, number in columns
     )
+    kind = f' class="dense of-{dense}"' if dense else ""
     body = "".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
     return (
-        f'<table aria-label="{escape(name)}"><thead><tr>{heads}</tr></thead>'
+        f'<table{kind} aria-label="{escape(name)}"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
     )
 

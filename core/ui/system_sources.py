@@ -78,6 +78,16 @@ def source_views(
     ]
 
 
+def unknown_sources(sources: Sequence[SourceView], exchanges: Collection[str]) -> list[str]:
+    """Titles of those of which no living worker knows how they are: all that were asked once, and
+    exchanges, which are always asked."""
+    return [
+        one.title
+        for one in sources
+        if one.state == "unknown" or (one.state == "not asked yet" and one.name in exchanges)
+    ]
+
+
 def _is_of(suspicion: Suspicion, source: str) -> bool:
     return source_of(suspicion.table, suspicion.venue) == source
 
@@ -126,8 +136,7 @@ def _state(state: Mapping[str, Any], left: timedelta, gone: bool) -> tuple[State
     """The state in a word, and what is to be added to it."""
     troubles = len(state["troubles"])
     if gone:
-        was = "failing" if troubles else "working"
-        return "unknown", f"was {was}; the worker that asked it is gone"
+        return "unknown", "was failing" if troubles else "was working"
     if left > timedelta(0) or state["breaker"] == "open":
         return "left alone", f"for another {duration(left)}" if left else ""
     if troubles or state["last_success_at"] is None:

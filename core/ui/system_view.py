@@ -23,8 +23,14 @@ _SOURCE_SHAPES: Mapping[str, Shape] = {
 }
 
 
-def verdict_part(problems: Sequence[Problem]) -> str:
-    """The one sentence, and below it whatever else does not work."""
+def verdict_part(problems: Sequence[Problem], waiting: Sequence[str] = ()) -> str:
+    """The one sentence, and below it whatever else does not work; ``waiting`` are sources of which
+    nothing is known."""
+    if not problems and waiting:
+        said = f"Nothing fails as far as is known; {', '.join(waiting)} not asked of late."
+        return (
+            f'<div class="verdict">{state("half", "")}<div role="status">{escape(said)}</div></div>'
+        )
     if not problems:
         return f'<div class="verdict">{state("good", "Everything works.")}</div>'
     first, *others = problems
@@ -60,7 +66,9 @@ def _source(one: SourceView, now: datetime, clock: Clock) -> str:
         quiet = f'<div class="who"><h4>{escape(one.title)}</h4></div><div>{said}</div>'
         return f'<div class="source quiet">{quiet}{_marks(one)}</div>'
     words = f"<small>{escape(one.words)}</small>" if one.words else ""
-    noted = f'<small><span class="old">{escape(one.noted)}</span></small>' if one.noted else ""
+    noted = (
+        f'<span class="noted state stale"><i></i>{escape(one.noted)}</span>' if one.noted else ""
+    )
     who = f"<h4>{escape(one.title)}</h4>{state(shape, one.state)}{words}{noted}"
     figures = pairs(
         [

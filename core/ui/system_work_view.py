@@ -182,7 +182,7 @@ def _rounds_table(rounds: pd.DataFrame, clock: Clock) -> str:
                 f'<span class="long"><small>{escape(row["worker"])}</small></span>',
             ]
         )
-    return table(columns, rows, "Rounds of the last 24 hours")
+    return table(columns, rows, "Rounds of the last 24 hours", dense=3)
 
 
 def replay_part(
