@@ -103,8 +103,8 @@ def load_published(expected: tuple[tuple[str, str], ...]) -> Published:
 
 
 def load_about() -> About:
-    """What the database holds."""
-    return _about(_address())
+    """What the database holds; counted anew when a replay has gone on, or after a minute."""
+    return _about(_state())
 
 
 def load_pieces_of_work() -> list[Work]:
@@ -241,6 +241,6 @@ def _published(address: str, expected: tuple[tuple[str, str], ...]) -> Published
 
 
 @st.cache_data(ttl=COUNTED_SECONDS, max_entries=4, show_spinner=False)
-def _about(address: str) -> About:  # noqa: ARG001
+def _about(state: State) -> About:  # noqa: ARG001
     with _reading() as conn:
         return read_about(conn)

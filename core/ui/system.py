@@ -11,7 +11,7 @@ from core.ui.controls import reader_clock
 from core.ui.formats import Clock, duration
 from core.ui.instance import Instance, instance
 from core.ui.palette import palette
-from core.ui.replaying import standing
+from core.ui.replaying import is_running, standing
 from core.ui.system_freshness import expected_rows, table_views
 from core.ui.system_html import style
 from core.ui.system_sources import source_views, unknown_sources
@@ -30,13 +30,14 @@ REFRESH_SECONDS = 5
 
 def refreshes() -> bool:
     """Whether there is anything that changes by itself."""
-    return instance().market.kind == "live"
+    return instance().market.kind == "live" or is_running()
 
 
 def system_html() -> str:
     """The whole page, as it stands now."""
     here, now, clock = instance(), datetime.now(UTC), reader_clock()
-    parts = _live(here, now, clock) if refreshes() else _replayed(here, now, clock)
+    live = here.market.kind == "live"
+    parts = _live(here, now, clock) if live else _replayed(here, now, clock)
     return f'{style(palette())}<div class="cx-s">{parts}</div>'
 
 

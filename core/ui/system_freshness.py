@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from core.market.files import FILES, VENUES
@@ -100,8 +101,10 @@ def _venues(found: pd.DataFrame, settings: Settings) -> list[str]:
 
 def _views(table: str, found: pd.DataFrame, venues: list[str], now: datetime) -> list[VenueView]:
     newest = found["newest_at"].unstack("venue")[venues]
-    # Of several venues with the same newest time the preferred one is used.
-    serving = newest.apply(lambda row: row.idxmax(), axis=1)
+    # Of several venues with the same newest time the preferred one is used; an unknown time, as a
+    # number, is the smallest there is.
+    place_of = newest.to_numpy(dtype="datetime64[us]").astype(np.int64).argmax(axis=1)
+    serving = pd.Series([venues[place] for place in place_of], index=newest.index)
     had_better = {
         venue: newest[venues[:place]].notna().any(axis=1) for place, venue in enumerate(venues)
     }
