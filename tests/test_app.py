@@ -23,7 +23,13 @@ from streamlit.testing.v1 import AppTest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from core.accounts import Person, passwords, people, sessions, setup, tickets
+from core.market.source_state import SourceState
+from core.market.stream.batch import StreamState
 from core.store import tables
+from core.store.health import save_health
+from core.store.leases import take_lease
+from core.store.liquidations import save_stream
+from core.store.rounds import end_round, start_round
 from core.ui import browser
 from core.ui import instance as instances
 from core.ui import session as guard
@@ -350,6 +356,43 @@ def test_health_fails_when_the_replay_has_failed(here, client):
     answer = client.get("/health")
     assert answer.status_code == 503
     assert answer.json()["replay"] == {"state": "failed", "rows_done": 1, "rows_total": 9}
+
+
+def test_health_of_the_live_market_tells_sources_worker_and_streams(here, client, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"{here.settings.database_url}.live")
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "live")
+    live, now = instance(), datetime.now(UTC)
+    working = SourceState("binance", requests=1, last_success_at=now)
+    failing = SourceState("okx", requests=1, failures=1, troubles={"/x": "okx is not working."})
+    bar = now.replace(minute=0, second=0, microsecond=0)
+    with live.engine.begin() as conn:
+        take_lease(conn, "worker a", "a", now, timedelta(minutes=1))
+        take_lease(conn, "stream okx", "a", now, timedelta(minutes=1))
+        save_health(conn, [working, failing], "a", now)
+        save_stream(conn, StreamState("okx", "live", heard_at=now), now)
+        start_round(conn, bar, "a", bar)
+        end_round(conn, bar, now)
+    answer = client.get("/health")
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "ok")
+    assert body["sources"] == {"state": "degraded", "healthy": 1, "failing": ["okx"]}
+    assert body["worker"] == {
+        "state": "alive",
+        "alive": 1,
+        "last_round_of": bar.isoformat(),
+        "last_round_finished_at": now.isoformat(),
+    }
+    venues = {"binance": "not begun", "bybit": "not begun", "okx": "live"}
+    assert body["streams"] == {"state": "degraded", "venues": venues}
+
+
+def test_health_of_a_live_market_without_a_worker_is_no_failure(here, client, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"{here.settings.database_url}.live")
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "live")
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json()["worker"]["state"] == "none"
+    assert answer.json()["sources"] == {"state": "unknown", "healthy": 0, "failing": []}
 
 
 # The guard

@@ -34,7 +34,7 @@ ARGUMENTS = [
 PASSWORD = "four unrelated words"
 SESSION_COOKIE = "cryptosatx_session"
 WAIT_MS = 20_000
-PAGES = ("/signals", "/symbol", "/accuracy", "/account")
+PAGES = ("/signals", "/symbol", "/accuracy", "/system", "/account")
 
 
 @pytest.fixture(scope="module")

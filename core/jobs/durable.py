@@ -1,8 +1,8 @@
 """Rounds as durable workflows: shared between workers, taken up again when one dies.
 
-DBOS keeps which parts of a round are done. Its tables are bookkeeping, not results: they lie in a
-schema of their own on PostgreSQL, and in a file beside the database on SQLite. A worker is alive
-while it holds the lease of its name; the work of one that is not is handed to the others.
+DBOS keeps which parts of a round are done. Its tables are bookkeeping, not results; where they lie
+is told by `core.store.bookkeeping`. A worker is alive while it holds the lease of its name; the work
+of one that is not is handed to the others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import monotonic, sleep
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -20,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import CryptoSatXError
 from core.jobs.round import Jobs
+from core.store.bookkeeping import bookkeeping_url
 from core.store.leases import drop_lease, load_leases, take_lease
 
 APP = "cryptosatx"
@@ -32,19 +32,6 @@ ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
 _WORKER, _ROUND = "worker ", "round "
 _UNFINISHED = ["PENDING", "ENQUEUED"]
-
-
-def bookkeeping_url(engine: Engine) -> str:
-    """Where DBOS keeps its tables for the database of ``engine``.
-
-    >>> from core.store.database import open_database
-    >>> bookkeeping_url(open_database("sqlite:////data/live.sqlite"))
-    'sqlite:////data/live.jobs.sqlite'
-    """
-    url = engine.url
-    if engine.dialect.name == "sqlite":
-        url = url.set(database=str(Path(str(url.database)).with_suffix(".jobs.sqlite")))
-    return url.render_as_string(hide_password=False)
 
 
 class Rounds:

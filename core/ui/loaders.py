@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -19,9 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.errors import StoreError
 from core.store import signals as store
 from core.store import tracing
+from core.store.bookkeeping import Work, load_work
+from core.store.operation import Operation
+from core.store.operation import load_operation as read_operation
+from core.store.published import Published, load_all_published
+from core.store.system import About
+from core.store.system import load_about as read_about
 from core.ui.instance import instance
 
 KEPT_SECONDS = 30
+# What an operator watches; what takes long to count is kept for longer.
+WATCHED_SECONDS, COUNTED_SECONDS = 2, 60
 
 # Which store, and how far its replays are: what was kept of an earlier state is not shown again.
 State = tuple[str, tuple[tuple[str, str, int], ...]]
@@ -89,6 +97,26 @@ def load_span() -> tuple[datetime, datetime] | None:
 def load_progress() -> list[dict[str, Any]]:
     """The replays of this store, the one touched last first; at most a second old."""
     return _progress(_address())
+
+
+def load_operation() -> Operation:
+    """Sources, workers, rounds and streams as they are now; at most two seconds old."""
+    return _operation(_address())
+
+
+def load_published(expected: tuple[tuple[str, str], ...]) -> Published:
+    """What was published of late; see `core.store.published.load_all_published`."""
+    return _published(_address(), expected)
+
+
+def load_about() -> About:
+    """What the database holds; counted anew when a replay has gone on, or after a minute."""
+    return _about(_state())
+
+
+def load_pieces_of_work() -> list[Work]:
+    """What waits, runs or ended in an error among the workers' jobs."""
+    return _work(_address())
 
 
 def _address() -> str:
@@ -210,3 +238,27 @@ def _outcomes_of(
 def _directions(state: State, profile_name: str, since: datetime) -> pd.DataFrame:  # noqa: ARG001
     with _reading() as conn:
         return tracing.load_directions_since(conn, profile_name, since)
+
+
+@st.cache_data(ttl=WATCHED_SECONDS, max_entries=4, show_spinner=False)
+def _operation(address: str) -> Operation:  # noqa: ARG001
+    with _reading() as conn:
+        return read_operation(conn, datetime.now(UTC))
+
+
+@st.cache_data(ttl=WATCHED_SECONDS, max_entries=4, show_spinner=False)
+def _work(address: str) -> list[Work]:  # noqa: ARG001
+    with _reading() as conn:
+        return load_work(conn)
+
+
+@st.cache_data(ttl=COUNTED_SECONDS, max_entries=4, show_spinner=False)
+def _published(address: str, expected: tuple[tuple[str, str], ...]) -> Published:  # noqa: ARG001
+    with _reading() as conn:
+        return load_all_published(conn, expected, datetime.now(UTC))
+
+
+@st.cache_data(ttl=COUNTED_SECONDS, max_entries=4, show_spinner=False)
+def _about(state: State) -> About:  # noqa: ARG001
+    with _reading() as conn:
+        return read_about(conn)
