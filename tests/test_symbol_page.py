@@ -19,7 +19,7 @@ from core.backtest import decide
 from core.plan import Account, plan
 from core.signals import load_profile
 from core.store.signals import load_signal
-from core.store.tracing import Published, load_directions_since, load_origin, load_outcomes_of
+from core.store.tracing import Provenance, load_directions_since, load_origin, load_outcomes_of
 from core.ui import decision, session
 from core.ui.formats import UTC_CLOCK
 from core.ui.instance import Instance
@@ -214,7 +214,7 @@ def test_a_value_says_whose_it_is_and_when_it_was_seen(planned):
     row = row_of(planned, planned["direction"] == 1)
     row["age_funding"] = 2.0
     seen = datetime(2025, 10, 1, 12, 0, 7, tzinfo=UTC)
-    funding = Published("okx", datetime(2025, 10, 1, 12, tzinfo=UTC), seen)
+    funding = Provenance("okx", datetime(2025, 10, 1, 12, tzinfo=UTC), seen)
     html = decision.unknown_part(row, PROFILE, {"funding": funding}, UTC_CLOCK)
     assert "of OKX" in text(html)
     assert "published 1 Oct" in html

@@ -8,7 +8,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from core.store.observations import save_observations
-from core.store.tracing import Published, load_published
+from core.store.tracing import Provenance, load_provenance
 
 TIME = datetime(2025, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -36,11 +36,11 @@ def test_every_source_names_its_venue_and_when_it_was_published_and_seen(engine:
     save(engine, SOON, candles_1h=[candle("okx"), candle("binance")])
     save(engine, SOON, funding=[rate("bybit", TIME - 9 * HOUR), rate("bybit", TIME - HOUR)])
     with engine.connect() as conn:
-        found = load_published(conn, "BTCUSDT", TIME, SOON)
-        assert load_published(conn, "ETHUSDT", TIME, SOON) == {}
+        found = load_provenance(conn, "BTCUSDT", TIME, SOON)
+        assert load_provenance(conn, "ETHUSDT", TIME, SOON) == {}
     assert found == {
-        "candles": Published("binance", TIME, SOON),
-        "funding": Published("bybit", TIME - HOUR, SOON),
+        "candles": Provenance("binance", TIME, SOON),
+        "funding": Provenance("bybit", TIME - HOUR, SOON),
     }
 
 
@@ -48,5 +48,5 @@ def test_what_came_after_the_signal_was_stored_is_not_its_origin(engine: Engine)
     save(engine, SOON, funding=[rate("binance", TIME - 9 * HOUR)])
     save(engine, SOON + HOUR, funding=[rate("binance", TIME - HOUR)])
     with engine.connect() as conn:
-        found = load_published(conn, "BTCUSDT", TIME, SOON)
+        found = load_provenance(conn, "BTCUSDT", TIME, SOON)
     assert found["funding"].published_at == TIME - 9 * HOUR

@@ -27,7 +27,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Published:
+class Provenance:
     """Whose value a bar showed, when that was published, and when it was seen here."""
 
     venue: str
@@ -35,9 +35,9 @@ class Published:
     seen_at: datetime
 
 
-def load_published(
+def load_provenance(
     conn: Connection, symbol: str, time: datetime, recorded_at: datetime
-) -> dict[str, Published]:
+) -> dict[str, Provenance]:
     """Where the values of a live market's bar come from, by source; of ``recorded_at`` or before.
 
     Empty where nothing was observed, as on a recording, or where it was dropped as old.
@@ -53,7 +53,7 @@ def load_published(
 
 def _newest(
     conn: Connection, source: Source, symbol: str, time: datetime, recorded_at: datetime
-) -> Published | None:
+) -> Provenance | None:
     """The newest row of the venue that counts, of those that were there."""
     table = observed[source.file]
     known_at = table.c[source.known_at]
@@ -69,7 +69,7 @@ def _newest(
     if not rows:
         return None
     venue = min((row.venue for row in rows), key=venue_rank)
-    return Published(*[tuple(row) for row in rows if row.venue == venue][-1])
+    return Provenance(*[tuple(row) for row in rows if row.venue == venue][-1])
 
 
 def load_origin(conn: Connection, symbol: str, profile_name: str, time: datetime) -> Origin | None:

@@ -18,7 +18,7 @@ from core.market.frame import SOURCES
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
 from core.signals.words import Contribution, explain
-from core.store.tracing import Origin, Published
+from core.store.tracing import Origin, Provenance
 from core.ui import formats
 from core.ui.charts import bar_of
 from core.ui.formats import Clock, known, number, price
@@ -171,7 +171,7 @@ def outcome_part(row: Row, outcomes: pd.DataFrame, *, at: datetime, through: dat
 
 
 def unknown_part(
-    row: Row, profile: Profile, published: Mapping[str, Published], clock: Clock
+    row: Row, profile: Profile, published: Mapping[str, Provenance], clock: Clock
 ) -> str:
     """The sources behind the signal, whose value it was, how old at its bar, and what lacks one."""
     missing = {
@@ -302,7 +302,7 @@ def _outcome(horizon: str, outcomes: pd.DataFrame, due: datetime, through: datet
 
 
 def _source(
-    source: str, row: Row, missing: Mapping[str, str], published: Published | None, clock: Clock
+    source: str, row: Row, missing: Mapping[str, str], published: Provenance | None, clock: Clock
 ) -> str:
     fed = [name for name in FACTORS if BY_NAME[name].source == source]
     lacking = [BY_NAME[name].title for name in fed if name in missing]

@@ -72,11 +72,11 @@ def load_origin(symbol: str, profile_name: str, time: datetime) -> tracing.Origi
     return _origin(_state(), symbol, profile_name, time)
 
 
-def load_published(
+def load_provenance(
     symbol: str, time: datetime, recorded_at: datetime
-) -> dict[str, tracing.Published]:
+) -> dict[str, tracing.Provenance]:
     """Where the values of a bar come from, by source, as far as they were observed here."""
-    return _published(_state(), symbol, time, recorded_at)
+    return _provenance(_state(), symbol, time, recorded_at)
 
 
 def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataFrame:
@@ -213,14 +213,14 @@ def _origin(
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
-def _published(
+def _provenance(
     state: State,  # noqa: ARG001
     symbol: str,
     time: datetime,
     recorded_at: datetime,
-) -> dict[str, tracing.Published]:
+) -> dict[str, tracing.Provenance]:
     with _reading() as conn:
-        return tracing.load_published(conn, symbol, time, recorded_at)
+        return tracing.load_provenance(conn, symbol, time, recorded_at)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)

@@ -13,7 +13,8 @@ from core.market.frame import COLUMNS
 from core.market.sources import ORDER
 from core.settings import Settings
 from core.store.published import Published
-from core.ui.system_words import asked_for, frame_title, source_title, steps_hours
+from core.ui.system_words import asked_for, frame_title, steps_hours
+from core.ui.venues import venue_name
 
 # Statistics are spread over the hour, so a value may come that much later than its time.
 _GRACE = timedelta(minutes=30)
@@ -80,14 +81,14 @@ def _table(table: str, published: Published, settings: Settings, now: datetime) 
     venues = _venues(found, settings) if len(found) else []
     views = [] if not venues else _views(table, found, venues, now)
     views += [
-        VenueView(source_title(venue) if venue else "", newest, 0, 0, 0, 0, stale=True)
+        VenueView(venue_name(venue) if venue else "", newest, 0, 0, 0, 0, stale=True)
         for (of, venue), newest in published.older.items()
         if of == table and newest is not None
     ]
     return TableView(
         table,
         tuple(frame_title(one.name) for one in COLUMNS if one.source == source.name),
-        tuple(source_title(name) for name in asked_for(table, settings)),
+        tuple(venue_name(name) for name in asked_for(table, settings)),
         source.per_symbol,
         tuple(views),
     )
@@ -115,7 +116,7 @@ def _views(table: str, found: pd.DataFrame, venues: list[str], now: datetime) ->
         at = rows["newest_at"].max().to_pydatetime()
         views.append(
             VenueView(
-                source_title(venue) if venue else "",
+                venue_name(venue) if venue else "",
                 at,
                 int(rows["rows"].sum()),
                 len(rows),

@@ -13,8 +13,9 @@ from core.market.sources import KEYS, sources_in_use
 from core.settings import Settings
 from core.store.published import Suspicion
 from core.ui.formats import duration
-from core.ui.system_words import source_of, source_title
+from core.ui.system_words import source_of
 from core.ui.system_worker import as_time
+from core.ui.venues import venue_name
 
 State = Literal["working", "failing", "left alone", "not asked yet", "no key", "unknown"]
 # The worker that asks writes its notes every few seconds.
@@ -73,7 +74,7 @@ def source_views(
         _view(name, health, [one for one in suspicions if _is_of(one, name)], living, now)
         for name in used
     ] + [
-        SourceView(name, source_title(name), "no key", f"no key: set {name.upper()}_API_KEY")
+        SourceView(name, venue_name(name), "no key", f"no key: set {name.upper()}_API_KEY")
         for name in lacking
     ]
 
@@ -99,7 +100,7 @@ def _view(
     living: Collection[str],
     now: datetime,
 ) -> SourceView:
-    title = source_title(name)
+    title = venue_name(name)
     note = health.loc[name].to_dict() if name in health.index else None
     if note is None or not note["state"].get("requests"):
         return SourceView(name, title, "not asked yet", suspicions=tuple(suspicions))

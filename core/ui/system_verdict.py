@@ -13,8 +13,9 @@ from core.ui.formats import Clock, count, duration, number, percent
 from core.ui.replaying import standing
 from core.ui.system_freshness import TableView
 from core.ui.system_sources import SourceView
-from core.ui.system_words import COLUMN_TITLES, TABLE_TITLES, source_of, source_title
+from core.ui.system_words import COLUMN_TITLES, TABLE_TITLES, source_of
 from core.ui.system_worker import Rounds, StreamView
+from core.ui.venues import venue_name
 
 # A round with all that it waits for takes less.
 LATE_AFTER = timedelta(minutes=5)
@@ -122,7 +123,7 @@ def _failure(one: SourceView, said: str) -> str:
 
 
 def _of(one: Suspicion) -> str:
-    return f"{source_title(source_of(one.table, one.venue))}, {TABLE_TITLES[one.table].lower()}"
+    return f"{venue_name(source_of(one.table, one.venue))}, {TABLE_TITLES[one.table].lower()}"
 
 
 def _remedy(said: str) -> str:
@@ -137,7 +138,7 @@ def _remedy(said: str) -> str:
 
 
 def _stream(stream: StreamView, now: datetime) -> Problem | None:
-    title = source_title(stream.venue)
+    title = venue_name(stream.venue)
     heard = f", last heard {duration(now - stream.heard_at)} ago" if stream.heard_at else ""
     if stream.state in ("down", "silent"):
         return Problem(

@@ -6,16 +6,6 @@ from core.market.files import FILES
 from core.market.sources import ORDER, sources_in_use
 from core.settings import Settings
 
-SOURCE_TITLES = {
-    "binance": "Binance",
-    "bybit": "Bybit",
-    "okx": "OKX",
-    "alternative_me": "alternative.me",
-    "coingecko": "CoinGecko",
-    "coinglass": "Coinglass",
-    "lunarcrush": "LunarCrush",
-    "coinapi": "CoinAPI",
-}
 TABLE_TITLES = {
     "candles_1h": "Candles",
     "funding": "Funding",
@@ -54,15 +44,6 @@ _FRAME_TITLES = {
     "top_long_share": "top traders' long share",
     "long_account_share": "long account share",
 }
-
-
-def source_title(source: str) -> str:
-    """A source or venue as it writes itself.
-
-    >>> source_title("okx"), source_title("hyperliquid")
-    ('OKX', 'Hyperliquid')
-    """
-    return SOURCE_TITLES.get(source, source.capitalize())
 
 
 def source_of(table: str, venue: str) -> str:

@@ -14,8 +14,9 @@ from core.store.operation import Operation
 from core.store.system import About
 from core.ui.formats import DASH, Clock, compact, count, duration, number, percent
 from core.ui.system_html import Shape, ago, listed, pairs, section, state, table
-from core.ui.system_words import source_title, table_title
+from core.ui.system_words import table_title
 from core.ui.system_worker import Rounds, StreamView, as_text, as_time
+from core.ui.venues import venue_name
 
 _SHOWN_BARS = 6
 _STREAM_SHAPES: Mapping[str, Shape] = {
@@ -55,7 +56,7 @@ def streams_part(streams: Sequence[StreamView], now: datetime, clock: Clock) -> 
 def _stream_cells(one: StreamView, now: datetime, clock: Clock) -> list[str]:
     said = f"<br><small>{escape(one.message)}</small>" if one.message else ""
     return [
-        escape(source_title(one.venue)),
+        escape(venue_name(one.venue)),
         f'<span class="long">{state(_STREAM_SHAPES.get(one.state, "none"), one.state)}{said}</span>',
         f'<span class="long">{_worker_name(one.holder)}</span>'
         + (f"<br><small>{ago(one.held_since, now, clock)}</small>" if one.held_since else ""),
