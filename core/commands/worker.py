@@ -9,6 +9,7 @@ from core.commands.console import beside
 from core.errors import SettingsError
 from core.jobs.collecting import Collector
 from core.jobs.live import LiveCollector
+from core.jobs.passed_on import PassedOn
 from core.jobs.streams import Streams, WithStreams
 from core.market.choice import choose_market, database_url
 from core.market.sources import coinglass, key_of
@@ -26,15 +27,25 @@ def command() -> None:
     engine = open_store(database_url(settings, market), market.key)
     with LiveCollector(settings) as sources:
         collector: Collector = sources
-        # What the provider counts is whole; what streams say would be mixed with it.
-        if key_of(coinglass.SOURCE, settings) is None:
+        key, passed_on = key_of(coinglass.SOURCE, settings), None
+        if key is not None:
+            # What the provider counts is whole; what streams say would be mixed with it.
+            passed_on = PassedOn(sources.contracts, sources.prices, key)
+        else:
             collector = WithStreams(sources, engine, sources.contracts)
         worker = Worker(engine, collector)
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: worker.stop())
         beside.print(f"{worker.name} works on {', '.join(settings.exchanges)}.", markup=False)
         spool = settings.data_dir / "spool"
-        with Streams(engine, sources.contracts, worker.name, spool, settings.endpoints):
+        with Streams(
+            engine,
+            sources.contracts,
+            worker.name,
+            spool,
+            settings.endpoints,
+            passed_on=passed_on,
+        ):
             finished = worker.run()
         if not finished:
             # Threads that wait for a source may never end; others take their work up.
