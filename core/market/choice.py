@@ -11,6 +11,9 @@ from typing import Literal
 from core.errors import RecordingError, SettingsError
 from core.settings import Settings
 
+# Stands where a market's key stands, in the file that holds people and no market.
+ACCOUNTS = "accounts"
+
 
 @dataclass(frozen=True)
 class Market:
@@ -69,3 +72,10 @@ def database_url(settings: Settings, market: Market) -> str:
     if settings.database_url is not None:
         return settings.database_url
     return f"sqlite:///{settings.data_dir / market.key}.sqlite"
+
+
+def accounts_url(settings: Settings) -> str:
+    """DATABASE_URL if set, else the SQLite file of people in the data folder."""
+    if settings.database_url is not None:
+        return settings.database_url
+    return f"sqlite:///{settings.data_dir / ACCOUNTS}.sqlite"

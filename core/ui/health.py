@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.accounts.people import any_people
 from core.market.choice import Market
 from core.store.signals import load_progress, market_range
 from core.ui.instance import Instance, instance
@@ -25,6 +26,8 @@ def check_health() -> Report:
     """Ask the database; a market that has no data yet is a state and not a failure."""
     here = instance()
     try:
+        with here.accounts.connect() as conn:
+            any_people(conn)
         with here.engine.connect() as conn:
             parts = {
                 "database": {"state": "ok", "kind": here.engine.dialect.name},

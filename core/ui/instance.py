@@ -1,13 +1,15 @@
-"""What this server serves: its settings, its market and its open database."""
+"""What this server serves: its settings, its market, and its open databases."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
 from sqlalchemy import Engine
 
-from core.market.choice import Market, choose_market, database_url
+from core.accounts.home import open_accounts
+from core.market.choice import ACCOUNTS, Market, accounts_url, choose_market, database_url
 from core.settings import Settings, load_settings
 from core.store import open_store
 
@@ -22,6 +24,7 @@ class Instance:
     settings: Settings
     market: Market
     engine: Engine
+    accounts: Engine
 
     @property
     def guests_welcome(self) -> bool:
@@ -30,14 +33,19 @@ class Instance:
 
 
 def instance() -> Instance:
-    """The instance of this process; its database is opened once and then shared."""
+    """The instance of this process; its databases are opened once and then shared."""
     settings = load_settings()
     market = choose_market(settings)
-    return Instance(settings, market, _engine(database_url(settings, market), market.key))
+    url = database_url(settings, market)
+    engine = _engine(url, market.key, lambda: open_store(url, market.key))
+    if settings.database_url is not None:
+        return Instance(settings, market, engine, engine)
+    accounts = _engine(accounts_url(settings), ACCOUNTS, lambda: open_accounts(settings))
+    return Instance(settings, market, engine, accounts)
 
 
-def _engine(url: str, market_key: str) -> Engine:
+def _engine(url: str, key: str, open_it: Callable[[], Engine]) -> Engine:
     with _opening:
-        if (url, market_key) not in _engines:
-            _engines[url, market_key] = open_store(url, market_key)
-        return _engines[url, market_key]
+        if (url, key) not in _engines:
+            _engines[url, key] = open_it()
+        return _engines[url, key]

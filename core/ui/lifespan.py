@@ -43,7 +43,7 @@ def work_on(market: Market) -> list[str]:
 def announcement(here: Instance, address: str) -> str:
     """What the terminal shows at the start; the set-up token only while nobody has an account."""
     lines = [f"CryptoSatX is at {address}", f"Market: {here.market.label}"]
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         token = new_setup_token(conn)
     if token is not None:
         lines += [

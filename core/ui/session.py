@@ -45,12 +45,12 @@ def current_session(*, seen: bool = True) -> Session | None:
     if token is None:
         return None
     here, now = instance(), datetime.now(UTC)
-    with here.engine.connect() as conn:
+    with here.accounts.connect() as conn:
         session = sessions.read(conn, token, now=now)
     if session is None or (session.person.guest and not here.guests_welcome):
         return None
     if seen and now - session.seen_at > sessions.SEEN_EVERY:
-        with here.engine.begin() as conn:
+        with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
 
@@ -59,7 +59,7 @@ def close_session() -> NoReturn:
     """End this browser's session for all its tabs, and have its cookie removed."""
     token = _browser_token()
     if token is not None:
-        with instance().engine.begin() as conn:
+        with instance().accounts.begin() as conn:
             sessions.end(conn, token)
     leave("/session/end")
     st.stop()
