@@ -26,10 +26,16 @@ class Market:
     simulated: bool
 
 
-def choose_market(settings: Settings) -> Market:
-    """The market that ``settings`` ask for; ``auto`` is the demo."""
+def choose_market(settings: Settings, *, answered: bool = False, held: str | None = None) -> Market:
+    """The market that ``settings`` ask for.
+
+    ``auto`` is the one whose key the set database has ``held`` until now, else live where an
+    exchange has ``answered``, else the demo.
+    """
     if settings.market == "live":
-        return Market("live", None, "live", "Live market", simulated=False)
+        return live_market()
+    if settings.market == "auto":
+        return _auto(settings, answered=answered, held=held)
     if settings.market.startswith("recording:"):
         try:
             return market_at(settings.market.removeprefix("recording:"), settings)
@@ -49,6 +55,11 @@ def market_at(place: str, settings: Settings) -> Market:
     return recording_market(path)
 
 
+def live_market() -> Market:
+    """The market of the world outside."""
+    return Market("live", None, "live", "Live market", simulated=False)
+
+
 def demo_market(data_dir: Path) -> Market:
     """The simulated market; its recording lies in ``data_dir``/demo."""
     return Market("demo", data_dir / "demo", "demo", "Simulated market", simulated=True)
@@ -65,6 +76,18 @@ def recording_market(path: Path) -> Market:
     place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     key = "-".join(part for part in ("recording", slug, place) if part)
     return Market("recording", path, key, f"Recording {path.name}", simulated=False)
+
+
+def _auto(settings: Settings, *, answered: bool, held: str | None) -> Market:
+    if held not in (None, "live", "demo"):
+        raise SettingsError(
+            f"The database of DATABASE_URL holds the market {held}, which CRYPTOSATX_MARKET=auto "
+            "does not choose: set CRYPTOSATX_MARKET=recording:PATH with its folder, or name "
+            "another database."
+        )
+    if held == "live" or (held is None and answered):
+        return live_market()
+    return demo_market(settings.data_dir)
 
 
 def database_url(settings: Settings, market: Market) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 from core.accounts import Person
 from core.market.choice import Market
 from core.ui import loaders
+from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
 from core.ui.formats import Clock, duration
 from core.ui.instance import instance
@@ -20,7 +21,7 @@ _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
 _REFRESH_SECONDS = 30
 
 
-def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will be this person's
+def draw_header(person: Person) -> None:
     """Draw the line; call it before the page, which then finds mode and zone chosen."""
     market = instance().market
     st.html(f"<style>{_STYLE}</style>")
@@ -36,6 +37,7 @@ def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will 
         draw_zone()
     with age:
         _draw_age(market)
+    draw_auto_banner(person)
     draw_replays()
 
 
