@@ -10,6 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store.tables import leases
 
+# A worker holds a lease of its own name, with this before it, for as long as it is alive.
+WORKER = "worker "
+
 
 def take_lease(conn: Connection, name: str, holder: str, now: datetime, length: timedelta) -> bool:
     """Take a lease that is free, or prolong one's own; whether ``holder`` has it from now on."""
@@ -34,3 +37,9 @@ def load_leases(conn: Connection, prefix: str, now: datetime) -> Mapping[str, st
         leases.c.name.startswith(prefix, autoescape=True), leases.c.held_until > now
     )
     return {row.name: row.holder for row in conn.execute(query)}
+
+
+def worker_leases(conn: Connection) -> list[datetime]:
+    """Until when each worker was alive that has not said goodbye."""
+    query = select(leases.c.held_until).where(leases.c.name.startswith(WORKER, autoescape=True))
+    return list(conn.scalars(query))

@@ -20,10 +20,12 @@ from core.errors import StoreError
 from core.store import signals as store
 from core.store import tracing
 from core.ui.instance import instance
+from core.ui.pulse import newest_round
 
 KEPT_SECONDS = 30
 
-# Which store, and how far its replays are: what was kept of an earlier state is not shown again.
+# Which store, and how far its replays and rounds are: what was kept of an earlier state is not shown
+# again.
 State = tuple[str, tuple[tuple[str, str, int], ...]]
 
 
@@ -90,7 +92,8 @@ def _address() -> str:
 
 def _state() -> State:
     replays = _progress(_address())
-    return _address(), tuple((row["key"], row["state"], row["rows_done"]) for row in replays)
+    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
+    return _address(), (*parts, ("round", str(newest_round()), 0))
 
 
 @contextmanager

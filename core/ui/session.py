@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
@@ -13,6 +14,7 @@ from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.instance import instance
 from core.ui.navigation import path_to
+from core.ui.pulse import is_away
 
 WATCH_SECONDS = 30
 
@@ -67,9 +69,16 @@ def close_session() -> NoReturn:
 
 @st.fragment(run_every=WATCH_SECONDS)
 def watch_session() -> None:
-    """Leave the page when its session has ended elsewhere, even if nobody touches it."""
-    if current_session(seen=False) is None:
-        st.rerun()
+    """Leave the page when its session has ended elsewhere, even if nobody touches it.
+
+    While the database is away nobody can know, and the page stays until it is back.
+    """
+    try:
+        if is_away() or current_session(seen=False) is not None:
+            return
+    except SQLAlchemyError:
+        return
+    st.rerun()
 
 
 def _refusal(person: Person, role: Role) -> str:
