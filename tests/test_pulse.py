@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from sqlalchemy.exc import OperationalError
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import passwords, people, sessions
+from core.accounts.home import open_accounts
 from core.market.stream.batch import StreamState
 from core.store import open_store
 from core.store.leases import take_lease
 from core.store.liquidations import save_stream
 from core.store.vitals import Vitals
+from core.ui import header, loaders, pulse
 from core.ui import instance as instances
-from core.ui import pulse
 from core.ui import session as guard
 from core.ui.instance import Instance, instance
 from core.ui.pulse import Pulse, read_pulse
@@ -145,14 +147,34 @@ def test_a_page_opened_while_the_file_is_gone_says_so_and_comes_by_itself(
     monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 0.2)
     with gone(demo):
         at = open_app()
-        assert "The database does not answer." in words(at)
         assert "the page tries again by itself" in words(at)
+        assert "Nobody can be let in meanwhile." in words(at)
         assert not at.text_input
-        assert "Try again" not in [button.label for button in at.button]
+        assert not at.button
     monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 20.0)
     run(at)
-    assert "does not answer" not in words(at)
+    assert "tries again" not in words(at)
     assert len(table(at)["rows"]) == 2
+
+
+def test_where_only_the_market_s_file_is_gone_the_reader_keeps_header_and_menu(
+    monkeypatch: pytest.MonkeyPatch, demo: Instance, new_sqlite: Callable[[], str]
+) -> None:
+    people_apart = open_accounts(demo.settings.model_copy(update={"database_url": new_sqlite()}))
+    with people_apart.begin() as conn:
+        token = sessions.start(conn, None, now=datetime.now(UTC))
+    apart = replace(demo, accounts=people_apart)
+    for module in (guard, header, loaders, pulse):
+        monkeypatch.setattr(module, "instance", lambda: apart)
+    monkeypatch.setattr(guard, "_browser_token", lambda: token)
+    with moved(demo):
+        at = open_app()
+        assert "SIMULATED MARKET" in words(at)
+        assert "the page tries again by itself" in words(at)
+        assert "Nothing on this page is known until it does" in words(at)
+        assert {"Sign in", "Try again"} == {button.label for button in at.button}
+    assert len(table(run(at))["rows"]) == 2
+    people_apart.dispose()
 
 
 def test_an_open_page_keeps_what_it_shows_and_says_since_when_it_is_old(
@@ -231,7 +253,7 @@ def test_a_database_server_that_is_away_is_said_on_every_page_and_forgotten_when
     postgres.stop()
     assert "What is shown was known at" in line(live)
     late = open_app()
-    assert "The database does not answer." in words(late)
+    assert "Nobody can be let in meanwhile." in words(late)
     postgres.start()
     assert line(live) == ""
     for at in (opened, late):

@@ -1,43 +1,35 @@
-"""What a reader sees while the database does not answer: since when, and the way back by itself."""
+"""What a reader sees while a database does not answer, and the way back that needs no click."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
-from core.ui.controls import reader_clock
-from core.ui.freshness import away_words
-from core.ui.pulse import is_away, read_pulse
+from core.ui.pulse import away_now
 
 LOOK_SECONDS = 2
-# Where the database answers and the page still failed, the fault is in the page's own question.
+# Where the databases answer and a page still failed, the fault is in the page's own question.
 LOOK_AGAIN_SECONDS = 10
 
 
-def draw_away() -> None:
-    """In place of a page that cannot be drawn: nobody can be told from anybody else meanwhile."""
-    with st.container(border=True, key="away", gap="small"):
-        st.markdown(":material/database_off: **The database does not answer.**")
-        _draw_since()
-    draw_way_back()
-
-
 def draw_way_back() -> None:
-    """Run the page again as soon as the database answers, without the reader's doing."""
+    """Run the page again as soon as every database answers, without the reader's doing."""
     drawn: list[bool] = []
 
     def look() -> None:
-        if drawn and not is_away():
+        if drawn and away_now() is None:
             st.rerun()
         drawn.append(True)
 
-    st.fragment(look, run_every=LOOK_SECONDS if is_away() else LOOK_AGAIN_SECONDS)()
+    st.fragment(look, run_every=LOOK_SECONDS if away_now() else LOOK_AGAIN_SECONDS)()
 
 
-@st.fragment(run_every=LOOK_SECONDS)
-def _draw_since() -> None:
-    reading, now = read_pulse(), datetime.now(UTC)
-    if reading.away_since is not None:
-        st.markdown(away_words(reading.away_since, reading.known_at, now, reader_clock()))
-        st.caption("What is stored is not affected. The server's terminal says more.")
+def draw_nobody_known() -> None:
+    """In place of every page while the database of people is away: no reader can be told from
+    another, and so none is shown anything."""
+    with st.container(border=True, key="away", gap="small"):
+        st.markdown(":material/database_off: **Nobody can be let in meanwhile.**")
+        st.markdown(
+            "This page comes by itself as soon as the database answers. What is stored is not "
+            "affected; the server's terminal says more."
+        )
+    draw_way_back()

@@ -18,8 +18,8 @@ from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
 from core.ui.formats import Clock, duration
 from core.ui.freshness import Circumstances, Freshness, away_words, freshness
-from core.ui.instance import Instance, instance, serving_since
-from core.ui.pulse import read_pulse
+from core.ui.instance import instance, serving_since
+from core.ui.pulse import away_now, read_pulse
 from core.ui.replaying import draw_replays, is_running
 
 _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
@@ -48,6 +48,15 @@ def draw_header(person: Person) -> None:
     draw_replays()
 
 
+def draw_bare_header() -> None:
+    """Only which market it is and what is amiss, for whoever looks."""
+    market = instance().market
+    st.html(f"<style>{_STYLE}</style>")
+    with st.container(key="market"):
+        st.html(badge_html(market, "stale"))
+    _draw_amiss()
+
+
 def market_now(market: Market, through: datetime | None) -> datetime:
     """The time by which ages are told: now for a live market, else the market's last bar."""
     if market.kind == "live" or through is None:
@@ -57,17 +66,14 @@ def market_now(market: Market, through: datetime | None) -> datetime:
 
 def freshness_now(now: datetime, clock: Clock) -> Freshness:
     """How fresh what is shown is; of a market that has ended only whether the database answers."""
-    here, reading = instance(), read_pulse()
-    if reading.away_since is not None:
-        words = away_words(reading.away_since, reading.known_at, now, clock)
-        return Freshness("stale", words)
-    if reading.vitals is None:
+    away, vitals = away_now(), read_pulse().vitals
+    if away is not None and away.away_since is not None:
+        return Freshness("stale", away_words(away.away_since, away.known_at, now, clock))
+    if vitals is None:
         return Freshness("live")
-    return freshness(reading.vitals, _circumstances(here), now, clock)
-
-
-def _circumstances(here: Instance) -> Circumstances:
-    return Circumstances(serving_since(), here.settings.exchanges, here.settings.worker)
+    settings = instance().settings
+    around = Circumstances(serving_since(), settings.exchanges, settings.worker)
+    return freshness(vitals, around, now, clock)
 
 
 def _draw_live() -> None:

@@ -20,7 +20,7 @@ from core.errors import StoreError
 from core.store import signals as store
 from core.store import tracing
 from core.ui.instance import instance
-from core.ui.pulse import newest_round
+from core.ui.pulse import newest_round, read_pulse
 
 KEPT_SECONDS = 30
 
@@ -98,14 +98,17 @@ def _state() -> State:
 
 @contextmanager
 def _reading() -> Iterator[Connection]:
+    sentence = (
+        "The database does not answer. Nothing on this page is known until it does: "
+        "try again, and see the server's log if it stays so."
+    )
+    if read_pulse().away_since is not None:
+        raise StoreError(sentence)  # To ask it would only keep the reader waiting.
     try:
         with instance().engine.connect() as conn:
             yield conn
     except SQLAlchemyError as error:
-        raise StoreError(
-            "The database does not answer. Nothing on this page is known until it does: "
-            "try again, and see the server's log if it stays so."
-        ) from error
+        raise StoreError(sentence) from error
 
 
 # The first argument only tells stores and their states apart.

@@ -18,8 +18,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
+from core.market.choice import ACCOUNTS
 from core.store.vitals import Vitals, check_answers, load_vitals
-from core.ui.instance import Instance, instance
+from core.ui.instance import instance
 
 EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 3.0
@@ -83,23 +84,26 @@ class Pulse:
                 self._reading = replace(self._reading, away_since=datetime.now(UTC))
 
 
-_pulses: dict[tuple[Engine, Engine, str], Pulse] = {}
+_pulses: dict[tuple[Engine, str], Pulse] = {}
 _making = Lock()
 
 
 def read_pulse() -> Reading:
-    """How the databases of this server are now, at most seconds old."""
+    """How the market's database is now, at most seconds old."""
     here = instance()
-    key = (here.engine, here.accounts, here.market.key)
-    with _making:
-        if key not in _pulses:
-            _pulses[key] = Pulse(lambda: _ask(here))
-    return _pulses[key].read()
+    return _pulse(here.engine, here.market.kind).read()
 
 
-def is_away() -> bool:
-    """Whether there is a database that does not answer."""
-    return read_pulse().away_since is not None
+def read_accounts() -> Reading:
+    """The same of the database of people, without which nobody is known."""
+    here = instance()
+    kind = here.market.kind if here.accounts is here.engine else ACCOUNTS
+    return _pulse(here.accounts, kind).read()
+
+
+def away_now() -> Reading | None:
+    """What is known of a database that does not answer; None while all do."""
+    return next((one for one in (read_pulse(), read_accounts()) if one.away_since), None)
 
 
 def newest_round() -> datetime | None:
@@ -108,26 +112,23 @@ def newest_round() -> datetime | None:
     return None if vitals is None else vitals.done_bar
 
 
-def _ask(here: Instance) -> Vitals | None:
-    engines = {here.accounts, here.engine}
-    try:
-        for engine in engines:
-            _check(engine)
-        if here.market.kind != "live":
-            return None
-        with here.engine.connect() as conn:
-            return load_vitals(conn, datetime.now(UTC))
-    except (SQLAlchemyError, StoreError):
-        # Connections may lead to what is no longer there.
-        for engine in engines:
-            engine.dispose()
-        raise
+def _pulse(engine: Engine, kind: str) -> Pulse:
+    with _making:
+        if (engine, kind) not in _pulses:
+            _pulses[engine, kind] = Pulse(lambda: _ask(engine, live=kind == "live"))
+        return _pulses[engine, kind]
 
 
-def _check(engine: Engine) -> None:
+def _ask(engine: Engine, *, live: bool) -> Vitals | None:
     place = engine.url.database
     if engine.dialect.name == "sqlite" and place and not Path(place).is_file():
         # To connect would make an empty one in its place.
+        engine.dispose()
         raise StoreError(f"{place} is not there.")
-    with engine.connect() as conn:
-        check_answers(conn)
+    try:
+        with engine.connect() as conn:
+            check_answers(conn)
+            return load_vitals(conn, datetime.now(UTC)) if live else None
+    except SQLAlchemyError:
+        engine.dispose()  # Connections may lead to what is no longer there.
+        raise

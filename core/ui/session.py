@@ -14,7 +14,7 @@ from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.instance import instance
 from core.ui.navigation import path_to
-from core.ui.pulse import is_away
+from core.ui.pulse import read_accounts
 
 WATCH_SECONDS = 30
 
@@ -74,7 +74,7 @@ def watch_session() -> None:
     While the database is away nobody can know, and the page stays until it is back.
     """
     try:
-        if is_away() or current_session(seen=False) is not None:
+        if read_accounts().away_since or current_session(seen=False) is not None:
             return
     except SQLAlchemyError:
         return
