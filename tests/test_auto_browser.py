@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 from server import running
 from test_browser import (  # noqa: F401 - chromium and visitor are fixtures
     add_people,
@@ -35,10 +35,6 @@ def switch(world: World, *, on: bool) -> None:
         (world.switch_on if on else world.switch_off)(source)
 
 
-def badge(page: Page, word: str) -> None:
-    expect(page.locator(".cx-badge")).to_have_text(word)
-
-
 def test_the_world_comes_up_goes_and_comes_back_before_a_reader_s_eyes(
     tmp_path: Path,
     visitor: BrowserContext,  # noqa: F811
@@ -60,7 +56,8 @@ def test_the_world_comes_up_goes_and_comes_back_before_a_reader_s_eyes(
 
             switch(world, on=True)
             page.get_by_role("button", name="Try again").click()
-            badge(page, "LIVE")
+            badge = page.locator(".cx-badge")
+            expect(badge).to_have_text("LIVE")
             expect_signed_in(page)
             expect(page.get_by_text("SIMULATED MARKET")).to_have_count(0)
             row = page.locator(".markets .row[data-symbol]").first
@@ -70,12 +67,12 @@ def test_the_world_comes_up_goes_and_comes_back_before_a_reader_s_eyes(
             expect(page.locator(".cx-amiss")).to_have_count(0, timeout=BACK_MS)
 
             switch(world, on=False)
-            expect(page.locator(".cx-badge")).to_have_text("STALE", timeout=WITHIN_MS)
+            expect(badge).to_have_text("STALE", timeout=WITHIN_MS)
             expect(page.get_by_text("No exchange can be heard since")).to_be_visible()
             expect(row).to_be_visible()
 
             switch(world, on=True)
-            expect(page.locator(".cx-badge")).to_have_text("LIVE", timeout=BACK_MS)
+            expect(badge).to_have_text("LIVE", timeout=BACK_MS)
             expect(page.get_by_text("No exchange can be heard since")).to_have_count(0)
             expect_signed_in(page)
 

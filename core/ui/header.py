@@ -54,7 +54,7 @@ def draw_bare_header() -> None:
     st.html(f"<style>{_STYLE}</style>")
     with st.container(key="market"):
         st.html(badge_html(market, "stale"))
-    _draw_amiss()
+    _draw_amiss(shown=False)
 
 
 def market_now(market: Market, through: datetime | None) -> datetime:
@@ -64,11 +64,15 @@ def market_now(market: Market, through: datetime | None) -> datetime:
     return through
 
 
-def freshness_now(now: datetime, clock: Clock) -> Freshness:
-    """How fresh what is shown is; of a market that has ended only whether the database answers."""
+def freshness_now(now: datetime, clock: Clock, *, shown: bool = True) -> Freshness:
+    """How fresh what is shown is; of a market that has ended only whether the database answers.
+
+    ``shown`` is whether anything is, beside this.
+    """
     away, vitals = away_now(), read_pulse().vitals
     if away is not None and away.away_since is not None:
-        return Freshness("stale", away_words(away.away_since, away.known_at, now, clock))
+        known_at = away.known_at if shown else None
+        return Freshness("stale", away_words(away.away_since, known_at, now, clock))
     if vitals is None:
         return Freshness("live")
     settings = instance().settings
@@ -105,8 +109,8 @@ def _draw_end(market: Market) -> None:
 
 
 @st.fragment(run_every=_REFRESH_SECONDS)
-def _draw_amiss() -> None:
-    found = freshness_now(datetime.now(UTC), reader_clock())
+def _draw_amiss(*, shown: bool = True) -> None:
+    found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
     if found.words:
         st.html(amiss_html(found))
 
