@@ -77,6 +77,8 @@ def draw_replays() -> None:
         replays = loaders.load_progress()
     except StoreError:
         return  # The header says that the database does not answer.
+    if not replays:
+        _await_first()
     if standing(replays, datetime.now(UTC)).state in ("none", "done"):
         st.session_state.pop(_PACE, None)
         return
@@ -92,6 +94,16 @@ def is_running() -> bool:
 def _stage(replays: Sequence[Mapping[str, Any]]) -> tuple[bool, int]:
     """What a page shows depends on this: whether there are rows at all, and which profiles end."""
     return any(row["rows_done"] for row in replays), sum(row["state"] == "done" for row in replays)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _await_first() -> None:
+    """A page may be opened before the replay beside the server has begun."""
+    try:
+        if loaders.load_progress():
+            st.rerun()
+    except StoreError:
+        return
 
 
 @st.fragment(run_every=POLL_SECONDS)
