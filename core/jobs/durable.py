@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.errors import CryptoSatXError
 from core.jobs.round import Jobs
 from core.store.bookkeeping import bookkeeping_url
-from core.store.leases import drop_lease, load_leases, take_lease
+from core.store.leases import WORKER, drop_lease, load_leases, take_lease
 
 APP = "cryptosatx"
 # Work that was begun by one version must be finished by the next, so all share this; it changes
@@ -30,7 +30,7 @@ PARTS = "parts"
 LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
-_WORKER, _ROUND = "worker ", "round "
+_ROUND = "round "
 _UNFINISHED = ["PENDING", "ENQUEUED"]
 
 
@@ -131,7 +131,7 @@ def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
 def stay_alive(engine: Engine, worker: str) -> None:
     """Say that this worker lives; to be called a few times within `ALIVE`."""
     with engine.begin() as conn:
-        take_lease(conn, _WORKER + worker, worker, _now(), ALIVE)
+        take_lease(conn, WORKER + worker, worker, _now(), ALIVE)
 
 
 def lead(engine: Engine, worker: str) -> bool:
@@ -143,7 +143,7 @@ def lead(engine: Engine, worker: str) -> bool:
 def say_goodbye(engine: Engine, worker: str) -> None:
     """Have this worker's unfinished work handed on at once."""
     with engine.begin() as conn:
-        drop_lease(conn, _WORKER + worker, worker)
+        drop_lease(conn, WORKER + worker, worker)
         drop_lease(conn, LEADER, worker)
 
 
@@ -156,7 +156,7 @@ def adopt_orphans(engine: Engine, worker: str) -> list[str]:
     with engine.begin() as conn:
         if not take_lease(conn, "adoption", worker, _now(), ALIVE):
             return []
-        alive = set(load_leases(conn, _WORKER, _now()).values())
+        alive = set(load_leases(conn, WORKER, _now()).values())
     orphans = [
         flow
         for flow in DBOS.list_workflows(status="PENDING", load_input=False)

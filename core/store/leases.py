@@ -11,6 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store.tables import leases
 
+# A worker holds a lease of its own name, with this before it, for as long as it is alive.
+WORKER = "worker "
+
 
 def take_lease(conn: Connection, name: str, holder: str, now: datetime, length: timedelta) -> bool:
     """Take a lease that is free, or prolong one's own; whether ``holder`` has it from now on."""
@@ -47,3 +50,9 @@ def load_holdings(conn: Connection, now: datetime) -> pd.DataFrame:
     query = select(leases).where(leases.c.held_until > now).order_by(leases.c.name)
     rows = conn.execute(query).mappings().all()
     return pd.DataFrame(rows, columns=[column.name for column in leases.c]).set_index("name")
+
+
+def worker_leases(conn: Connection) -> list[datetime]:
+    """Until when each worker was alive that has not said goodbye."""
+    query = select(leases.c.held_until).where(leases.c.name.startswith(WORKER, autoescape=True))
+    return list(conn.scalars(query))

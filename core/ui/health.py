@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.accounts.people import any_people
 from core.market.choice import Market
 from core.settings import Settings
 from core.store.operation import Operation, load_operation
@@ -33,6 +34,8 @@ def check_health() -> Report:
     """Ask the database; a market that has no data yet is a state and not a failure."""
     here = instance()
     try:
+        with here.accounts.connect() as conn:
+            any_people(conn)
         with here.engine.connect() as conn:
             parts: dict[str, dict[str, Any]] = {
                 "database": {"state": "ok", "kind": here.engine.dialect.name},

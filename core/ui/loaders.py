@@ -26,12 +26,14 @@ from core.store.published import Published, load_all_published
 from core.store.system import About
 from core.store.system import load_about as read_about
 from core.ui.instance import instance
+from core.ui.pulse import newest_round, read_pulse
 
 KEPT_SECONDS = 30
 # What an operator watches; what takes long to count is kept for longer.
 WATCHED_SECONDS, COUNTED_SECONDS = 2, 60
 
-# Which store, and how far its replays are: what was kept of an earlier state is not shown again.
+# Which store, and how far its replays and rounds are: what was kept of an earlier state is not shown
+# again.
 State = tuple[str, tuple[tuple[str, str, int], ...]]
 
 
@@ -125,19 +127,23 @@ def _address() -> str:
 
 def _state() -> State:
     replays = _progress(_address())
-    return _address(), tuple((row["key"], row["state"], row["rows_done"]) for row in replays)
+    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
+    return _address(), (*parts, ("round", str(newest_round()), 0))
 
 
 @contextmanager
 def _reading() -> Iterator[Connection]:
+    sentence = (
+        "The database does not answer. Nothing on this page is known until it does: "
+        "try again, and see the server's log if it stays so."
+    )
+    if read_pulse().away_since is not None:
+        raise StoreError(sentence)  # To ask it would only keep the reader waiting.
     try:
         with instance().engine.connect() as conn:
             yield conn
     except SQLAlchemyError as error:
-        raise StoreError(
-            "The database does not answer. Nothing on this page is known until it does: "
-            "try again, and see the server's log if it stays so."
-        ) from error
+        raise StoreError(sentence) from error
 
 
 # The first argument only tells stores and their states apart.

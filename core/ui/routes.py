@@ -31,7 +31,7 @@ def start_session(request: Request) -> Response:
     """
     here, now = instance(), datetime.now(UTC)
     browser = request.cookies.get(BROWSER_COOKIE, "")
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         asked = request.query_params.get("ticket", "")
         ticket = tickets.redeem(conn, asked, browser=browser, now=now)
         if ticket is None or (ticket.user_id is None and not here.guests_welcome):
@@ -55,7 +55,7 @@ def end_session(request: Request) -> Response:
     """End the session of the browser's cookie and remove the cookie."""
     if not _from_this_site(request):
         return PlainTextResponse("Sign out on the site itself.", status_code=403)
-    with instance().engine.begin() as conn:
+    with instance().accounts.begin() as conn:
         sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
     response = _redirect("/")
     response.delete_cookie(

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.errors import StoreError
 from core.ui import loaders
+from core.ui.away import draw_way_back
 from core.ui.instance import instance
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def store_failures_shown() -> Iterator[None]:
         with st.container(border=True, key="failed"):
             st.markdown(f":material/database_off: **{error}**")
             st.button("Try again", icon=":material/refresh:")
+        draw_way_back()
         st.stop()
 
 
