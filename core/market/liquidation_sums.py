@@ -108,9 +108,7 @@ def of_streams(gaps: pd.DataFrame, venues: Iterable[str]) -> pd.DataFrame:
     return gaps[gaps["venue"].isin({stream_of(venue) for venue in venues})]
 
 
-def unheard(
-    slots: pd.DatetimeIndex, step: timedelta, gaps: pd.DataFrame
-) -> npt.NDArray[np.bool_]:
+def unheard(slots: pd.DatetimeIndex, step: timedelta, gaps: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether a gap touches each slot."""
     starts = slots.as_unit("us").asi8
     ends = starts + int(step / timedelta(microseconds=1))
