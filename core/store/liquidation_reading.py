@@ -47,8 +47,8 @@ def load_sums(
     return pd.DataFrame(
         {
             "slot": _times(found["slot"]),
-            "symbol": pd.Categorical(found["symbol"]),
-            "venue": pd.Categorical(found["venue"]),
+            "symbol": _names(found["symbol"]),
+            "venue": _names(found["venue"]),
             **{name: numbers(found[name]) for name in _SIDES},
         }
     )
@@ -109,7 +109,7 @@ def load_bar_totals(conn: Connection, start: datetime, end: datetime) -> pd.Data
     sides = dict(zip(_SIDES, _OF_BARS, strict=True))
     return pd.DataFrame(
         {
-            "symbol": pd.Categorical(found["symbol"]),
+            "symbol": _names(found["symbol"]),
             "time": moments(found["time"], "time"),
             **{name: numbers(found[column]) for name, column in sides.items()},
         }
@@ -133,6 +133,11 @@ def _slot(conn: Connection, step: timedelta) -> ColumnElement[Any]:
 def _within(query: Select[Any], start: datetime, end: datetime | None) -> Select[Any]:
     query = query.where(liquidation_minutes.c.minute >= start)
     return query if end is None else query.where(liquidation_minutes.c.minute < end)
+
+
+def _names(values: Sequence[str]) -> pd.Categorical:
+    """Names as categories, of one type even where there are none."""
+    return pd.Categorical(values, categories=pd.Index(sorted(set(values)), dtype=object))
 
 
 def _times(seconds: Sequence[int]) -> pd.DatetimeIndex:

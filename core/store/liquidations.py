@@ -206,7 +206,9 @@ def _chosen(
     if end is not None:
         query = query.where(table.c[time] <= end)
     if venues is not None:
-        query = query.where(table.c.venue.in_(venues))
+        # Made into an expression, or SQLite looks through all that the venues ever reported instead
+        # of the stretch of time.
+        query = query.where((table.c.venue + "").in_(venues))
     return query if symbols is None else query.where(table.c.symbol.in_(symbols))
 
 

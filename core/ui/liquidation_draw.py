@@ -30,7 +30,7 @@ from core.ui.tape import draw_tape
 from core.ui.viewport import is_narrow
 
 REFRESH_SECONDS = 2
-BY_SYMBOL, BY_VENUE = "by symbol", "by venue"
+BY_SYMBOL, BY_VENUE = "symbols", "venues"
 _TAPE_ROWS, _LARGEST_ROWS, _SYMBOL_ROWS = 100, 10, 12
 _TAPE_PX, _SPIKES_PX = 352, 290
 
@@ -60,7 +60,7 @@ def draw_flow(tally: Tally, asked: Asked, *panes: str) -> None:
 
 def draw_ranking(tally: Tally, by: str) -> None:
     """Who adds up to what."""
-    what = by.removeprefix("by ")
+    what = by.removesuffix("s")
     found = ranked(tally, what)
     rows = _SYMBOL_ROWS if by == BY_SYMBOL else max(len(found), len(tally.streams), 1)
     st.markdown(f"**By {what}**  \nWho adds up to what in the window")

@@ -214,7 +214,8 @@ def read_bar_tally(asked: Asked, through: datetime) -> Tally:
     rows = _bar_rows(at.start, at.end, asked.symbols)
     known = rows.dropna(subset=list(sums.SIDES))
     slots = sums.slots_of(at.start, at.end, HOUR)
-    added = sums.add_up(known, slots).where(slots.isin(known["slot"])[:, None])
+    added = sums.add_up(known, slots)
+    added[~slots.isin(known["slot"])] = np.nan
     nothing = pd.DataFrame(columns=list(sums.GAP_COLUMNS))
     return Tally(at, known, added, nothing, pd.DataFrame())
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from pandas.api.types import union_categoricals
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,7 +26,7 @@ from core.ui.instance import instance
 
 KEPT_SECONDS = 30
 # Of a stream: what may change every second, what a late event changes, and what is long past.
-FRESH_SECONDS, SETTLED_SECONDS, PAST_SECONDS = 1, 120, 900
+FRESH_SECONDS, SETTLED_SECONDS, PAST_SECONDS = 1, 120, 6 * 3600
 
 # Which store, and how far its replays are: what was kept of an earlier state is not shown again.
 State = tuple[str, tuple[tuple[str, str, int], ...]]
@@ -96,15 +98,22 @@ def load_liquidation_sums(start: datetime, now: datetime, step: timedelta) -> pd
     fresh = _minutes(_address(), settled)
     fresh = fresh.assign(slot=fresh["slot"].dt.floor(step))
     if settled > start:
-        fresh = pd.concat([_settled(_address(), start, settled, step), fresh], ignore_index=True)
+        fresh = _one_after_another([_settled(_address(), start, settled, step), fresh])
     return fresh[fresh["slot"] >= start]
 
 
 def load_liquidation_past(
     start: datetime, end: datetime, step: timedelta, venues: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Sums of both sides over a long past, slot by symbol; NaN where nothing was reported."""
-    return _past(_address(), start, end, step, venues)
+    """Sums of both sides over a long past, slot by symbol; NaN where nothing was reported.
+
+    Day by day, because all but the first and the last day stay the same while time goes on.
+    """
+    days = pd.date_range(start, end, freq="D", normalize=True, inclusive="neither")
+    bounds = sorted({start, *(day.to_pydatetime() for day in days if start < day < end), end})
+    return pd.concat(
+        [_past(_address(), first, last, step, venues) for first, last in pairwise(bounds)]
+    )
 
 
 def load_liquidation_pairs(now: datetime) -> list[tuple[str, str]]:
@@ -155,6 +164,16 @@ def load_first_known() -> pd.Series:
 def load_bar_totals(start: datetime, end: datetime) -> pd.DataFrame:
     """Liquidations as the bars after ``start`` up to ``end`` know them."""
     return _bar_totals(_state(), start, end)
+
+
+def _one_after_another(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several frames; names stay categories, which are added up much faster than texts."""
+    names = {
+        column: union_categoricals([part[column] for part in parts])
+        for column in ("symbol", "venue")
+    }
+    others = pd.concat([part.drop(columns=list(names)) for part in parts], ignore_index=True)
+    return others.assign(**names)
 
 
 def _address() -> str:
@@ -279,7 +298,7 @@ def _settled(address: str, start: datetime, end: datetime, step: timedelta) -> p
         return liquidation_reading.load_sums(conn, start, end, step)
 
 
-@st.cache_data(ttl=PAST_SECONDS, max_entries=16, show_spinner=False)
+@st.cache_data(ttl=PAST_SECONDS, max_entries=64, show_spinner=False)
 def _past(
     address: str,  # noqa: ARG001
     start: datetime,
@@ -291,7 +310,7 @@ def _past(
         return liquidation_reading.load_past(conn, start, end, step, venues)
 
 
-@st.cache_data(ttl=PAST_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_data(ttl=SETTLED_SECONDS, max_entries=4, show_spinner=False)
 def _pairs(address: str, start: datetime) -> list[tuple[str, str]]:  # noqa: ARG001
     with _reading() as conn:
         return liquidation_reading.load_pairs(conn, start)

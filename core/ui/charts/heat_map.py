@@ -96,7 +96,7 @@ def heat_figure(view: Map, *, narrow: bool = False, keep: str = "") -> go.Figure
 
 def _price_range(view: Map) -> tuple[float, float]:
     inside = view.closes[(view.closes.index >= view.start) & (view.closes.index <= view.end)]
-    prices = np.concatenate([view.events["price"].to_numpy(), inside.to_numpy()])
+    prices = np.concatenate([view.events["price"].to_numpy(dtype=np.float64), inside.to_numpy()])
     prices = prices[np.isfinite(prices)]
     if not len(prices):
         last = float(view.closes.iloc[-1]) if len(view.closes) else 1.0
