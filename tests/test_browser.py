@@ -196,7 +196,8 @@ def test_a_trader_is_not_offered_the_analyst_s_page_and_is_refused_at_its_addres
     expect_signed_in(page, "Tom")
     expect(page.get_by_text("This needs the role analyst")).to_be_visible()
     menu = page.get_by_test_id("stSidebarNav")
-    expect(menu.get_by_role("link")).to_have_text([re.compile("Signals$"), re.compile("Symbol$")])
+    names = ("Signals", "Symbol", "Liquidations")
+    expect(menu.get_by_role("link")).to_have_text([re.compile(f"{name}$") for name in names])
 
 
 def test_a_guest_looks_around_and_leaves(server, visitor):

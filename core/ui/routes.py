@@ -13,6 +13,7 @@ from core.accounts import sessions, tickets
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.health import check_health
 from core.ui.instance import instance
+from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import HOME, safe_path
 
 TOO_LATE = "/sign_in?late=1"
@@ -82,6 +83,7 @@ ROUTES = (
     Route("/session/start", start_session, methods=["GET"]),
     Route("/session/end", end_session, methods=["POST"]),
     Route("/health", health, methods=["GET"]),
+    Route(LIBRARY, serve_library, methods=["GET"]),
 )
 
 

@@ -51,6 +51,18 @@ def draw_nothing_stored(what: str) -> None:
             st.code(f"python -m core replay {source}", language="bash")
 
 
+def draw_unheard() -> None:
+    """Say why no liquidation is known on the live market, and what will bring the first."""
+    with st.container(border=True, key="empty", horizontal_alignment="center", gap="small"):
+        st.markdown(":material/hearing_disabled: **Nobody has listened to liquidations yet**")
+        st.markdown(
+            "A worker follows every exchange's stream as soon as it knows the exchange's markets, "
+            "within a minute of its start; this page then fills by itself. Where no worker runs, "
+            "start one on the server:"
+        )
+        st.code("python -m core worker", language="bash")
+
+
 def draw_no_match(reset: str) -> None:
     """Say that the filters leave nothing, and where to loosen them."""
     with st.container(border=True, key="no_match", horizontal_alignment="center"):
