@@ -57,7 +57,7 @@ def test_a_market_in_order_is_live_and_nothing_is_said() -> None:
 def test_one_silent_exchange_is_a_note_and_nothing_stale() -> None:
     streams = (heard("binance"), heard("bybit"), heard("okx", minutes=28))
     found = judged(make_vitals(streams=streams))
-    assert found == Freshness("live", "1 of 3 exchanges is silent since 14:02: okx.")
+    assert found == Freshness("live", "1 of 3 exchanges is silent since 14:02: OKX.")
     assert "stale" not in amiss_html(found)
 
 
@@ -80,7 +80,7 @@ def test_when_no_exchange_is_heard_it_is_stale_and_says_since_when(
     found = judged(make_vitals(streams=streams))
     assert found.state == "stale"
     assert f"No exchange can be heard since {UTC_CLOCK.minute(streams[0].heard_at)}" in found.words
-    assert "binance, bybit, okx" in found.words
+    assert "Binance, Bybit, OKX" in found.words
     assert "core doctor" in found.words
 
 

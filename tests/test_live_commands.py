@@ -178,9 +178,22 @@ def test_the_doctor_asks_every_source_once(
     assert "not ok" not in said
     assert said.count("answered in") == len(BUDGETS)
     assert "its clock says" in said
+    assert "of the clocks of 3 exchanges" in said
     assert {name: before[name] + 1 for name in BUDGETS} == {
         name: world.sources[name].requests for name in BUDGETS
     }
+
+
+def test_the_doctor_says_when_this_machines_clock_is_wrong(
+    core: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with World(
+        demo_tables(days=2, end=END), lambda: datetime.now(UTC) + timedelta(minutes=2)
+    ) as ahead:
+        monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(ahead))
+        said = core("doctor")
+    assert "clock is 120 s behind the exchanges' clocks" in said
+    assert said.endswith("exit 1")
 
 
 def test_the_doctor_says_which_source_does_not_answer(

@@ -7,7 +7,7 @@ import platform
 import re
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from importlib import metadata
 
@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from core.commands.choosing import choose
 from core.commands.console import out
-from core.commands.sources import ask_sources
+from core.commands.sources import Asked, ask_sources, check_clock
 from core.errors import CryptoSatXError, SettingsError, SourceError, StoreError
 from core.market.choice import Market, database_url
 from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
@@ -49,6 +49,8 @@ def doctor() -> None:
         "database": chosen.database,
         "port": _port,
     }
+    if asked := chosen.sources():
+        checks["clock"] = lambda: check_clock(asked)
     table = Table("check", "state", Column("what was found", overflow="fold"))
     failed = False
     for name, check in checks.items():
@@ -57,9 +59,10 @@ def doctor() -> None:
         except CryptoSatXError as error:
             state, found, failed = "not ok", str(error), True
         table.add_row(name, state, found)
-    for name, answer in chosen.sources().items():
-        failed = failed or isinstance(answer, SourceError)
-        table.add_row(name, "not ok" if isinstance(answer, SourceError) else "ok", str(answer))
+    for name, one in asked.items():
+        wrong = isinstance(one.answer, SourceError)
+        failed = failed or wrong
+        table.add_row(name, "not ok" if wrong else "ok", str(one.answer))
     out.print(table)
     raise typer.Exit(1 if failed else 0)
 
@@ -90,7 +93,7 @@ class _Chosen:
         finally:
             engine.dispose()
 
-    def sources(self) -> Mapping[str, str | SourceError]:
+    def sources(self) -> dict[str, Asked]:
         """What the sources of a live market answer; nothing where the settings cannot be used."""
         try:
             market, _ = self.choice

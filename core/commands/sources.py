@@ -1,11 +1,13 @@
-"""Each source of the live market, asked once."""
+"""Each source of the live market, asked once, and this machine's clock held against theirs."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
-from core.errors import SourceError
+from core.errors import SettingsError, SourceError
 from core.market.http import Http
 from core.market.sources import (
     alternative_me,
@@ -24,26 +26,59 @@ from core.settings import Settings
 _BITCOIN = Contract("binance", "BTCUSDT", "BTC", "USDT", symbol="BTCUSDT")
 
 
-def ask_sources(settings: Settings) -> dict[str, str | SourceError]:
-    """What each source in use answered, in words, or how it failed."""
+# Bars are collected from a second after their close on: a clock further off is too early or late.
+CLOCK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a source answered, in words, or how it failed; ``ahead_seconds`` is how far its clock is
+    ahead of this machine's, where it told its time.
+    """
+
+    answer: str | SourceError
+    ahead_seconds: float | None = None
+
+
+def ask_sources(settings: Settings) -> dict[str, Asked]:
+    """What each source in use answered."""
     return asyncio.run(_ask_all(settings))
 
 
-async def _ask_all(settings: Settings) -> dict[str, str | SourceError]:
+def check_clock(asked: dict[str, Asked]) -> str:
+    """What the exchanges' clocks say of this machine's. Raises `SettingsError` where it is wrong."""
+    apart = [one.ahead_seconds for one in asked.values() if one.ahead_seconds is not None]
+    if not apart:
+        return "no exchange told its time"
+    ahead = median(apart)
+    if abs(ahead) > CLOCK_SECONDS:
+        way = "behind" if ahead > 0 else "ahead of"
+        raise SettingsError(
+            f"This machine's clock is {abs(ahead):,.0f} s {way} the exchanges' clocks. Switch its "
+            "time synchronisation on, for example: timedatectl set-ntp true."
+        )
+    return f"within {max(abs(ahead), 0.1):.1f} s of the clocks of {len(apart)} exchanges"
+
+
+async def _ask_all(settings: Settings) -> dict[str, Asked]:
     names = sources_in_use(settings)
     async with open_http(settings) as http:
         found = await asyncio.gather(*(_ask(http, name, settings) for name in names))
     return dict(zip(names, found, strict=True))
 
 
-async def _ask(http: Http, name: str, settings: Settings) -> str | SourceError:
+async def _ask(http: Http, name: str, settings: Settings) -> Asked:
     try:
         answer = await _question(http, name, settings)
     except SourceError as error:
-        return error
+        return Asked(error)
     latency = http.state(name).latency_seconds or 0.0
-    clock = f", its clock says {answer:%Y-%m-%d %H:%M:%S} UTC" if answer is not None else ""
-    return f"answered in {latency * 1000:.0f} ms{clock}"
+    told = f"answered in {latency * 1000:.0f} ms"
+    if answer is None:
+        return Asked(told)
+    # Half of the way back lies between its clock and now.
+    ahead = (answer - http.now()).total_seconds() + latency / 2
+    return Asked(f"{told}, its clock says {answer:%Y-%m-%d %H:%M:%S} UTC", ahead)
 
 
 async def _question(http: Http, name: str, settings: Settings) -> datetime | None:

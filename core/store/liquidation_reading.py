@@ -137,7 +137,7 @@ def _within(query: Select[Any], start: datetime, end: datetime | None) -> Select
 
 def _names(values: Sequence[str]) -> pd.Categorical:
     """Names as categories, of one type even where there are none."""
-    return pd.Categorical(values, categories=pd.Index(sorted(set(values)), dtype=object))
+    return pd.Categorical(list(values), categories=pd.Index(sorted(set(values)), dtype=object))
 
 
 def _times(seconds: Sequence[int]) -> pd.DatetimeIndex:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from core.store.vitals import Heard, Vitals
 from core.ui.formats import Clock, duration
+from core.ui.venues import venue_name
 
 # A worker that has just been started is given this long before it is missed.
 STARTING = timedelta(seconds=30)
@@ -109,7 +110,7 @@ def _no_worker(vitals: Vitals, around: Circumstances, tell: _Teller) -> str:
 
 def _nobody_heard(silent: Sequence[Heard], tell: _Teller) -> str:
     since = tell(max(map(_heard, silent)))
-    names = ", ".join(one.venue for one in silent)
+    names = ", ".join(venue_name(one.venue) for one in silent)
     many = "No exchange can be heard" if len(silent) > 1 else "The exchange cannot be heard"
     return f"{many} since {since}: {names}. New prices come when one answers; {DOCTOR}"
 
@@ -118,7 +119,7 @@ def _old(vitals: Vitals, now: datetime, tell: _Teller) -> str:
     if vitals.newest_bar is None:
         if vitals.failure is None:
             return ""  # The first bars are being collected.
-        return f"Nothing has been collected yet. {vitals.failure} It is tried again every minute."
+        return f"Nothing has been collected yet. {vitals.failure} It is tried again by itself."
     late = now - vitals.newest_bar
     if late <= LATE or vitals.catching_up:
         return ""
@@ -126,13 +127,13 @@ def _old(vitals: Vitals, now: datetime, tell: _Teller) -> str:
     why = f" Last try: {vitals.failure}" if vitals.failure else ""
     return (
         f"The newest bar is of {tell(vitals.newest_bar)}, and the next is {overdue} overdue."
-        f"{why} It is tried again every minute; {DOCTOR}"
+        f"{why} It is tried again by itself; {DOCTOR}"
     )
 
 
 def _some_silent(silent: Sequence[Heard], of: int, tell: _Teller) -> str:
     if len(silent) == 1:
         since = tell(_heard(silent[0]))
-        return f"1 of {of} exchanges is silent since {since}: {silent[0].venue}."
-    each = ", ".join(f"{one.venue} since {tell(_heard(one))}" for one in silent)
+        return f"1 of {of} exchanges is silent since {since}: {venue_name(silent[0].venue)}."
+    each = ", ".join(f"{venue_name(one.venue)} since {tell(_heard(one))}" for one in silent)
     return f"{len(silent)} of {of} exchanges are silent: {each}."
