@@ -23,7 +23,7 @@ require_user("trader")
 def main() -> None:
     mode = chosen_mode()
     with store_failures_shown():
-        rows = market_rows(loaders.load_newest(mode), loaders.load_closes(24))
+        rows = market_rows(loaders.load_newest(mode), loaders.load_closes(24), loaders.load_coins())
     if rows.empty:
         draw_nothing_stored("signals")
         return
@@ -50,7 +50,7 @@ def _filtered(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         search = st.text_input(
             "Search",
             key="find",
-            placeholder="Symbol",
+            placeholder="Symbol or coin",
             icon=":material/search:",
             bind="query-params",
         )

@@ -130,7 +130,14 @@ def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
         outcomes = loaders.load_outcomes_of(symbol, origin.profile.name, time)
         _, through = loaders.load_span()
         became = decision.outcome_part(row, outcomes, at=time, through=through)
-    st.html(decision.style(palette()) + decision.score_part(row, origin.profile) + became)
+    coins = loaders.load_coins()
+    coin = coins.loc[symbol] if symbol in coins.index else None
+    st.html(
+        decision.style(palette())
+        + decision.coin_part(coin, reader_clock())
+        + decision.score_part(row, origin.profile)
+        + became
+    )
 
 
 def _draw_rest(row: pd.Series, origin: Origin) -> None:

@@ -64,7 +64,7 @@ def test_one_silent_exchange_is_a_note_and_nothing_stale() -> None:
 def test_each_of_several_silent_exchanges_has_its_own_time() -> None:
     streams = (heard("binance"), heard("bybit", True, minutes=5), heard("okx", minutes=28))
     said = judged(make_vitals(streams=streams)).words
-    assert said == "2 of 3 exchanges are silent: bybit since 14:25, okx since 14:02."
+    assert said == "2 of 3 exchanges are silent: Bybit since 14:25, OKX since 14:02."
 
 
 @pytest.mark.parametrize(

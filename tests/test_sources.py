@@ -481,8 +481,9 @@ def test_coins_are_placed_by_ticker_and_price() -> None:
         return {**fields, "current_price": price}
 
     coins = coingecko.parse_coins([coin("bitcoin", 114_000), coin("bit-cat", 0.1)])
-    assert coingecko.match_coins(coins, [BTC], {"BTCUSDT": 114_100}) == {"BTCUSDT": "bitcoin"}
-    assert coingecko.match_coins(coins, [BTC], {}) == {}
+    found = coingecko.match_coins(coins, [BTC], {"BTCUSDT": 114_100})
+    assert found["coin_id"].to_dict() == {"BTCUSDT": "bitcoin"}
+    assert coingecko.match_coins(coins, [BTC], {}).empty
 
 
 def test_every_table_has_an_order_and_every_source_a_budget() -> None:

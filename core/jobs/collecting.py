@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from core.errors import SourceUnavailable
 from core.jobs.asking import Newest
 from core.market.source_state import SourceState
+from core.store.coins import save_coins
 from core.store.health import UsedBudgets, save_health
 from core.store.observations import load_newest_times, save_observations
 
@@ -24,10 +25,14 @@ RECENT = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Collected:
-    """Rows of a recording's files; ``waiting`` are markets whose past is still being asked for."""
+    """Rows of a recording's files; ``waiting`` are markets whose past is still being asked for.
+
+    ``coins`` are those of `core.store.coins.save_coins`, where they have been asked for anew.
+    """
 
     tables: Mapping[str, pd.DataFrame]
     waiting: tuple[str, ...] = ()
+    coins: pd.DataFrame | None = None
 
 
 class Collector(Protocol):
@@ -72,6 +77,8 @@ def collect(
     with engine.begin() as conn:
         new = save_observations(conn, found.tables, seen_at)
         save_health(conn, states, worker, seen_at)
+        if found.coins is not None:
+            save_coins(conn, found.coins, seen_at)
     collector.saved()
     if not found.waiting and not _has_candle(newest, found, bar):
         raise SourceUnavailable(_nothing_there(bar, states))

@@ -31,6 +31,7 @@ HOUR = timedelta(hours=1)
 # takes longer.
 PATIENCE_SECONDS = 1.5
 PAST_SECONDS = 25.0
+EXTRAS_SECONDS = 3.0
 # More answers than these cannot come within a round; they are taken with the next bar.
 FEW = 60
 # How far back statistics are asked for before what is there already.
@@ -163,9 +164,9 @@ class LiveCollector:
         try:
             found = await asyncio.gather(
                 self._candles(taken, newest, bar),
-                self._just_settled(bar),
-                self._providers.fear_greed(newest, bar),
-                self._providers.social(),
+                _in_time(self._just_settled(bar)),
+                _in_time(self._providers.fear_greed(newest, bar)),
+                _in_time(self._providers.social()),
             )
         finally:
             self._asking.go_on()
@@ -181,7 +182,7 @@ class LiveCollector:
             for table, rows in parts.items()
             if any(len(one) for one in rows)
         }
-        return Collected(tables, tuple(sorted(waiting)))
+        return Collected(tables, tuple(sorted(waiting)), self._providers.take_coins())
 
     def _note_behind(self, newest: Newest, bar: datetime) -> None:
         """Which markets lack more than the newest bar, and since when that is known."""
@@ -202,7 +203,7 @@ class LiveCollector:
 
     def _questions(self, newest: Newest) -> Iterable[Question]:
         """What is asked of each market's first exchange, and of the providers with a key."""
-        for first in self._markets.firsts:
+        for first in self._providers.by_value(self._markets.firsts):
             yield Question(first.venue, "funding", first)
             yield Question(first.venue, "long_short", first)
             if first.venue not in SNAPSHOTS:
@@ -271,6 +272,7 @@ class LiveCollector:
         """List the markets at first and once an hour, shortly before the bar closes, when open
         interest is asked for too."""
         await self._markets.refresh()
+        await self._providers.rank()
         done_for = None
         while True:
             now = self._clock()
@@ -278,6 +280,7 @@ class LiveCollector:
             if now < closes and closes != done_for:
                 done_for = closes
                 await self._markets.refresh()
+                await self._providers.rank()
                 await asyncio.gather(
                     *(self._take_snapshot(name) for name in SNAPSHOTS if name in self._venues)
                 )
@@ -296,6 +299,14 @@ class LiveCollector:
             ("open_interest", rows[rows["symbol"].map(firsts) == name])
             for name, rows in self._snapshots.items()
         ]
+
+
+async def _in_time(work: Coroutine[Any, Any, list[T]]) -> list[T]:
+    """Nothing where it takes long, as while a budget is used up: the candles do not wait for it."""
+    try:
+        return await asyncio.wait_for(work, EXTRAS_SECONDS)
+    except TimeoutError:
+        return []
 
 
 async def or_none(work: Coroutine[Any, Any, T]) -> T | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +14,22 @@ from core.jobs.asking import Newest, Question
 from core.jobs.collecting import BACKFILL
 from core.jobs.markets import Markets
 from core.market.http import Http
-from core.market.sources import alternative_me, coinapi, coinglass, key_of, lunarcrush
+from core.market.replies import Reply
+from core.market.sources import (
+    alternative_me,
+    coinapi,
+    coingecko,
+    coinglass,
+    key_of,
+    lunarcrush,
+)
 from core.market.sources.venue import read
 from core.market.symbols import Contract
 from core.settings import Settings
 
 HOUR = timedelta(hours=1)
+# Coins are ranked by so many pages of 250, this often.
+PAGES, RANKED_EVERY = 4, timedelta(days=1)
 # The provider of last resort allows 100 requests a day.
 STAND_INS = 10
 # Only this exchange says nothing of top traders, and of open interest in USD only what is now.
@@ -33,9 +44,44 @@ class Providers:
         self._http, self._markets = http, markets
         self._keys = {
             source: key_of(source, settings) or ""
-            for source in (coinglass.SOURCE, lunarcrush.SOURCE, coinapi.SOURCE)
+            for source in (coinglass.SOURCE, lunarcrush.SOURCE, coinapi.SOURCE, coingecko.SOURCE)
         }
         self._coins: dict[str, int] = {}
+        self._ranked: pd.DataFrame | None = None
+        self._untaken: pd.DataFrame | None = None
+        self._ranked_at: datetime | None = None
+
+    async def rank(self) -> None:
+        """Find out which coin each market is, once a day; see `take_coins`."""
+        now = self._http.now()
+        if self._ranked_at is not None and now - self._ranked_at < RANKED_EVERY:
+            return
+        found = []
+        for page in range(1, PAGES + 1):
+            key = self._keys[coingecko.SOURCE]
+            asked = coingecko.fetch_coins(self._http, page=page, key=key)
+            try:
+                found.append(await read(self._http, coingecko.SOURCE, asked, _coins))
+            except SourceError:
+                return  # The client has noted it in the source's state.
+            if len(found[-1]) < coingecko.PAGE_SIZE:
+                break
+        self._ranked_at = now
+        coins = pd.concat(found, ignore_index=True).drop_duplicates("coin_id", ignore_index=True)
+        self._ranked = coingecko.match_coins(coins, self._markets.firsts, self._markets.prices())
+        self._untaken = self._ranked
+
+    def take_coins(self) -> pd.DataFrame | None:
+        """The coins of the markets, where they were found out anew."""
+        taken, self._untaken = self._untaken, None
+        return taken
+
+    def by_value(self, contracts: Iterable[Contract]) -> list[Contract]:
+        """The most valuable coins first, unknown ones last: readers look at these most."""
+        if self._ranked is None:
+            return list(contracts)
+        ranks = self._ranked["rank"].fillna(math.inf).to_dict()
+        return sorted(contracts, key=lambda one: ranks.get(one.symbol, math.inf))
 
     async def prepare(self, newest: Newest) -> None:
         """Find out which coin of the social provider each market is, where its past is wanted."""
@@ -57,13 +103,13 @@ class Providers:
     def questions(self, newest: Newest) -> Iterable[Question]:
         """What is asked market by market over the hour."""
         if self._keys[coinglass.SOURCE]:
-            for first in self._markets.firsts:
+            for first in self.by_value(self._markets.firsts):
                 yield Question(coinglass.SOURCE, "liquidations_4h", first)
                 if first.venue in FILLED_IN:
                     yield Question(coinglass.SOURCE, "open_interest", first, needed=False)
                     yield Question(coinglass.SOURCE, "long_short", first, needed=False)
         if self._keys[lunarcrush.SOURCE]:
-            for first in self._markets.firsts:
+            for first in self.by_value(self._markets.firsts):
                 if first.symbol in self._coins and first.symbol not in newest.get("social", {}):
                     yield Question(lunarcrush.SOURCE, "social", first, needed=False, once=True)
 
@@ -160,3 +206,7 @@ class Providers:
             return [(table, await read(self._http, source, asked, parse))]
         except SourceError:
             return []  # The client has noted it in the source's state.
+
+
+def _coins(reply: Reply) -> pd.DataFrame:
+    return coingecko.parse_coins(reply.json)

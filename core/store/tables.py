@@ -251,6 +251,18 @@ observed: dict[str, Table] = {
     name: _observed(source) for name, source in FILES.items() if source is not UNIVERSE
 }
 
+# Which coin each market is, as was last said; a market whose coin is not certain has no row.
+coins = Table(
+    "coins",
+    metadata,
+    Column("symbol", String(32), primary_key=True),
+    Column("coin_id", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("rank", Float),
+    Column("market_cap_usd", Float),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
 # Work on one bar of the live market: what was collected, stored and resolved for it, and by whom.
 # `state` is running, done or failed (and `message` says why).
 rounds = Table(

@@ -56,6 +56,19 @@ def style(colours: Palette) -> str:
     return f"<style>.cx-d {{{declared}}}\n{_STYLE}</style>"
 
 
+def coin_part(coin: Row | None, clock: Clock) -> str:
+    """Which coin the market is of, where that is certain."""
+    if coin is None:
+        return ""
+    facts = [f"<b>{escape(coin['name'])}</b>"]
+    if known(coin["rank"]):
+        facts.append(f"rank {number(coin['rank'])} by market value")
+    if known(coin["market_cap_usd"]):
+        facts.append(f"{formats.compact(coin['market_cap_usd'])} USD")
+    when = f"as CoinGecko said {clock.stamp(coin['seen_at'])} ({escape(clock.label)})"
+    return _part(f'<p class="coin" title="{when}">{", ".join(facts)}</p>')
+
+
 def score_part(row: Row, profile: Profile) -> str:
     """Direction and score, on the scale with the profile's thresholds."""
     direction = row["direction"]

@@ -23,6 +23,7 @@ from core.market.liquidation_sums import settled_before
 from core.store import liquidation_reading, liquidations, tracing
 from core.store import signals as store
 from core.store.bookkeeping import Work, load_work
+from core.store.coins import load_coins as read_coins
 from core.store.operation import Operation
 from core.store.operation import load_operation as read_operation
 from core.store.published import Published, load_all_published
@@ -94,6 +95,11 @@ def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataF
 def load_directions_since(profile_name: str, since: datetime) -> pd.DataFrame:
     """Direction of every signal after ``since`` that has one, by symbol and time."""
     return _directions(_state(), profile_name, since)
+
+
+def load_coins() -> pd.DataFrame:
+    """Which coin each market is; see `core.store.coins.load_coins`."""
+    return _coins(_state())
 
 
 def load_span() -> tuple[datetime, datetime] | None:
@@ -291,6 +297,12 @@ def _bars(
 def _outcomes(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
     with _reading() as conn:
         return store.load_outcomes(conn, profile_name)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
+def _coins(state: State) -> pd.DataFrame:  # noqa: ARG001
+    with _reading() as conn:
+        return read_coins(conn)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=8, show_spinner=False)

@@ -33,14 +33,18 @@ ORDERS: Mapping[str, tuple[str, bool]] = {
     "Most risen": ("change_24h", True),
     "Most fallen": ("change_24h", False),
     "Oldest data": ("time", False),
+    "Most valuable coin": ("rank", False),
     "Symbol A to Z": ("symbol", False),
 }
 
 
-def market_rows(newest: pd.DataFrame, closes: pd.DataFrame) -> pd.DataFrame:
-    """One row per symbol: the stored row, and what the last 24 h of closes add.
+def market_rows(
+    newest: pd.DataFrame, closes: pd.DataFrame, coins: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One row per symbol: the stored row, and what the last 24 h of closes and the coin add.
 
-    ``newest`` has index (symbol, time), ``closes`` is time by symbol. Adds ``last_price``,
+    ``newest`` has index (symbol, time), ``closes`` is time by symbol, ``coins`` as
+    `core.store.coins.load_coins` gives them. Adds ``coin`` ("" unknown), ``rank``, ``last_price``,
     ``change_24h`` (fraction, NaN unless both ends are known), ``closes`` (an array, NaN in gaps)
     and ``verdict_rank``.
     """
@@ -51,6 +55,9 @@ def market_rows(newest: pd.DataFrame, closes: pd.DataFrame) -> pd.DataFrame:
     rows["last_price"] = rows["close"]
     rows["change_24h"] = (ends.iloc[1] / ends.iloc[0] - 1) if len(ends) else np.nan
     rows["closes"] = pd.Series(list(closes.to_numpy().T), index=rows.index, dtype=object)
+    known = pd.DataFrame(columns=["name", "rank"]) if coins is None else coins
+    rows["coin"] = known["name"].reindex(rows.index).fillna("").astype(str)
+    rows["rank"] = known["rank"].reindex(rows.index).astype(float)
     rows["verdict_rank"] = rows["verdict"].astype(object).map(ranks).astype(float)
     return rows
 
@@ -75,7 +82,8 @@ def chosen(
     if verdicts:
         kept &= rows["verdict"].isin(list(verdicts))
     if wanted := search.strip().upper():
-        kept &= rows.index.str.upper().str.contains(wanted, regex=False)
+        named = rows.index.str.upper().str.contains(wanted, regex=False)
+        kept &= named | rows["coin"].str.upper().str.contains(wanted, regex=False)
     found = rows[kept]
     column, falling = ORDERS[order]
     by_symbol = found.sort_index()

@@ -1,9 +1,10 @@
-"""CoinGecko: what coins there are, by market value. No column of the market frame comes from it."""
+"""CoinGecko: what coins there are, by market value. No column of the market frame comes from it,
+but the names of coins and their ranks, which say in what order markets are asked about."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from core.market.symbols import Contract, coin_and_bundle, same_price
 
 SOURCE = "coingecko"
 BUDGETS = (Budget("requests", 30, 60), Budget("without a key", 6, 60))
+PAGE_SIZE = 250
 URL = "https://api.coingecko.com/api/v3"
 
 
@@ -24,7 +26,7 @@ async def fetch_coins(http: Http, *, page: int = 1, key: str | None = None) -> R
     params: dict[str, str | int] = {
         "vs_currency": "usd",
         "order": "market_cap_desc",
-        "per_page": 250,
+        "per_page": PAGE_SIZE,
         "page": page,
     }
     return await _get(http, "/coins/markets", key, params)
@@ -52,30 +54,26 @@ async def fetch_trending(http: Http, *, key: str | None = None) -> Reply:
 
 
 def match_coins(
-    coins: pd.DataFrame, contracts: list[Contract], prices: Mapping[str, float]
-) -> dict[str, str]:
-    """Coin id by symbol, where the ticker is the contract's coin and the price agrees.
+    coins: pd.DataFrame, contracts: Sequence[Contract], prices: Mapping[str, float]
+) -> pd.DataFrame:
+    """The coin of each market, index symbol, where the ticker is the contract's and the price agrees.
 
-    ``prices`` are by symbol. Of several coins that fit, none is taken.
+    ``prices`` are by symbol. Of several coins that fit, none is taken. Columns of `parse_coins`.
     """
-    found: dict[str, str] = {}
-    by_ticker = coins.groupby("ticker")
-    for contract in contracts:
+    found: dict[str, int] = {}
+    by_ticker = coins.groupby("ticker").indices
+    other_prices = coins["price_usd"].tolist()
+    for contract in {one.symbol: one for one in contracts}.values():
         ticker, bundle = coin_and_bundle(contract.base)
-        if contract.symbol in found or ticker.upper() not in by_ticker.groups:
-            continue
-        candidates = by_ticker.get_group(ticker.upper())
-        price = prices.get(contract.symbol)
         fitting = [
-            coin_id
-            for coin_id, other in zip(
-                candidates["coin_id"].tolist(), candidates["price_usd"].tolist(), strict=True
-            )
-            if same_price(price, other, bundle)
+            at
+            for at in by_ticker.get(ticker.upper(), ())
+            if same_price(prices.get(contract.symbol), other_prices[at], bundle)
         ]
         if len(fitting) == 1:
             found[contract.symbol] = fitting[0]
-    return found
+    matched = coins.iloc[list(found.values())]
+    return matched.set_axis(pd.Index(found, name="symbol", dtype="str"))
 
 
 async def _get(http: Http, path: str, key: str | None, params: Mapping[str, str | int]) -> Reply:
