@@ -137,7 +137,8 @@ def _within(query: Select[Any], start: datetime, end: datetime | None) -> Select
 
 def _names(values: Sequence[str]) -> pd.Categorical:
     """Names as categories, of one type even where there are none."""
-    return pd.Categorical(list(values), categories=pd.Index(sorted(set(values)), dtype=object))
+    known = pd.Index(sorted(set(values)), dtype=object)
+    return pd.Categorical.from_codes(known.get_indexer(pd.Index(values, dtype=object)), known)
 
 
 def _times(seconds: Sequence[int]) -> pd.DatetimeIndex:

@@ -119,9 +119,10 @@ def _spike(name: str, row: pd.Series) -> str:
 
 def _about_spikes(spikes: Spikes, span: str, judged: int) -> str:
     some = spikes.compared
+    stretches = "hours" if spikes.length == HOUR else f"{span} stretches"
     n = number(some["n"].max()) if len(some) else "0"
     said = [
-        f"The last {span} against the market's own {span} stretches of the 7 days before, of which up "
+        f"The last {span} against the market's own {stretches} of the 7 days before, of which up "
         f"to {n} were heard throughout. It stands out if at most 1 in 100 was as large, from "
         f"{usd(LEAST_USD)}. Of {count(judged, 'market')} about {number(by_luck(some), 1)} would by luck."
     ]

@@ -35,7 +35,10 @@ export default function ({ data, parentElement }) {
   const first = !list.dataset.begun
   list.dataset.begun = "yes"
   const wanted = new Set(data.rows.map((event) => event.id))
-  const [before, place] = [list.scrollHeight, list.scrollTop]
+  const top = list.getBoundingClientRect().top
+  const stays = (line) => wanted.has(line.dataset.id) && line.getBoundingClientRect().bottom > top
+  const held = list.scrollTop > 0 ? [...list.children].find(stays) : null
+  const before = held?.getBoundingClientRect().top
   for (const line of [...list.children]) if (!wanted.has(line.dataset.id)) line.remove()
   const kept = new Map([...list.children].map((line) => [line.dataset.id, line]))
   let next = list.firstElementChild
@@ -45,7 +48,7 @@ export default function ({ data, parentElement }) {
     if (line === next) next = next.nextElementSibling
     else list.insertBefore(line, next)
   }
-  if (place > 0) list.scrollTop = place + Math.max(list.scrollHeight - before, 0)
+  if (held) list.scrollTop += held.getBoundingClientRect().top - before
   parentElement.querySelector(".none").hidden = data.rows.length > 0
   parentElement.querySelector(".none").textContent = data.nothing
 }

@@ -67,9 +67,10 @@ def draw_slots(flow: Flow) -> Pane:
     longs, shorts, colours = flow.sums["long_usd"], flow.sums["short_usd"], flow.colours
     reach = _reach(longs, shorts)
     step = step_name(flow.step)
+    hatched = "not every stream was heard" if flow.gaps else "not known; 4 h totals are equal hours"
     return Pane(
         title="Liquidated, as reported: lower bounds",
-        look="Look for one side far above the rest. Hatched: not every stream was heard",
+        look=f"Look for one side far above the rest. Hatched: {hatched}",
         height=210,
         says=f"Liquidated per {step}: longs at most {compact(longs.max())} USD, shorts at most "
         f"{compact(shorts.max())} USD, lower bounds as reported.",
