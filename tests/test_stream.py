@@ -262,7 +262,7 @@ def test_a_burst_waits_on_disk_when_memory_is_full(
         async with Followed(engine, world, tmp_path, pace=pace) as stream:
             await stream.publish(*orders(5_000))
             await stream.until(lambda: stream.count() == 5_000)
-            assert stream.state().received == 5_000
+            await stream.until(lambda: stream.state().received == 5_000)
             assert stream.state().lost == 0
 
     play(scene)

@@ -29,8 +29,8 @@ from core.streaming import follow_stream
 Contracts = Mapping[str, Mapping[str, Contract]]
 HOUR = timedelta(hours=1)
 HELD, RENEW_SECONDS = timedelta(seconds=20), 4.0
-# A stream is pinged every 15 s, so one that lives has been heard after the close by then.
-HEARD_SECONDS = 18.0
+# A stream is pinged just after every hour, so one that lives has been heard by then.
+HEARD_SECONDS = 3.0
 _logger = logging.getLogger(__name__)
 
 

@@ -27,6 +27,8 @@ from core.market.source_state import SourceState, Watched
 Check = Callable[[Any], None]
 
 _LONGEST_RETRY_AFTER = 3600.0
+# Seconds by which a source's clock may differ before it is said.
+_CLOCKS_APART = 30.0
 
 # What fails is kept in the source's state; a log line for every attempt would drown the rest.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -160,6 +162,10 @@ class Http:
         """Write down a failure that showed only when the reply was read."""
         self._watched[source].note(reply.path, error)
 
+    def note_remarks(self, source: str, reply: Reply, said: Sequence[str]) -> None:
+        """Write down what was odd about a reply that could be used all the same."""
+        self._watched[source].remark(reply.path, f"{'; '.join(said)}.")
+
     def _watch(self, source: str, budgets: Sequence[Budget]) -> Watched:
         limits = self.limits
         breaker = Breaker(limits.failures_to_open, limits.open_seconds, limits.longest_open)
@@ -233,7 +239,7 @@ class Http:
         _check_status(source, response, body, self.limits.refused, self.now())
         reply = Reply(
             json=_parse(source, body),
-            seen_at=self._seen_at(response),
+            seen_at=self._seen_at(question.watched, response),
             headers=response.headers,
             path=question.address.path,
         )
@@ -253,10 +259,15 @@ class Http:
                 )
         return bytes(body)
 
-    def _seen_at(self, response: httpx.Response) -> datetime:
+    def _seen_at(self, watched: Watched, response: httpx.Response) -> datetime:
         ours = self.now()
         theirs = _time(response.headers.get("date", ""))
-        return min(ours, theirs) if theirs else ours
+        if theirs is None:
+            return ours
+        if abs(apart := (theirs - ours).total_seconds()) > _CLOCKS_APART:
+            way = "behind" if apart < 0 else "ahead of"
+            watched.remark("clock", f"its clock is {abs(apart):,.0f} s {way} this machine's.")
+        return min(ours, theirs)
 
 
 def retry_after(text: str, now: datetime) -> float | None:

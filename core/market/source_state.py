@@ -20,7 +20,7 @@ class SourceState:
 
     ``left_alone_seconds`` is how long it will not be asked, ``cached_seconds`` the age of the oldest
     reply that is kept. ``troubles`` are the failures of the last hour that nothing good of the same
-    path has followed, by path.
+    path has followed, by path. ``remarks`` are what was left out or mended in the last hour, by path.
     """
 
     source: str
@@ -34,8 +34,8 @@ class SourceState:
     left_alone_seconds: float = 0.0
     budgets: tuple[BudgetUse, ...] = ()
     cached_seconds: float | None = None
-
     troubles: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:
@@ -54,6 +54,7 @@ class Watched:
         self._left_alone_until = 0.0
         self._state = SourceState(source)
         self._troubles: dict[str, tuple[float, str]] = {}
+        self._remarks: dict[str, tuple[float, str]] = {}
 
     def refuse_early(self) -> None:
         """Raise where asking is known to be useless or forbidden."""
@@ -100,6 +101,10 @@ class Watched:
             last_failure=str(error),
         )
 
+    def remark(self, path: str, words: str) -> None:
+        """Write down what was odd about a reply that could be used."""
+        self._remarks[path] = (time.monotonic(), words)
+
     def leave_alone(self, seconds: float) -> None:
         self._left_alone_until = max(self._left_alone_until, time.monotonic() + seconds)
 
@@ -112,11 +117,8 @@ class Watched:
             left_alone_seconds=left,
             budgets=self.budgets.use(),
             cached_seconds=cached_seconds,
-            troubles={
-                path: words
-                for path, (at, words) in self._troubles.items()
-                if now - at < _TROUBLE_SECONDS
-            },
+            troubles=_recent(self._troubles, now),
+            remarks=_recent(self._remarks, now),
         )
 
     def _too_many_failures(self) -> SourceUnavailable:
@@ -125,3 +127,7 @@ class Watched:
             f"{self.source} failed {self._breaker.failures} times in a row and is left alone for {left:.0f} s: "
             f"{self._state.last_failure}"
         )
+
+
+def _recent(noted: Mapping[str, tuple[float, str]], now: float) -> dict[str, str]:
+    return {path: words for path, (at, words) in noted.items() if now - at < _TROUBLE_SECONDS}

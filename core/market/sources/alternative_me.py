@@ -32,4 +32,4 @@ def parse_fear_greed(raw: Any, seen_at: datetime) -> pd.DataFrame:
         began = milliseconds(get(one, "timestamp", SOURCE), unit_ms=1000)
         known = None if began is None else began + _APPEARS_AFTER_MS
         found.append({"known_ms": known, "fear_greed": get(one, "value", SOURCE)})
-    return rows(Wanted(files.FEAR_GREED, SOURCE, seen_at), found)
+    return rows(Wanted(files.FEAR_GREED, SOURCE, seen_at, newest_first=True), found)

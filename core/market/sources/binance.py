@@ -22,6 +22,7 @@ from core.market.sources.reading import (
     number,
     records,
     rows,
+    share_rows,
     text,
 )
 from core.market.symbols import Contract
@@ -158,6 +159,16 @@ def parse_funding(raw: Any, contracts: Mapping[str, Contract], seen_at: datetime
     return rows(Wanted(files.FUNDING, VENUE, seen_at), with_intervals(found, stated))
 
 
+def parse_all_funding(
+    raw: Any, contracts: Mapping[str, Contract], seen_at: datetime
+) -> pd.DataFrame:
+    """Rows of funding; none is nothing odd, because most minutes nothing is settled."""
+    found = parse_funding(raw, contracts, seen_at)
+    if found.empty:
+        found.attrs.clear()
+    return found
+
+
 async def fetch_open_interest(
     exchange: Exchange, contract: Contract, *, count: int, background: bool
 ) -> Reply:
@@ -197,15 +208,11 @@ async def fetch_long_short(
 def parse_long_short(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFrame:
     """Rows of long_short; a time that only the top traders have is left out."""
     shares = {
-        name: dict(_shares(records(raw, VENUE, name, empty=True)))
+        name: list(_shares(records(raw, VENUE, name, empty=True)))
         for name in _LONG_SHORT
         if name in raw
     }
-    found = [
-        {"symbol": contract.symbol, "known_ms": time, **{n: s.get(time) for n, s in shares.items()}}
-        for time in shares["long_account_share"]
-    ]
-    return rows(Wanted(files.LONG_SHORT, VENUE, seen_at), found)
+    return share_rows(Wanted(files.LONG_SHORT, VENUE, seen_at), contract, shares)
 
 
 def _shares(found: Iterable[Any]) -> Iterable[tuple[int | None, Any]]:

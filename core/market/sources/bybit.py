@@ -100,7 +100,7 @@ def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFra
             "quote_volume": get(one, 6, VENUE),
         }
         found.append({"symbol": contract.symbol, **times, **price, **amount})
-    return rows(Wanted(files.CANDLES, VENUE, seen_at), found)
+    return rows(Wanted(files.CANDLES, VENUE, seen_at, newest_first=True), found)
 
 
 async def fetch_funding(
@@ -126,7 +126,9 @@ def parse_funding(raw: Any, contracts: Mapping[str, Contract], seen_at: datetime
         if (name := text(one, "symbol", VENUE)) in contracts
     ]
     stated = {one.symbol: one.funding_hours for one in contracts.values() if one.funding_hours}
-    return rows(Wanted(files.FUNDING, VENUE, seen_at), with_intervals(found, stated))
+    return rows(
+        Wanted(files.FUNDING, VENUE, seen_at, newest_first=True), with_intervals(found, stated)
+    )
 
 
 async def fetch_open_interest(
@@ -147,7 +149,7 @@ def parse_open_interest(raw: Any, contract: Contract, seen_at: datetime) -> pd.D
         }
         for one in records(raw, VENUE, *_LIST, empty=True)
     ]
-    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at), found)
+    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at, newest_first=True), found)
 
 
 def parse_all_open_interest(
@@ -165,7 +167,7 @@ def parse_all_open_interest(
         for one in records(raw, VENUE, *_LIST)
         if (name := text(one, "symbol", VENUE)) in contracts
     ]
-    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at), found)
+    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at, newest_first=True), found)
 
 
 async def fetch_long_short(
@@ -185,4 +187,4 @@ def parse_long_short(raw: Any, contract: Contract, seen_at: datetime) -> pd.Data
         }
         for one in records(raw, VENUE, *_LIST, empty=True)
     ]
-    return rows(Wanted(files.LONG_SHORT, VENUE, seen_at), found)
+    return rows(Wanted(files.LONG_SHORT, VENUE, seen_at, newest_first=True), found)

@@ -61,7 +61,7 @@ def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFra
         }
         volume = number(get(one, "volume_traded", SOURCE)) / contract.scale
         found.append({"symbol": contract.symbol, **times, **prices, "volume": volume})
-    return rows(Wanted(files.CANDLES, contract.venue, seen_at), found)
+    return rows(Wanted(files.CANDLES, contract.venue, seen_at, newest_first=True), found)
 
 
 def _milliseconds(time: str) -> int | None:

@@ -18,7 +18,16 @@ from core.market.budgets import Budget
 from core.market.http import Http
 from core.market.replies import Reply
 from core.market.sources.exchange import join
-from core.market.sources.reading import HOUR_MS, Wanted, get, milliseconds, number, records, rows
+from core.market.sources.reading import (
+    HOUR_MS,
+    Wanted,
+    get,
+    milliseconds,
+    number,
+    records,
+    rows,
+    share_rows,
+)
 from core.market.symbols import Contract
 
 SOURCE = "coinglass"
@@ -76,17 +85,13 @@ async def fetch_long_short(http: Http, contract: Contract, *, key: str, count: i
 def parse_long_short(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFrame:
     """Rows of long_short, from percent."""
     shares = {
-        name: {
-            _bar(one)["known_ms"]: number(get(one, field, SOURCE)) / 100
+        name: [
+            (_bar(one)["known_ms"], number(get(one, field, SOURCE)) / 100)
             for one in records(raw, SOURCE, name, "data", empty=True)
-        }
+        ]
         for name, (_, field) in _LONG_SHORT.items()
     }
-    found = [
-        {"symbol": contract.symbol, "known_ms": time, **{n: s.get(time) for n, s in shares.items()}}
-        for time in shares["long_account_share"]
-    ]
-    return rows(Wanted(files.LONG_SHORT, contract.venue, seen_at), found)
+    return share_rows(Wanted(files.LONG_SHORT, contract.venue, seen_at), contract, shares)
 
 
 async def _history(http: Http, path: str, contract: Contract, key: str, count: int) -> Reply:

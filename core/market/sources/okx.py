@@ -21,6 +21,7 @@ from core.market.sources.reading import (
     number,
     records,
     rows,
+    share_rows,
     text,
 )
 from core.market.symbols import Contract
@@ -142,7 +143,7 @@ def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFra
             "quote_volume": get(one, 7, VENUE),
         }
         found.append({"symbol": contract.symbol, **times, **price, **amount})
-    return rows(Wanted(files.CANDLES, VENUE, seen_at), found)
+    return rows(Wanted(files.CANDLES, VENUE, seen_at, newest_first=True), found)
 
 
 async def fetch_funding(
@@ -167,7 +168,7 @@ def parse_funding(raw: Any, contracts: Mapping[str, Contract], seen_at: datetime
     ]
     timed = with_intervals(found, {})
     known = [one for one in timed if one["interval_hours"] is not None]
-    return rows(Wanted(files.FUNDING, VENUE, seen_at), known)
+    return rows(Wanted(files.FUNDING, VENUE, seen_at, newest_first=True), known)
 
 
 async def fetch_all_open_interest(exchange: Exchange) -> Reply:
@@ -185,7 +186,7 @@ def parse_all_open_interest(
             in_base = number(get(one, "oiCcy", VENUE)) / contract.scale
             usd = one.get("oiUsd")
             found.append(_open_interest(contract, time and min(time, to_ms(seen_at)), usd, in_base))
-    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at), found)
+    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at, newest_first=True), found)
 
 
 async def fetch_open_interest(
@@ -208,7 +209,7 @@ def parse_open_interest(raw: Any, contract: Contract, seen_at: datetime) -> pd.D
         )
         for one in records(raw, VENUE, "data", empty=True)
     ]
-    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at), found)
+    return rows(Wanted(files.OPEN_INTEREST, VENUE, seen_at, newest_first=True), found)
 
 
 async def fetch_long_short(
@@ -222,15 +223,12 @@ async def fetch_long_short(
 def parse_long_short(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFrame:
     """Rows of long_short, from ratios of longs to shorts."""
     shares = {
-        name: dict(_shares(records(raw[name], VENUE, "data", empty=True)))
+        name: list(_shares(records(raw[name], VENUE, "data", empty=True)))
         for name in _LONG_SHORT
         if name in raw
     }
-    found = [
-        {"symbol": contract.symbol, "known_ms": time, **{n: s.get(time) for n, s in shares.items()}}
-        for time in shares["long_account_share"]
-    ]
-    return rows(Wanted(files.LONG_SHORT, VENUE, seen_at), found)
+    wanted = Wanted(files.LONG_SHORT, VENUE, seen_at, newest_first=True)
+    return share_rows(wanted, contract, shares)
 
 
 def _shares(found: Iterable[Any]) -> Iterable[tuple[int | None, float]]:

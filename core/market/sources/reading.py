@@ -1,24 +1,31 @@
 """What every `parse_` shares: values out of a reply, and rows in the columns of a recording.
 
 A reply that lacks a field is refused by name. A row that holds something that is no number, cannot
-be, or lies in the future is left out: nothing is guessed and nothing filled in.
+be, or lies in the future is left out: nothing is guessed and nothing filled in. What was left out
+or mended is said in remarks that go with the rows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from core.errors import SourceReplyWrong
 from core.market.files import Source
+from core.market.symbols import Contract
+
+K = TypeVar("K", bound=Hashable)
 
 HOUR_MS = 3_600_000
+REMARKS = "remarks"
 _YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
 _TINY = float(np.nextafter(0, 1))
 
@@ -38,11 +45,12 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which table a reply is read into, of whom, and when it was seen."""
+    """Which table a reply is read into, of whom, when it was seen, and in which order it comes."""
 
     table: Source
     venue: str
     seen_at: datetime
+    newest_first: bool = False
 
 
 def number(value: object) -> float:
@@ -105,31 +113,107 @@ def records(reply: object, source: str, *path: str, empty: bool = False) -> list
     return found
 
 
-def rows(wanted: Wanted, found: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+def once(pairs: Iterable[tuple[K, object]]) -> tuple[dict[K, object], int]:
+    """Values by key, and how many keys came again; one that came with two values is unknown.
+
+    >>> once([(1, "0.5"), (2, "0.6"), (1, "0.5"), (2, "0.7")])
+    ({1: '0.5', 2: None}, 2)
+    """
+    found: dict[K, object] = {}
+    again = 0
+    for key, value in pairs:
+        if key in found:
+            again += 1
+            value = value if found[key] == value else None
+        found[key] = value
+    return found, again
+
+
+def rows(wanted: Wanted, found: Iterable[Mapping[str, object]], again: int = 0) -> pd.DataFrame:
     """Rows in the columns of the table, sorted, each key once.
 
     Each of ``found`` has ``symbol`` (where the table is per symbol), ``known_ms``, ``open_ms`` where
     the table has it, and the table's numbers as they came. Rows published after ``seen_at`` are
-    left out (a bar that is still open is one), and so are rows that contradict each other.
+    left out (a bar that is still open is one), and so are rows that contradict each other; what is
+    out of the ordinary is said under ``attrs["remarks"]``. ``again`` is how many rows were put
+    together before as they came twice.
 
     Raises `SourceReplyWrong` naming the field when no row that should be known can be read.
     """
     table, seen_ms = wanted.table, int(wanted.seen_at.timestamp() * 1000)
     numbers = (*table.numbers, *table.optional)
+    given = list(found)
     kept: list[dict[str, object]] = []
-    refused: set[str] = set()
-    for one in found:
+    refused: Counter[str] = Counter()
+    unreadable: Counter[str] = Counter()
+    ahead = 0
+    for one in given:
         read = {name: _bounded(name, one.get(name)) for name in numbers}
         wrong = _wrong(one, read, table)
         if wrong is not None:
-            refused.add(wrong)
+            refused[wrong] += 1
         elif _milliseconds_of(one) <= seen_ms:
             kept.append({**one, **read, "venue": wanted.venue})
+            unreadable.update(name for name in table.optional if _unread(one.get(name), read[name]))
+        elif _milliseconds_of(one) > seen_ms + HOUR_MS:
+            ahead += 1
     if refused and not kept:
         raise SourceReplyWrong(
             f"{wanted.venue} sent nothing readable in {', '.join(sorted(refused))}."
         )
-    return _table(wanted, kept)
+    ordered = _each_once(kept, table)
+    made = _table(wanted, ordered)
+    repeated = again + len(kept) - len(ordered)
+    said = _left_out(refused, ahead, len(given)) + _out_of_order(wanted, given)
+    said += [f"{repeated} rows came twice or contradicted each other"] if repeated else []
+    said += [f"{many} rows without a readable {name}" for name, many in unreadable.items()]
+    said += [] if given else ["no rows at all"]
+    if said:
+        made.attrs[REMARKS] = tuple(said)
+    return made
+
+
+def share_rows(
+    wanted: Wanted,
+    contract: Contract,
+    shares: Mapping[str, Iterable[tuple[int | None, object]]],
+) -> pd.DataFrame:
+    """Rows of long_short from each share's pairs of time and value.
+
+    A time that only the top traders have is left out.
+    """
+    by_time = {name: once(pairs) for name, pairs in shares.items()}
+    found = [
+        {
+            "symbol": contract.symbol,
+            "known_ms": time,
+            **{name: values.get(time) for name, (values, _) in by_time.items()},
+        }
+        for time in by_time["long_account_share"][0]
+    ]
+    return rows(wanted, found, again=max(again for _, again in by_time.values()))
+
+
+def _left_out(refused: Mapping[str, int], ahead: int, count: int) -> list[str]:
+    said = [
+        f"{many} of {count} rows left out: nothing readable in {name}"
+        for name, many in sorted(refused.items())
+    ]
+    return said + ([f"{ahead} of {count} rows left out: from the future"] if ahead else [])
+
+
+def _out_of_order(wanted: Wanted, given: Iterable[Mapping[str, object]]) -> list[str]:
+    times = [time for one in given if isinstance(time := one["known_ms"], int)]
+    if wanted.newest_first:
+        times.reverse()
+    if len(set(times)) < 2 or all(one <= other for one, other in pairwise(times)):
+        return []
+    return ["rows in another order than usual"]
+
+
+def _unread(came: object, read: float) -> bool:
+    """Whether something came that is no number, where a row can do without one."""
+    return math.isnan(read) and came is not None and came != ""
 
 
 def _bounded(name: str, value: object) -> float:
@@ -163,26 +247,30 @@ def _wrong(one: Mapping[str, object], read: Mapping[str, float], table: Source) 
     return None
 
 
-def _table(wanted: Wanted, kept: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def _known_times(table: Source) -> dict[str, str]:
+    return dict(zip(("open_ms", "known_ms")[-len(table.times) :], table.times, strict=True))
+
+
+def _table(wanted: Wanted, ordered: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """A frame is made once at the end: for three rows pandas costs more than all the rest."""
     table = wanted.table
     names = ("symbol", "venue") if table.per_symbol else ("venue",)
     numbers = (*table.numbers, *table.optional)
-    times = dict(zip(("open_ms", "known_ms")[-len(table.times) :], table.times, strict=True))
-    ordered = _each_once(kept, ("symbol", next(iter(times))), (*times, *numbers))
     columns: dict[str, Any] = {name: [one[name] for one in ordered] for name in names}
     columns = {name: pd.array(values, dtype="str") for name, values in columns.items()}
-    columns |= {name: _times([one[key] for one in ordered]) for key, name in times.items()}
+    columns |= {
+        name: _times([one[key] for one in ordered]) for key, name in _known_times(table).items()
+    }
     columns |= {
         name: np.array([one[name] for one in ordered], dtype=np.float64) for name in numbers
     }
     return pd.DataFrame(columns)
 
 
-def _each_once(
-    kept: Iterable[Mapping[str, Any]], keys: tuple[str, ...], values: tuple[str, ...]
-) -> list[Mapping[str, Any]]:
+def _each_once(kept: Iterable[Mapping[str, Any]], table: Source) -> list[Mapping[str, Any]]:
     """Sorted by key; of rows with one key the first where all agree, none where they do not."""
+    times = tuple(_known_times(table))
+    keys, values = ("symbol", times[0]), (*times, *table.numbers, *table.optional)
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     said: dict[tuple[Any, ...], set[str]] = {}
     for one in kept:

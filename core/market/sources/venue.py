@@ -14,6 +14,7 @@ from core.market.http import Http
 from core.market.replies import Reply
 from core.market.sources import binance, bybit, okx
 from core.market.sources.exchange import Exchange
+from core.market.sources.reading import REMARKS
 from core.market.symbols import Contract
 
 T = TypeVar("T")
@@ -25,10 +26,13 @@ async def read(http: Http, source: str, asked: Awaitable[Reply], parse: Callable
     """What ``parse`` makes of the reply; one that cannot be read is noted as the source's failure."""
     reply = await asked
     try:
-        return parse(reply)
+        found = parse(reply)
     except SourceReplyWrong as error:
         http.note_failure(source, reply, error)
         raise
+    if isinstance(found, pd.DataFrame) and (said := found.attrs.get(REMARKS)):
+        http.note_remarks(source, reply, said)
+    return found
 
 
 class Venue:
@@ -102,7 +106,7 @@ class Venue:
         if self.name != binance.VENUE:
             return None
         asked = binance.fetch_all_funding(self._exchange, since=since)
-        return await self._many(asked, binance.parse_funding, contracts)
+        return await self._many(asked, binance.parse_all_funding, contracts)
 
     async def all_open_interest(self, contracts: Mapping[str, Contract]) -> pd.DataFrame | None:
         """Open interest of every market as it is now; None where the venue has no such call."""

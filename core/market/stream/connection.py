@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -13,6 +14,7 @@ from core.errors import SourceUnavailable
 from core.market.stream.feeds import Feed
 
 _FRAMES_WAITING = 256
+_AFTER_HOUR_S = 0.1
 _MOST_BYTES = 4 * 1024 * 1024
 
 
@@ -37,7 +39,8 @@ class Connection:
     """A socket that is listened to by `run` until it ends.
 
     ``hear`` is called with every message and with None for any other sign of life. ``subscribed``
-    is set at the first sign after the subscriptions were sent.
+    is set at the first sign after the subscriptions were sent. By ``clock`` a ping follows every
+    full hour, so that soon after it is known that the hour was heard to its end.
     """
 
     def __init__(
@@ -46,10 +49,11 @@ class Connection:
         contracts: Sequence[str],
         patience: Patience,
         hear: Callable[[str | bytes | None], None],
+        clock: Callable[[], datetime],
     ) -> None:
         self.subscribed = asyncio.Event()
         self._feed, self._contracts, self._patience = feed, contracts, patience
-        self._hear = hear
+        self._hear, self._clock = hear, clock
         self._heard = 0.0
         self._silent = False
 
@@ -89,9 +93,13 @@ class Connection:
         self._heard = loop.time()
         while loop.time() - self._heard < self._patience.silent_s:
             await self._ping(socket)
-            await asyncio.sleep(min(self._patience.ping_s, self._patience.silent_s / 2))
+            usual = min(self._patience.ping_s, self._patience.silent_s / 2)
+            await asyncio.sleep(min(usual, self._seconds_to_hour() + _AFTER_HOUR_S))
         self._silent = True
         socket.transport.abort()
+
+    def _seconds_to_hour(self) -> float:
+        return 3600.0 - self._clock().timestamp() % 3600.0
 
     async def _ping(self, socket: ClientConnection) -> None:
         if self._feed.ping is not None:

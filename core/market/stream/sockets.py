@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import orjson
 from websockets.exceptions import WebSocketException
@@ -87,16 +88,20 @@ class Stream:
         return fresh if renewed else current
 
     def _connect(self) -> _Held:
-        return _Held(Connection(self._feed, list(self._contracts), self._patience, self._hear))
+        return _Held(
+            Connection(self._feed, list(self._contracts), self._patience, self._hear, self._clock)
+        )
 
     def _hear(self, text: str | bytes | None) -> None:
         now = self._clock()
-        state = self._writer.state
-        state.heard_at = now
         if self._live_since is None:
             self._note_live()
-        if text is None:
-            return
+        if text is not None:
+            self._read(text, now)
+        # Last, so that whoever finds this time also finds the events up to it.
+        self._writer.state.heard_at = now
+
+    def _read(self, text: str | bytes, now: datetime) -> None:
         try:
             reading = parse_message(self._feed.venue, _json(text), now, self._contracts)
         except SourceReplyWrong as error:

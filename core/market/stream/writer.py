@@ -67,11 +67,11 @@ class Writer:
 
     def put(self, events: Sequence[Event]) -> None:
         """Take events, at once; those that find no room in memory go to disk."""
+        self._queue.extend(events)
         self.state.received += len(events)
         for event in events:
             if self.state.newest_at is None or event.occurred_at > self.state.newest_at:
                 self.state.newest_at = event.occurred_at
-        self._queue.extend(events)
         if len(self._queue) > self._pace.capacity:
             self._set_aside([self._queue.popleft() for _ in range(len(self._queue) // 2)])
         if len(self._queue) >= self._pace.batch:
@@ -105,18 +105,34 @@ class Writer:
             return
 
     def _write(self) -> None:
-        now = self._clock()
+        now, state = self._clock(), replace(self.state)
         count = min(_MOST_BATCHES * self._pace.batch, len(self._queue))
         events = [self._queue.popleft() for _ in range(count)]
         if self._away and now.timestamp() < self._try_at:
             self._set_aside(events)
         elif events or self._something_to_note(now):
-            self._try(Batch(events, self._take_gaps(), replace(self.state), now))
+            self._try(Batch(events, self._take_gaps(), self._vouched_for(state), now))
+
+    def _vouched_for(self, state: StreamState) -> StreamState:
+        """The state without what still waits in memory, which would be gone if this process died:
+        the gap that is then noted begins where the stored events end."""
+        try:
+            oldest = self._queue[0].received_at
+        except IndexError:
+            return state
+        state.received = max(state.received - len(self._queue), 0)
+        state.heard_at = oldest if state.heard_at is None else min(state.heard_at, oldest)
+        return state
 
     def _something_to_note(self, now: datetime) -> bool:
         if self._gaps or self._loss or self._spool.waiting or self._closed:
             return True
-        return now.timestamp() >= self._noted_at + self._pace.note_s
+        return self._hour_begun() or now.timestamp() >= self._noted_at + self._pace.note_s
+
+    def _hour_begun(self) -> bool:
+        """Whether the stream was heard in an hour that is not noted yet: somebody waits for that."""
+        heard = self.state.heard_at
+        return heard is not None and heard.timestamp() // 3600 > self._noted_at // 3600
 
     def _try(self, batch: Batch) -> None:
         try:
