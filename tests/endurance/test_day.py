@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from core.accounts.people import create_user
 from core.market.demo import END
 from core.store import open_store
 from tests.endurance.figures import Sampled, length, memory_mb, say, wait_for
@@ -23,7 +24,7 @@ from tests.endurance.working import Working, end, settings_of, write_tables
 from tests.live_market import FastClock
 from tests.server import Server, running
 from tests.stored import assert_everything_is_there_once, rounds_done
-from tests.test_browser import ARGUMENTS, CHROMIUM
+from tests.test_browser import ARGUMENTS, CHROMIUM, PASSWORD
 
 SYMBOLS = int(length("DAY_SYMBOLS", 100))
 HOURS = int(length("DAY_HOURS", 24))
@@ -50,6 +51,10 @@ def test_memory_stays_flat_and_the_database_grows_as_said(tmp_path: Path) -> Non
     url, first = f"sqlite:///{file}", END - timedelta(hours=HOURS + 24)
     engine, tables = open_store(url, "live"), made_tables(SYMBOLS, END, DAYS)
     fill(engine, tables, first)
+    with engine.begin() as conn:  # until somebody has an account nobody can look around
+        create_user(
+            conn, username="ada", name="Ada", role="admin", password=PASSWORD, now=datetime.now(UTC)
+        )
     write_tables(folder, tables)
     clock = FastClock(first, time.time(), HOUR_SECONDS)
     rate = EVENTS_PER_HOUR / HOUR_SECONDS
