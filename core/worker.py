@@ -25,17 +25,19 @@ from core.jobs.durable import (
     adopt_orphans,
     durable_rounds,
     forget_finished,
+    lead,
     say_goodbye,
     stay_alive,
 )
 from core.jobs.retention import drop_old
-from core.jobs.round import Jobs, newest_bar
+from core.jobs.round import SETTLING, Jobs, newest_bar
+from core.store.health import load_used_budgets, save_health
 from core.store.rounds import is_done
 
-TICK_SECONDS = 1.0
+TICK_SECONDS, POLL_SECONDS = 1.0, 0.1
 BEAT_SECONDS = 3.0
-# A round that failed is tried again in the next of these.
-ATTEMPT = timedelta(minutes=1)
+# A round that failed, or in which markets wait for their past, is tried again in the next of these.
+ATTEMPT = timedelta(seconds=20)
 # What is under way may be finished; more would be cut off by whoever stops the process.
 DRAIN_SECONDS = 6.0
 RETENTION_SECONDS = 6 * 3600.0
@@ -66,6 +68,7 @@ class Worker:
     batches: int = 8
     tick_seconds: float = TICK_SECONDS
     stopping: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -73,12 +76,12 @@ class Worker:
         Where it has not, threads are left behind that may never end; others take that work up
         when this process is gone.
         """
-        stay_alive(self.engine, self.name)
+        self._show_life()
         jobs = Jobs(self.engine, self.collector, self.name, self.clock, self.batches)
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
         try:
-            with durable_rounds(jobs, min(0.25, self.tick_seconds)) as rounds:
+            with durable_rounds(jobs, min(POLL_SECONDS, self.tick_seconds)) as rounds:
                 self._loop(rounds)
                 return rounds.wait(DRAIN_SECONDS)
         finally:
@@ -91,9 +94,10 @@ class Worker:
 
     def _loop(self, rounds: Rounds) -> None:
         adopted = retained = -RETENTION_SECONDS
-        while not self.stopping.wait(self.tick_seconds):
+        while not self.stopping.wait(self._pause()):
             try:
-                self._request(rounds)
+                if self.leads:
+                    self._request(rounds)
                 if monotonic() - adopted > BEAT_SECONDS:
                     adopted = monotonic()
                     for flow in adopt_orphans(self.engine, self.name):
@@ -114,9 +118,28 @@ class Worker:
         began = datetime(1970, 1, 1, tzinfo=UTC)
         rounds.request(bar, moment - (moment - began) % ATTEMPT)
 
+    def _pause(self) -> float:
+        """Seconds until there may be something to do: a bar is worked on as soon as it is there."""
+        since = (self.clock() - SETTLING).timestamp() % 3600.0
+        return min(self.tick_seconds, 3600.0 - since + 0.001)
+
     def _beat(self) -> None:
         while not self.stopping.wait(BEAT_SECONDS):
             try:
-                stay_alive(self.engine, self.name)
+                self._show_life()
             except SQLAlchemyError:
                 _logger.exception("The database did not answer; it is asked again.")
+
+    def _show_life(self) -> None:
+        """Stay alive, and either ask the sources and tell how they are, or leave them to another."""
+        stay_alive(self.engine, self.name)
+        led, self.leads = self.leads, lead(self.engine, self.name)
+        if self.leads and not led:
+            with self.engine.connect() as conn:
+                used = load_used_budgets(conn, self.name, self.clock())
+            self.collector.take_over(used)
+        elif led and not self.leads:
+            self.collector.rest()
+        if self.leads:
+            with self.engine.begin() as conn:
+                save_health(conn, self.collector.states(), self.name, self.clock())

@@ -17,12 +17,15 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import SourceUnavailable
+from core.jobs.asking import Newest
+from core.jobs.collecting import BACKFILL, Collected
 from core.market.demo import demo_tables
 from core.market.files import FILES
 from core.market.source_state import SourceState
 
 ROOT = Path(__file__).resolve().parents[1]
 Tables = Mapping[str, pd.DataFrame]
+REACH_BACK = timedelta(hours=26)
 
 
 def few(tables: Tables, symbols: list[str]) -> dict[str, pd.DataFrame]:
@@ -43,15 +46,28 @@ class TablesCollector:
     down: bool = False
     asked: list[tuple[datetime, datetime]] = field(default_factory=list)
 
-    def fetch(self, since: datetime, bar: datetime) -> dict[str, pd.DataFrame]:
+    def fetch(self, newest: Newest, bar: datetime) -> Collected:
+        stored = newest.get("candles_1h", {}).values()
+        since = max(min(stored, default=bar - BACKFILL) - REACH_BACK, bar - BACKFILL)
         self.asked.append((since, bar))
         if self.down:
             raise SourceUnavailable("The exchange does not answer.")
         known = {name: table[FILES[name].known_at] for name, table in self.tables.items()}
-        return {
-            name: table[(known[name] >= since) & (known[name] <= bar)]
-            for name, table in self.tables.items()
-        }
+        return Collected(
+            {
+                name: table[(known[name] >= since) & (known[name] <= bar)]
+                for name, table in self.tables.items()
+            }
+        )
+
+    def saved(self) -> None:
+        return
+
+    def rest(self) -> None:
+        return
+
+    def take_over(self, used: object) -> None:
+        return
 
     def states(self) -> list[SourceState]:
         moment = datetime(2025, 11, 1, tzinfo=UTC)

@@ -46,7 +46,7 @@ def make_jobs(engine: Engine, tables: dict[str, pd.DataFrame], name: str = "one"
 def do_round(jobs: Jobs, bar: datetime) -> tuple[int, int, int]:
     if not jobs.begin(bar):
         return 0, 0, 0
-    new = jobs.collect(bar)
+    new, _ = jobs.collect(bar)
     done = jobs.batch(bar, 0)
     names = ("new_bars", "new_signals", "new_outcomes")
     jobs.end(bar, None, new_observations=new, **dict(zip(names, done, strict=True)))
@@ -85,7 +85,7 @@ def test_a_round_that_is_done_again_adds_nothing(
     first, second = (make_jobs(sqlite_engine, tables, name) for name in ("one", "two"))
     assert do_round(first, START)[0] > 2_000
     assert do_round(second, START) == (0, 0, 0)
-    assert second.collect(START) == 0
+    assert second.collect(START) == (0, 0)
     assert second.batch(START, 0) == (0, 0, 0)
     with sqlite_engine.connect() as conn:
         (row,) = load_rounds(conn, 5).to_dict("records")

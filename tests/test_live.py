@@ -21,6 +21,11 @@ from tests.world import World
 
 END = datetime(2025, 11, 1, tzinfo=UTC)
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SUIUSDT"]
+# Everything but the last day is stored.
+DAY_OLD = {
+    name: dict.fromkeys(SYMBOLS, END - timedelta(hours=26))
+    for name in ("candles_1h", "funding", "open_interest", "long_short", "liquidations_4h")
+}
 HASTY = "connect=1,read=1,total=1.5,patience=1.5,attempts=1,refused=0.05,open_seconds=0.05"
 
 
@@ -65,8 +70,9 @@ def test_what_is_collected_makes_bar_for_bar_the_market_behind_the_sources(
 ) -> None:
     settings = settings_for(world, COINGLASS_API_KEY="key")
     with LiveCollector(settings, lambda: END) as collector:
-        assert collect(engine, collector, END, "me", lambda: END) > 1_000
-        assert collect(engine, collector, END, "me", lambda: END) == 0
+        new, waiting = collect(engine, collector, END, "me", lambda: END)
+        assert (new > 1_000, waiting) == (True, 0)
+        assert collect(engine, collector, END, "me", lambda: END) == (0, 0)
     with engine.connect() as conn:
         heard, health = load_observations(conn), load_health(conn)
     told = {name: table for name, table in tables.items() if name != "social"}
@@ -79,7 +85,7 @@ def test_what_is_collected_makes_bar_for_bar_the_market_behind_the_sources(
 def test_a_provider_with_a_key_is_asked(world: World, tables: dict[str, pd.DataFrame]) -> None:
     settings = settings_for(world, LUNARCRUSH_API_KEY="key")
     with LiveCollector(settings, lambda: END) as collector:
-        heard = collector.fetch(END - timedelta(hours=26), END)["social"]
+        heard = collector.fetch(DAY_OLD, END).tables["social"]
     told = tables["social"].merge(heard, on=["symbol", "published_at"])
     assert len(told) == len(heard) > 0
     assert (told["social_score_x"] == told["social_score_y"]).all()
@@ -91,7 +97,7 @@ def test_a_source_that_fails_is_named_and_the_round_goes_on(
 ) -> None:
     collector = LiveCollector(settings_for(world), lambda: END)
     with collector, world.failing("binance", fault):
-        assert collect(engine, collector, END, "me", lambda: END) > 500
+        assert collect(engine, collector, END, "me", lambda: END)[0] > 500
     with engine.connect() as conn:
         health, heard = load_health(conn), load_observations(conn)
     assert health["healthy"].to_dict() == {
@@ -106,9 +112,9 @@ def test_an_exchange_that_fails_later_leaves_its_markets_their_names(
     world: World, tables: dict[str, pd.DataFrame]
 ) -> None:
     with LiveCollector(settings_for(world), lambda: END) as collector:
-        collector.fetch(END - timedelta(hours=26), END)
+        collector.fetch(DAY_OLD, END)
         with world.failing("binance", "500"):
-            heard = collector.fetch(END - timedelta(hours=26), END)
+            heard = collector.fetch(DAY_OLD, END).tables
     assert set(heard["candles_1h"]["symbol"]) == set(SYMBOLS)
     assert set(heard["candles_1h"]["venue"]) == {"bybit"}
     assert set(heard["long_short"]["venue"]) == {"binance"}

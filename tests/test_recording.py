@@ -252,9 +252,20 @@ def test_the_first_venue_of_the_list_is_taken_and_silence_stays_silence(
 
 
 def test_candles_of_two_venues_give_one_row_a_bar(record: Callable[..., Path]) -> None:
-    both = pd.concat([candles(venue="okx"), candles(venue="bybit", first=5, hours=3)])
+    both = pd.concat([candles(venue="okx", hours=9), candles(venue="bybit", first=5, hours=3)])
     frame = load(record(candles_1h=both))
-    assert frame["open"].tolist() == [100, 101, 102, 103, 104, 100, 101, 102]
+    assert frame["open"].tolist() == [100, 101, 102, 103, 104, 100, 101, 102, 108]
+
+
+def test_another_venue_stands_in_for_a_candle_that_was_not_there_at_its_close(
+    record: Callable[..., Path],
+) -> None:
+    own, other = candles(venue="bybit", hours=6), candles(venue="okx", hours=6)
+    own = own.assign(open=own["open"] + 0.5)
+    missing, late = own["open_at"] == own["open_at"][2], own["open_at"] == own["open_at"][4]
+    own.loc[late, "published_at"] += pd.Timedelta(minutes=5)
+    frame = load(record(candles_1h=pd.concat([own[~missing], other])))
+    assert frame["open"].tolist() == [100.5, 101.5, 102, 103.5, 104, 105.5]
 
 
 # What is asked for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,26 +11,45 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from core.errors import SourceUnavailable
+from core.jobs.asking import Newest
 from core.market.source_state import SourceState
-from core.store.health import save_health
-from core.store.observations import newest_observation, save_observations
+from core.store.health import UsedBudgets, save_health
+from core.store.observations import load_newest_times, save_observations
 
 BACKFILL = timedelta(days=30)
-# Sources publish late and at their own times: every collection reaches back over what it has.
-OVERLAP = timedelta(hours=26)
+# A market whose newest row is older is asked for all of the past: little of it is there, or it has
+# a gap in which more is missing than candles.
+RECENT = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Rows of a recording's files; ``waiting`` are markets whose past is still being asked for."""
+
+    tables: Mapping[str, pd.DataFrame]
+    waiting: tuple[str, ...] = ()
 
 
 class Collector(Protocol):
     """Where the tables of a live market come from."""
 
-    def fetch(self, since: datetime, bar: datetime) -> Mapping[str, pd.DataFrame]:
-        """Rows of a recording's files, published from ``since`` up to ``bar``, a bar's close.
+    def fetch(self, newest: Newest, bar: datetime) -> Collected:
+        """What was published up to ``bar``, a bar's close, after the newest rows there are.
 
         A source that fails leaves its rows out and says why in `states`.
         """
 
+    def saved(self) -> None:
+        """What was fetched last is in the database."""
+
     def states(self) -> Iterable[SourceState]:
         """How each source is doing."""
+
+    def rest(self) -> None:
+        """Ask nothing more until the next `fetch`: another worker does."""
+
+    def take_over(self, used: UsedBudgets) -> None:
+        """Count what the worker that asked before has spent of the budgets."""
 
 
 def collect(
@@ -38,24 +58,30 @@ def collect(
     bar: datetime,
     worker: str,
     clock: Callable[[], datetime],
-) -> int:
-    """Fetch and keep what was published up to ``bar``; how many rows were new.
+) -> tuple[int, int]:
+    """Fetch and keep what was published up to ``bar``.
 
-    Reaches back to what is there already, at most `BACKFILL`. Raises `SourceUnavailable` when
-    there is no candle that closes at ``bar``; whatever else came is kept all the same.
+    How many rows were new, and how many markets still wait for their past. Raises
+    `SourceUnavailable` when nothing is waited for and there is no candle that closes at ``bar``;
+    whatever else came is kept all the same.
     """
     with engine.connect() as conn:
-        newest = newest_observation(conn, "candles_1h")
-    since = bar - BACKFILL if newest is None else max(newest - OVERLAP, bar - BACKFILL)
-    tables = collector.fetch(since, bar)
+        newest = load_newest_times(conn, bar - RECENT)
+    found = collector.fetch(newest, bar)
     states, seen_at = list(collector.states()), clock()
     with engine.begin() as conn:
-        new = save_observations(conn, tables, seen_at)
+        new = save_observations(conn, found.tables, seen_at)
         save_health(conn, states, worker, seen_at)
-        newest = newest_observation(conn, "candles_1h")
-    if newest is None or newest < bar:
+    collector.saved()
+    if not found.waiting and not _has_candle(newest, found, bar):
         raise SourceUnavailable(_nothing_there(bar, states))
-    return new
+    return new, len(found.waiting)
+
+
+def _has_candle(newest: Newest, found: Collected, bar: datetime) -> bool:
+    candles = found.tables.get("candles_1h")
+    came = candles is not None and bool((candles["published_at"] == bar).any())
+    return came or bar in newest.get("candles_1h", {}).values()
 
 
 def _nothing_there(bar: datetime, states: Iterable[SourceState]) -> str:

@@ -54,6 +54,7 @@ class History:
         """The market frame of `HISTORY` up to ``bar`` (included), as far as it is stored."""
         key, start = tuple(symbols), pd.Timestamp(bar - HISTORY)
         with self._lock:
+            self._forget_other_sets(key)
             kept = self._kept.get(key)
         since = start if kept is None or kept.empty else _times(kept).max() + timedelta(seconds=1)
         fresh = load_frame(conn, symbols, max(since, start), bar)
@@ -64,6 +65,12 @@ class History:
             with self._lock:
                 self._kept[key] = settled
         return whole
+
+    def _forget_other_sets(self, key: tuple[str, ...]) -> None:
+        """What is kept of these symbols together with others, as before a market was listed."""
+        for other in [other for other in self._kept if other != key]:
+            if not set(other).isdisjoint(key):
+                del self._kept[other]
 
 
 def batch_of(symbol: str, batches: int) -> int:
@@ -86,7 +93,7 @@ def decide_bars(
     """
     with engine.connect() as conn:
         stored = history.load(conn, symbols, bar)
-        known = _observed(conn, symbols, _first(stored, bar), bar)
+        known = _observed(conn, symbols, _first(stored, symbols, bar), bar)
     total = Decided()
     if known is None:
         return total
@@ -100,12 +107,13 @@ def decide_bars(
     return total
 
 
-def _first(stored: pd.DataFrame, bar: datetime) -> datetime:
-    """From when on bars may be missing."""
-    if stored.empty:
+def _first(stored: pd.DataFrame, symbols: Sequence[str], bar: datetime) -> datetime:
+    """From when on bars may be missing: since the newest of the symbol that is furthest behind."""
+    newest = pd.Series(_times(stored), index=stored.index).groupby(level="symbol").max()
+    if len(newest) < len(symbols):
         return bar - HISTORY
-    newest: datetime = _times(stored).max().to_pydatetime()
-    return min(newest, bar) - LATE
+    oldest: datetime = newest.min().to_pydatetime()
+    return min(oldest, bar) - LATE
 
 
 def _observed(

@@ -26,10 +26,11 @@ APP = "cryptosatx"
 # Work that was begun by one version must be finished by the next, so all share this; it changes
 # only when the parts of a round do.
 VERSION = "1"
-ROUNDS, BATCHES = "rounds", "batches"
+BATCHES = "batches"
+LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
-_WORKER = "worker "
+_WORKER, _ROUND = "worker ", "round "
 _UNFINISHED = ["PENDING", "ENQUEUED"]
 
 
@@ -61,14 +62,14 @@ class Rounds:
         self._round = round_
 
     def request(self, bar: datetime, attempt: datetime) -> bool:
-        """Ask for the round of a bar, once per ``attempt``; False while one is under way."""
-        name = f"round {bar.isoformat()}"
+        """Begin the round of a bar in this process, once per ``attempt``; False while one is under way."""
         if DBOS.list_workflows(
-            workflow_id_prefix=name, status=_UNFINISHED, limit=1, load_input=False
+            workflow_id_prefix=_ROUND, status=_UNFINISHED, limit=1, load_input=False
         ):
             return False
-        with SetWorkflowID(f"{name} at {attempt.isoformat()}"):
-            DBOS.enqueue_workflow(ROUNDS, self._round, bar.isoformat())
+        name = f"{_ROUND}{bar.isoformat()} at {attempt.isoformat()} by {DBOS.executor_id}"
+        with SetWorkflowID(name):
+            DBOS.start_workflow(self._round, bar.isoformat())
         return True
 
     def wait(self, seconds: float) -> bool:
@@ -88,15 +89,18 @@ def _run_round(jobs: Jobs, batch: Callable[[str, int], list[int]], bar_text: str
     if not DBOS.run_step({"name": "begin"}, jobs.begin, bar):
         return
     try:
-        new = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
+        new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
         parts = [
             DBOS.enqueue_workflow(BATCHES, batch, bar_text, number)
             for number in range(jobs.batches)
         ]
-        done = [part.get_result(polling_interval_sec=0.1) for part in parts]
+        done = [part.get_result(polling_interval_sec=0.05) for part in parts]
     except (CryptoSatXError, SQLAlchemyError) as error:
         # Asked for again a little later, under another name: this attempt has ended.
         DBOS.run_step({"name": "fail"}, jobs.end, bar, str(error))
+        return
+    if waiting:
+        DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
         return
     bars, signals, outcomes = (sum(counts) for counts in zip(*done, strict=True))
     counts = {"new_observations": new, "new_bars": bars}
@@ -105,7 +109,7 @@ def _run_round(jobs: Jobs, batch: Callable[[str, int], list[int]], bar_text: str
 
 
 @contextmanager
-def durable_rounds(jobs: Jobs, poll_seconds: float = 0.25) -> Iterator[Rounds]:
+def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
     """Take part in the rounds of a database until the block ends."""
     logging.getLogger("dbos").setLevel(logging.WARNING)
     DBOS(
@@ -121,8 +125,7 @@ def durable_rounds(jobs: Jobs, poll_seconds: float = 0.25) -> Iterator[Rounds]:
     try:
         rounds = Rounds(jobs)
         DBOS.launch()
-        DBOS.register_queue(ROUNDS, global_concurrency=1, polling_interval_sec=poll_seconds)
-        DBOS.register_queue(BATCHES, worker_concurrency=1, polling_interval_sec=poll_seconds)
+        DBOS.register_queue(BATCHES, worker_concurrency=2, polling_interval_sec=poll_seconds)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)
@@ -134,14 +137,25 @@ def stay_alive(engine: Engine, worker: str) -> None:
         take_lease(conn, _WORKER + worker, worker, _now(), ALIVE)
 
 
+def lead(engine: Engine, worker: str) -> bool:
+    """Whether this worker is the one that asks the sources and begins rounds, from now on or still."""
+    with engine.begin() as conn:
+        return take_lease(conn, LEADER, worker, _now(), ALIVE)
+
+
 def say_goodbye(engine: Engine, worker: str) -> None:
     """Have this worker's unfinished work handed on at once."""
     with engine.begin() as conn:
         drop_lease(conn, _WORKER + worker, worker)
+        drop_lease(conn, LEADER, worker)
 
 
 def adopt_orphans(engine: Engine, worker: str) -> list[str]:
-    """Hand on what workers had begun that are no longer alive; the ids of the workflows."""
+    """Hand on what workers had begun that are no longer alive; the ids of the workflows.
+
+    Batches are done by whoever is free. A round is not: it is begun anew where the sources are
+    asked, and finds in the database what was done.
+    """
     with engine.begin() as conn:
         if not take_lease(conn, "adoption", worker, _now(), ALIVE):
             return []
@@ -152,7 +166,10 @@ def adopt_orphans(engine: Engine, worker: str) -> list[str]:
         if flow.executor_id not in alive
     ]
     for flow in orphans:
-        DBOS.resume_workflow(flow.workflow_id, queue_name=flow.queue_name)
+        if flow.workflow_id.startswith(_ROUND):
+            DBOS.cancel_workflow(flow.workflow_id)
+        else:
+            DBOS.resume_workflow(flow.workflow_id, queue_name=flow.queue_name)
     with engine.begin() as conn:
         drop_lease(conn, "adoption", worker)
     return [flow.workflow_id for flow in orphans]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -13,26 +13,38 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from core.errors import SourceError
-from core.jobs.asking import Asking, Question
-from core.market.files import FILES, VENUES
+from core.jobs.asking import Asking, Newest, Question
+from core.jobs.collecting import BACKFILL, Collected
+from core.jobs.markets import Markets
+from core.jobs.providers import Providers
+from core.market.files import FILES
 from core.market.source_state import SourceState
-from core.market.sources import alternative_me, coinglass, key_of, lunarcrush, open_http
-from core.market.sources.venue import Venue, read
-from core.market.symbols import Contract, unify
+from core.market.sources import open_http
+from core.market.sources.venue import Venue
+from core.market.symbols import Contract
 from core.settings import Settings
+from core.store.health import UsedBudgets
 
 T = TypeVar("T")
 HOUR = timedelta(hours=1)
-# A round does not wait longer for what is spread over the hour.
-PATIENCE_SECONDS = 15.0
-# How far back statistics and rates are asked for the first time, and before what is there already.
-PAST, OVERLAP = timedelta(days=30), timedelta(hours=26)
+# A round waits this long for statistics that can all come within it, and for a part of a past that
+# takes longer.
+PATIENCE_SECONDS = 1.5
+PAST_SECONDS = 25.0
+# More answers than these cannot come within a round; they are taken with the next bar.
+FEW = 60
+# How far back statistics are asked for before what is there already.
+OVERLAP = timedelta(hours=26)
+# Candles are asked for from these before the newest one.
+CANDLES_AGAIN = timedelta(hours=2)
 # Rates need the settlements before them, which tell their interval.
 RATES_BEFORE = timedelta(days=3)
-# Open interest that has no history in USD is asked for this long before a bar closes.
+# Before a bar closes markets are listed anew, and open interest is asked for where there is no
+# history of it in USD.
 SNAPSHOT_BEFORE = timedelta(seconds=20)
 SNAPSHOTS = ("bybit",)
 JUST_SETTLED = timedelta(minutes=10)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _now() -> datetime:
@@ -45,6 +57,9 @@ class LiveCollector:
     Use it inside ``with``. Each market's rows come from the first of its exchanges; candles from
     the next one where that fails. ``contracts`` holds the placed contracts of each exchange by the
     exchange's own names, and is kept up to date.
+
+    A market that lacks more than the newest bar waits until its statistics have been asked for too:
+    a bar is stored once, so its past must be there before.
     """
 
     def __init__(
@@ -52,15 +67,17 @@ class LiveCollector:
         settings: Settings,
         clock: Callable[[], datetime] = _now,
         patience_seconds: float = PATIENCE_SECONDS,
+        past_seconds: float = PAST_SECONDS,
     ) -> None:
-        self.contracts: dict[str, dict[str, Contract]] = {name: {} for name in settings.exchanges}
-        self._settings, self._clock, self._patience = settings, clock, patience_seconds
+        self._settings, self._clock = settings, clock
+        self._patience, self._past = patience_seconds, past_seconds
         self._http = open_http(settings, now=clock)
         self._venues = {name: Venue(name, self._http) for name in settings.exchanges}
-        self._listed: dict[str, list[Contract]] = {}
-        self._prices: dict[str, dict[str, float]] = {}
-        self._markets: dict[str, list[Contract]] = {}
+        self._markets = Markets(self._venues)
+        self._providers = Providers(self._http, settings, self._markets)
+        self.contracts: Mapping[str, Mapping[str, Contract]] = self._markets.contracts
         self._owed: dict[str, datetime] = {}
+        self._behind_since: dict[str, datetime] = {}
         self._snapshots: dict[str, pd.DataFrame] = {}
         self._asking = Asking(self._ask, clock)
         self._loop = asyncio.new_event_loop()
@@ -83,13 +100,25 @@ class LiveCollector:
         self._thread.join()
         self._loop.close()
 
-    def fetch(self, since: datetime, bar: datetime) -> dict[str, pd.DataFrame]:
-        """Rows published from ``since`` up to ``bar``; of statistics those that have come by now."""
-        return self._do(self._fetch(since, bar))
+    def fetch(self, newest: Newest, bar: datetime) -> Collected:
+        """Rows that are not stored, published up to ``bar``; of statistics those that have come."""
+        return self._do(self._fetch(newest, bar))
+
+    def saved(self) -> None:
+        """What was fetched last is stored."""
+        self._do(self._confirm())
 
     def states(self) -> tuple[SourceState, ...]:
         """The sources that have been asked."""
-        return tuple(state for state in self._http.states() if state.requests)
+        return self._do(self._states())
+
+    def rest(self) -> None:
+        """Ask nothing more until the next `fetch`: another worker does."""
+        self._do(self._asking.stop())
+
+    def take_over(self, used: UsedBudgets) -> None:
+        """Count what another worker has spent of the budgets, by source."""
+        self._do(self._book(used))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -105,93 +134,113 @@ class LiveCollector:
         await self._asking.stop()
         await self._http.__aexit__()
 
-    async def _fetch(self, since: datetime, bar: datetime) -> dict[str, pd.DataFrame]:
-        await self._list_markets()
-        self._asking.expect(self._questions())
+    async def _confirm(self) -> None:
+        self._asking.confirm()
+
+    async def _states(self) -> tuple[SourceState, ...]:
+        return tuple(state for state in self._http.states() if state.requests)
+
+    async def _book(self, used: UsedBudgets) -> None:
+        for source, uses in used.items():
+            self._http.note_used(source, uses)
+
+    async def _fetch(self, newest: Newest, bar: datetime) -> Collected:
+        if not all(self.contracts.values()):
+            await self._markets.refresh()
+        await self._providers.prepare(newest)
+        self._note_behind(newest, bar)
+        self._asking.expect(self._questions(newest), newest)
         for venue in SNAPSHOTS:
             if venue in self._venues and venue not in self._snapshots:
                 await self._take_snapshot(venue)
-        found = await asyncio.gather(
-            self._candles(since, bar),
-            self._just_settled(bar),
-            self._fear_greed(since, bar),
-            self._social(),
-            self._wait_for_statistics(bar),
-        )
+        waiting = await self._wait_for_the_past()
+        taken = [symbol for symbol in self._markets.by_symbol if symbol not in waiting]
+        self._asking.pause()
+        try:
+            found = await asyncio.gather(
+                self._candles(taken, newest, bar),
+                self._just_settled(bar),
+                self._providers.fear_greed(newest, bar),
+                self._providers.social(),
+            )
+        finally:
+            self._asking.go_on()
+        if self._asking.behind(bar) <= FEW:
+            # What has not come by then is asked on, and taken with the next bar.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asking.caught_up(bar), self._patience)
         parts = self._asking.take()
         for table, rows in [*[one for many in found for one in many], *self._taken_snapshots()]:
             parts.setdefault(table, []).append(rows)
-        return {
-            table: _between(table, rows, since, bar)
+        tables = {
+            table: _up_to(table, rows, bar)
             for table, rows in parts.items()
             if any(len(one) for one in rows)
         }
+        return Collected(tables, tuple(sorted(waiting)))
 
-    async def _list_markets(self) -> None:
-        """What was listed last stays where a venue does not answer: names must not change by that."""
-        for name, contracts, prices in await asyncio.gather(*map(self._list, self._venues)):
-            if contracts is not None:
-                self._listed[name] = contracts
-            if prices is not None:
-                self._prices[name] = prices
-        placed = unify(self._listed, self._prices, tuple(self._venues))
-        self._markets = {}
-        for contract in placed:
-            self._markets.setdefault(contract.symbol, []).append(contract)
-        for name, held in self.contracts.items():
-            held.update({one.name: one for one in placed if one.venue == name})
+    def _note_behind(self, newest: Newest, bar: datetime) -> None:
+        """Which markets lack more than the newest bar, and since when that is known."""
+        now, stored = self._clock(), newest.get("candles_1h", {})
+        self._behind_since = {
+            symbol: self._behind_since.get(symbol, now)
+            for symbol in self._markets.by_symbol
+            if stored.get(symbol, _LONG_AGO) < bar - HOUR
+        }
 
-    async def _list(self, name: str) -> tuple[str, list[Contract] | None, dict[str, float] | None]:
-        venue = self._venues[name]
-        contracts = await _or_none(venue.contracts())
-        return name, contracts, await _or_none(venue.prices())
+    async def _wait_for_the_past(self) -> set[str]:
+        """The markets that still wait, after some patience, for the statistics of their past."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._past):
+                while self._asking.unasked(self._behind_since):
+                    await asyncio.sleep(0.05)
+        return self._asking.unasked(self._behind_since)
 
-    def _questions(self) -> Iterable[Question]:
+    def _questions(self, newest: Newest) -> Iterable[Question]:
         """What is asked of each market's first exchange, and of the providers with a key."""
-        with_key = key_of(coinglass.SOURCE, self._settings)
-        for first in (several[0] for several in self._markets.values()):
+        for first in self._markets.firsts:
             yield Question(first.venue, "funding", first)
             yield Question(first.venue, "long_short", first)
             if first.venue not in SNAPSHOTS:
                 yield Question(first.venue, "open_interest", first)
-            if with_key:
-                yield Question(coinglass.SOURCE, "liquidations_4h", first)
+        yield from self._providers.questions(newest)
 
     async def _ask(self, question: Question, newest: datetime | None) -> pd.DataFrame:
         contract, now = question.contract, self._clock()
         count = 500 if newest is None else int((now - newest + OVERLAP) / HOUR) + 1
-        if question.source == coinglass.SOURCE:
-            key = key_of(coinglass.SOURCE, self._settings) or ""
-            asked = coinglass.fetch_liquidations(self._http, contract, key=key, count=count)
-            return await read(
-                self._http,
-                coinglass.SOURCE,
-                asked,
-                lambda reply: coinglass.parse_liquidations(reply.json, contract, reply.seen_at),
-            )
+        if question.source not in self._venues:
+            return await self._providers.answer(question, count=count)
         venue = self._venues[question.source]
         if question.table == "funding":
-            since = now - PAST if newest is None else newest - RATES_BEFORE
+            since = now - BACKFILL if newest is None else newest - RATES_BEFORE
             return await venue.funding(contract, since=since)
         if question.table == "open_interest":
             return await venue.open_interest(contract, count=count)
         return await venue.long_short(contract, count=count)
 
-    async def _candles(self, since: datetime, bar: datetime) -> list[tuple[str, pd.DataFrame]]:
-        found = await asyncio.gather(
-            *(self._candles_of(symbol, since, bar) for symbol in self._markets)
-        )
-        return [("candles_1h", rows) for rows in found if rows is not None]
+    async def _candles(
+        self, symbols: Sequence[str], newest: Newest, bar: datetime
+    ) -> list[tuple[str, pd.DataFrame]]:
+        stored = newest.get("candles_1h", {})
+        since = {
+            symbol: max(stored[symbol] - CANDLES_AGAIN, bar - BACKFILL)
+            if symbol in stored
+            else bar - BACKFILL
+            for symbol in symbols
+        }
+        found = await asyncio.gather(*(self._candles_of(one, since[one], bar) for one in symbols))
+        rows = [one for one in found if one is not None]
+        if symbols and not rows:
+            rows = await self._providers.candles(symbols, since)
+        return [("candles_1h", one) for one in rows]
 
     async def _candles_of(self, symbol: str, since: datetime, bar: datetime) -> pd.DataFrame | None:
-        """From the first exchange, or one that would not come before it in the market frame."""
+        """From the first of the market's exchanges that answers."""
         since = min(since, self._owed.get(symbol, since))
-        first, *others = self._markets[symbol]
-        later = [one for one in others if VENUES.index(one.venue) > VENUES.index(first.venue)]
-        for contract in (first, *later):
+        for place, contract in enumerate(self._markets.by_symbol[symbol]):
             asked = self._venues[contract.venue].candles(contract, since=since - HOUR, until=bar)
-            rows = await _or_none(asked)
-            if contract is first:
+            rows = await or_none(asked)
+            if place == 0:
                 self._note_owed(symbol, None if rows is not None else since)
             if rows is not None:
                 return rows
@@ -208,62 +257,23 @@ class LiveCollector:
         """The rates settled with the bar, of all markets at once where the exchange tells them so."""
         found = []
         for name, venue in self._venues.items():
-            own = {
-                one.name: one
-                for one in (many[0] for many in self._markets.values())
-                if one.venue == name
-            }
-            rows = await _or_none(venue.all_funding(own, since=bar - JUST_SETTLED)) if own else None
+            own = {one.name: one for one in self._markets.firsts if one.venue == name}
+            rows = await or_none(venue.all_funding(own, since=bar - JUST_SETTLED)) if own else None
             if rows is not None:
                 found.append(("funding", rows))
         return found
 
-    async def _fear_greed(self, since: datetime, bar: datetime) -> list[tuple[str, pd.DataFrame]]:
-        asked = alternative_me.fetch_fear_greed(self._http, days=(bar - since).days + 3)
-        rows = await _or_none(
-            read(
-                self._http,
-                alternative_me.SOURCE,
-                asked,
-                lambda reply: alternative_me.parse_fear_greed(reply.json, reply.seen_at),
-            )
-        )
-        return [] if rows is None else [("fear_greed", rows)]
-
-    async def _social(self) -> list[tuple[str, pd.DataFrame]]:
-        key = key_of(lunarcrush.SOURCE, self._settings)
-        if key is None or not self._markets:
-            return []
-        firsts = [several[0] for several in self._markets.values()]
-        prices = {
-            one.symbol: price * one.scale
-            for one in firsts
-            if (price := self._prices.get(one.venue, {}).get(one.name)) is not None
-        }
-        rows = await _or_none(
-            read(
-                self._http,
-                lunarcrush.SOURCE,
-                lunarcrush.fetch_social(self._http, key=key),
-                lambda reply: lunarcrush.parse_social(reply.json, firsts, prices, reply.seen_at),
-            )
-        )
-        return [] if rows is None else [("social", rows)]
-
-    async def _wait_for_statistics(self, bar: datetime) -> list[tuple[str, pd.DataFrame]]:
-        # What has not come by then is asked on, and taken with the next bar.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._asking.caught_up(bar), self._patience)
-        return []
-
     async def _watch_the_close(self) -> None:
-        """Take the snapshots once an hour, shortly before the bar closes."""
-        taken_for = None
+        """List the markets at first and once an hour, shortly before the bar closes, when open
+        interest is asked for too."""
+        await self._markets.refresh()
+        done_for = None
         while True:
             now = self._clock()
             closes = (now + SNAPSHOT_BEFORE).replace(minute=0, second=0, microsecond=0)
-            if now < closes and closes != taken_for:
-                taken_for = closes
+            if now < closes and closes != done_for:
+                done_for = closes
+                await self._markets.refresh()
                 await asyncio.gather(
                     *(self._take_snapshot(name) for name in SNAPSHOTS if name in self._venues)
                 )
@@ -271,20 +281,20 @@ class LiveCollector:
 
     async def _take_snapshot(self, name: str) -> None:
         own = self.contracts[name]
-        rows = await _or_none(self._venues[name].all_open_interest(own)) if own else None
+        rows = await or_none(self._venues[name].all_open_interest(own)) if own else None
         if rows is not None:
             self._snapshots[name] = rows
 
     def _taken_snapshots(self) -> list[tuple[str, pd.DataFrame]]:
         """Only of markets that no exchange before this one has: the others' history says more."""
-        found = []
-        for name, rows in self._snapshots.items():
-            firsts = {symbol for symbol, many in self._markets.items() if many[0].venue == name}
-            found.append(("open_interest", rows[rows["symbol"].isin(firsts)]))
-        return found
+        firsts = {one.symbol: one.venue for one in self._markets.firsts}
+        return [
+            ("open_interest", rows[rows["symbol"].map(firsts) == name])
+            for name, rows in self._snapshots.items()
+        ]
 
 
-async def _or_none(work: Coroutine[Any, Any, T]) -> T | None:
+async def or_none(work: Coroutine[Any, Any, T]) -> T | None:
     """None where the source failed, which the client has noted in its state."""
     try:
         return await work
@@ -292,13 +302,12 @@ async def _or_none(work: Coroutine[Any, Any, T]) -> T | None:
         return None
 
 
-def _between(
-    table: str, parts: Iterable[pd.DataFrame], since: datetime, bar: datetime
-) -> pd.DataFrame:
-    """Rows of a time, each once; the first of several counts."""
+def _up_to(table: str, parts: Iterable[pd.DataFrame], bar: datetime) -> pd.DataFrame:
+    """Rows of the last `BACKFILL`, each once; the first of several counts."""
     source = FILES[table]
     rows = pd.concat([one for one in parts if len(one)], ignore_index=True)
     keys = [*(["symbol"] if source.per_symbol else []), "venue"]
     keys += ["open_at"] if source.has_open else [source.known_at]
     known = rows[source.known_at]
-    return rows[(known >= since) & (known <= bar)].drop_duplicates(keys, ignore_index=True)
+    inside = (known >= bar - BACKFILL) & (known <= bar)
+    return rows[inside].drop_duplicates(keys, ignore_index=True)

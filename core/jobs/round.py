@@ -23,6 +23,7 @@ from core.store.rounds import (
     end_round,
     last_done,
     start_round,
+    wait_round,
 )
 
 HOUR = timedelta(hours=1)
@@ -60,15 +61,19 @@ class Jobs:
         with self.engine.begin() as conn:
             return start_round(conn, bar, self.worker, self.clock())
 
-    def collect(self, bar: datetime) -> int:
-        """New observations; a past that is long is announced, so that its progress shows."""
-        new = collect(self.engine, self.collector, bar, self.worker, self.clock)
-        with self.engine.begin() as conn:
-            rows = count_bars(conn, bar - BACKFILL, bar)
-            if rows > STEP_ROWS:
-                profiles = [load_profile(name) for name in PROFILE_NAMES]
-                announce_past(conn, _past(bar), LABEL, profiles, rows, self.clock())
-        return new
+    def collect(self, bar: datetime) -> tuple[int, int]:
+        """New observations, and how many markets still wait for their past.
+
+        A past that is long is announced, so that its progress shows.
+        """
+        new, waiting = collect(self.engine, self.collector, bar, self.worker, self.clock)
+        if new > STEP_ROWS or waiting:
+            with self.engine.begin() as conn:
+                rows = count_bars(conn, bar - BACKFILL, bar) + waiting * (BACKFILL // HOUR)
+                if rows > STEP_ROWS:
+                    profiles = [load_profile(name) for name in PROFILE_NAMES]
+                    announce_past(conn, _past(bar), LABEL, profiles, rows, self.clock())
+        return new, waiting
 
     def batch(self, bar: datetime, number: int) -> tuple[int, int, int]:
         """Decide and resolve the symbols of a batch; how many bars, signals, outcomes are new."""
@@ -86,6 +91,11 @@ class Jobs:
         outcomes = resolve_due(self.engine, symbols, since, bar, self.clock)
         return done.bars, done.signals, outcomes
 
+    def pause(self, bar: datetime, waiting: int) -> None:
+        """Note that markets wait; the round is asked for again until none does."""
+        with self.engine.begin() as conn:
+            wait_round(conn, bar, f"The past of {waiting} more markets is still being asked for.")
+
     def end(self, bar: datetime, message: str | None = None, **counts: int) -> None:
         """Note how it went."""
         with self.engine.begin() as conn:
@@ -95,7 +105,7 @@ class Jobs:
 
     def _symbols(self, bar: datetime, number: int) -> list[str]:
         with self.engine.connect() as conn:
-            known = load_symbols(conn, bar - BACKFILL)
+            known = load_symbols(conn, bar - DUE)
         return [symbol for symbol in known if batch_of(symbol, self.batches) == number]
 
 

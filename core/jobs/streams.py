@@ -16,12 +16,14 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.jobs.collecting import Collector
+from core.jobs.asking import Newest
+from core.jobs.collecting import Collected, Collector
 from core.market.files import LIQUIDATIONS
 from core.market.source_state import SourceState
 from core.market.stream.batch import Gap, StreamState
 from core.market.stream.feeds import FEEDS, Feed
 from core.market.symbols import Contract
+from core.store.health import UsedBudgets
 from core.store.leases import drop_lease, take_lease
 from core.store.liquidations import load_gaps, load_minutes, load_stream, save_gap, save_stream
 from core.streaming import follow_stream
@@ -180,15 +182,26 @@ class WithStreams:
     contracts: Contracts
     heard_seconds: float = HEARD_SECONDS
 
-    def fetch(self, since: datetime, bar: datetime) -> Mapping[str, pd.DataFrame]:
-        tables = dict(self.collector.fetch(since, bar))
+    def fetch(self, newest: Newest, bar: datetime) -> Collected:
+        found = self.collector.fetch(newest, bar)
         self._wait_until_heard(bar)
         with self.engine.connect() as conn:
             totals = hour_totals(conn, self.contracts, bar)
-        return tables if totals.empty else {**tables, LIQUIDATIONS.file: totals}
+        if totals.empty:
+            return found
+        return replace(found, tables={**found.tables, LIQUIDATIONS.file: totals})
+
+    def saved(self) -> None:
+        self.collector.saved()
 
     def states(self) -> Iterable[SourceState]:
         return self.collector.states()
+
+    def rest(self) -> None:
+        self.collector.rest()
+
+    def take_over(self, used: UsedBudgets) -> None:
+        self.collector.take_over(used)
 
     def _wait_until_heard(self, bar: datetime) -> None:
         """Until every stream that lives has been heard after the bar closed."""

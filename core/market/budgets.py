@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
+
+from core.errors import SourceRefused
 
 # Of every budget this part is kept for the newest bar; filling in the past waits for the rest.
 KEPT_FROM_BACKGROUND = 0.4
@@ -60,10 +63,17 @@ class Budgets:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._queues: defaultdict[tuple[str, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def spend(self, charges: Mapping[str, int], *, background: bool = False) -> None:
+    async def spend(
+        self,
+        charges: Mapping[str, int],
+        *,
+        background: bool = False,
+        longest_wait: float = math.inf,
+    ) -> None:
         """Wait until every charge fits, first come first served, and book it.
 
-        Raises ValueError for a charge that no waiting makes fit.
+        Raises ValueError for a charge that no waiting makes fit, and `SourceRefused` where it would
+        take longer than ``longest_wait`` seconds, as with the budget of a day.
         """
         for name, cost in charges.items():
             item = self._items[name]
@@ -72,7 +82,14 @@ class Budgets:
                 raise ValueError(f"A charge of {cost} never fits into {item.amount} {name}.")
             async with self._queues[name, background]:
                 while not self._book(item, cost, kept):
-                    await asyncio.sleep(self._seconds_to_wait(item))
+                    wait = self._seconds_to_wait(item)
+                    if wait > longest_wait:
+                        raise SourceRefused(
+                            f"The {item.amount} {name} of {item.multiples} s are used up; "
+                            f"more can be asked in {wait:,.0f} s.",
+                            retry_after=wait,
+                        )
+                    await asyncio.sleep(wait)
 
     def note_reported(self, headers: Mapping[str, str]) -> None:
         """Book what others on this address have used, where the source counts it."""
@@ -84,6 +101,14 @@ class Budgets:
                 foreign = min(int(reported) - (item.amount - left), left)
                 if foreign > 0:
                     self._limiter.hit(item, cost=foreign)
+
+    def note_spent(self, spent: Sequence[BudgetUse]) -> None:
+        """Book what another process of ours has spent, as if it had been just now."""
+        for use in spent:
+            item = self._items.get(use.name)
+            if item is not None and use.used > 0:
+                left = self._limiter.get_window_stats(item).remaining
+                self._limiter.hit(item, cost=min(use.used, left))
 
     def use(self) -> tuple[BudgetUse, ...]:
         """Every budget as it stands."""

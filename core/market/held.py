@@ -26,13 +26,18 @@ class Held(NamedTuple):
     age: Floats
 
 
+def venue_rank(name: str) -> tuple[int, str]:
+    """Sorts venues by `VENUES`, and others after them by name."""
+    return (VENUES.index(name) if name in VENUES else len(VENUES), name)
+
+
 def one_venue(known: pd.DataFrame) -> pd.DataFrame:
     """Only the rows of the venue that counts for a symbol at the time of the row.
 
     That is the first of `VENUES` among those that have published something of the symbol by then;
     it stays when it falls silent, so that a gap shows as a gap and not as a jump to another venue.
     """
-    names = sorted(known["venue"].unique(), key=_venue_rank)
+    names = sorted(known["venue"].unique(), key=venue_rank)
     if len(names) <= 1:
         return known
     first = known.groupby(["symbol", "venue"])["known_us"].min().unstack()[names]
@@ -94,10 +99,6 @@ def spread(rows: pd.DataFrame, totals: pd.DataFrame, columns: Sequence[str]) -> 
     known_us = grouped["known_us"].max().reindex(wanted).to_numpy(dtype=np.float64)
     values = {name: shown[name].to_numpy(dtype=np.float64) for name in columns}
     return Held(values, _age_where_shown(values, (rows["time_us"].to_numpy() - known_us) / HOUR_US))
-
-
-def _venue_rank(name: str) -> tuple[int, str]:
-    return (VENUES.index(name) if name in VENUES else len(VENUES), name)
 
 
 def _newest(rows: pd.DataFrame, known: pd.DataFrame) -> NDArray[np.intp]:

@@ -20,7 +20,7 @@ import stamina
 
 from core.errors import SourceError, SourceRefused, SourceReplyWrong, SourceUnavailable
 from core.market.breaker import Breaker
-from core.market.budgets import Budget, Budgets
+from core.market.budgets import Budget, Budgets, BudgetUse
 from core.market.replies import Replies, Reply
 from core.market.source_state import SourceState, Watched
 
@@ -39,6 +39,7 @@ class Limits:
     """What a request may cost; times in seconds.
 
     ``patience`` bounds the retries of a call (waiting for the budget included).
+    ``longest_queue`` is how long a request waits for its budget before it is refused instead.
     ``refused`` is how long a source that refuses is left alone when it does not say so itself,
     ``connections`` how many one source has at a time (a quarter more in the background).
     """
@@ -47,6 +48,7 @@ class Limits:
     read: float = 5.0
     total: float = 10.0
     patience: float = 30.0
+    longest_queue: float = 600.0
     attempts: int = 3
     first_wait: float = 0.2
     longest_wait: float = 3.0
@@ -166,6 +168,11 @@ class Http:
         """Write down what was odd about a reply that could be used all the same."""
         self._watched[source].remark(reply.path, f"{'; '.join(said)}.")
 
+    def note_used(self, source: str, used: Sequence[BudgetUse]) -> None:
+        """Count what another process of ours has spent of a source's budgets."""
+        if source in self._watched:
+            self._watched[source].budgets.note_spent(used)
+
     def _watch(self, source: str, budgets: Sequence[Budget]) -> Watched:
         limits = self.limits
         breaker = Breaker(limits.failures_to_open, limits.open_seconds, limits.longest_open)
@@ -191,7 +198,11 @@ class Http:
         watched = question.watched
         async with self._slots[watched.source, question.background]:
             watched.refuse_early()
-            await watched.budgets.spend(question.costs, background=question.background)
+            await watched.budgets.spend(
+                question.costs,
+                background=question.background,
+                longest_wait=self.limits.longest_queue,
+            )
             return await self._ask(question)
 
     async def _ask(self, question: _Question) -> Reply:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from core.errors import FrameError, RecordingError
 from core.market import files
 from core.market.frame import BY_NAME, NAMES, SOURCES, validate
-from core.market.held import Held, hold, one_venue, own_step, spread
+from core.market.held import Held, hold, one_venue, own_step, spread, venue_rank
 
 Time = str | datetime
 
@@ -65,7 +65,8 @@ def read(
     included; text without a zone is UTC) choose rows and change no value in them. Slower values
     are held until twice their own step. Turnover is the venue's quote_volume where it is given,
     else volume times the mean of open, high, low and close. Where a file has several venues, the
-    first of `core.market.files.VENUES` is taken. A missing file leaves its columns out.
+    first of `core.market.files.VENUES` is taken: of candles bar by bar, of anything else throughout,
+    because its level differs from venue to venue. A missing file leaves its columns out.
 
     Raises `RecordingError` naming the file when one is damaged, when there are no candles, and
     when a symbol is unknown.
@@ -212,9 +213,18 @@ def _unknown_symbol(folder: Path, symbol: str) -> RecordingError:
 
 
 def _one_venue_by_close(candles: pd.DataFrame) -> pd.DataFrame:
-    """One venue per bar; by its close, because of a late candle the bar is still the venue's."""
-    chosen = one_venue(candles.assign(known_us=candles["open_us"] + files.HOUR_US))
-    return candles.loc[chosen.index]
+    """One venue per bar: the first of `files.VENUES` among those whose candle was there at its close.
+
+    Prices of venues agree, so that another one stands in for a bar; where all came late, the first
+    one's bar it is all the same.
+    """
+    if candles["venue"].nunique() <= 1:
+        return candles
+    late = candles["known_us"] > candles["open_us"] + files.HOUR_US
+    ranks = {name: venue_rank(name) for name in candles["venue"].unique()}
+    order = candles[["symbol", "open_us"]].assign(late=late, rank=candles["venue"].map(ranks))
+    first = order.sort_values(["late", "rank"], kind="stable")
+    return candles.loc[first.drop_duplicates(["symbol", "open_us"]).index.sort_values()]
 
 
 def _sorted(rows: pd.DataFrame, code: pd.Series, time: str) -> pd.DataFrame:

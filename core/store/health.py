@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.market.budgets import BudgetUse
 from core.market.source_state import SourceState
 from core.store.tables import source_health
+
+# What was spent of the budgets of each source, by source.
+UsedBudgets = Mapping[str, Sequence[BudgetUse]]
 
 
 def save_health(conn: Connection, states: Iterable[SourceState], worker: str, at: datetime) -> None:
@@ -29,6 +33,19 @@ def save_health(conn: Connection, states: Iterable[SourceState], worker: str, at
         }
         statement = insert.values(source=state.source, **values)
         conn.execute(statement.on_conflict_do_update(index_elements=["source"], set_=values))
+
+
+def load_used_budgets(conn: Connection, worker: str, now: datetime) -> UsedBudgets:
+    """What other workers than this one have spent of the budgets whose time is not over."""
+    query = select(source_health.c.source, source_health.c.state, source_health.c.updated_at)
+    return {
+        row.source: [
+            use
+            for use in (BudgetUse(**told) for told in row.state.get("budgets", ()))
+            if now - row.updated_at < timedelta(seconds=use.seconds)
+        ]
+        for row in conn.execute(query.where(source_health.c.worker != worker))
+    }
 
 
 def load_health(conn: Connection) -> pd.DataFrame:

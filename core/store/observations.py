@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, Table, delete, exists, func, select
+from sqlalchemy import Connection, Select, Table, delete, exists, func, literal, select
 
 from core.errors import StoreError
 from core.market.files import FILES, Source
@@ -56,10 +56,17 @@ def load_observations(
     return found
 
 
-def newest_observation(conn: Connection, file: str) -> datetime | None:
-    """When the newest row of a file was published."""
-    newest: datetime | None = conn.scalar(select(func.max(observed[file].c[FILES[file].known_at])))
-    return newest
+def load_newest_times(conn: Connection, since: datetime) -> dict[str, dict[str, datetime]]:
+    """When each symbol's newest row since then was published, by file; "" where it is of none."""
+    found: dict[str, dict[str, datetime]] = {}
+    for name, table in observed.items():
+        source = FILES[name]
+        known_at = table.c[source.known_at]
+        key = table.c.symbol if source.per_symbol else literal("")
+        query = select(key, func.max(known_at)).where(known_at >= since)
+        query = query.group_by(table.c.symbol) if source.per_symbol else query
+        found[name] = {symbol: time for symbol, time in conn.execute(query) if time is not None}
+    return found
 
 
 def load_symbols(conn: Connection, since: datetime) -> list[str]:

@@ -45,6 +45,15 @@ def end_round(
     )
 
 
+def wait_round(conn: Connection, bar: datetime, message: str) -> None:
+    """Note what a round that is not over waits for."""
+    conn.execute(
+        update(rounds)
+        .where(rounds.c.time == bar, rounds.c.state == "running")
+        .values(message=message)
+    )
+
+
 def is_done(conn: Connection, bar: datetime) -> bool:
     return conn.scalar(select(rounds.c.state).where(rounds.c.time == bar)) == "done"
 

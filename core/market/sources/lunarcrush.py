@@ -34,18 +34,17 @@ async def fetch_social(http: Http, *, key: str) -> Reply:
     return await http.get(SOURCE, f"{URL}/coins/list/v2", headers=_key(key))
 
 
-def parse_social(
-    raw: Any, contracts: Sequence[Contract], prices: Mapping[str, float], seen_at: datetime
-) -> pd.DataFrame:
-    """Rows of social as of when the list was made, for coins whose price is the market's.
+def match_coins(
+    raw: Any, contracts: Sequence[Contract], prices: Mapping[str, float]
+) -> dict[str, Any]:
+    """The provider's record of each market's coin, by symbol, where the price is the market's.
 
     ``prices`` are by symbol. Where several coins of one ticker fit, none is taken.
     """
-    made = milliseconds(get(get(raw, "config", SOURCE), "generated", SOURCE), unit_ms=1000)
     by_ticker: dict[str, list[Any]] = {}
     for one in records(raw, SOURCE, "data"):
         by_ticker.setdefault(text(one, "symbol", SOURCE).upper(), []).append(one)
-    found = []
+    found = {}
     for contract in {one.symbol: one for one in contracts}.values():
         coin, bundle = coin_and_bundle(contract.base)
         fitting = [
@@ -54,10 +53,32 @@ def parse_social(
             if same_price(prices.get(contract.symbol), number(get(one, "price", SOURCE)), bundle)
         ]
         if len(fitting) == 1:
-            score = get(fitting[0], "galaxy_score", SOURCE)
-            known = made and min(made, to_ms(seen_at))
-            found.append({"symbol": contract.symbol, "known_ms": known, "social_score": score})
+            found[contract.symbol] = fitting[0]
+    return found
+
+
+def parse_social(
+    raw: Any, contracts: Sequence[Contract], prices: Mapping[str, float], seen_at: datetime
+) -> pd.DataFrame:
+    """Rows of social as of when the list was made, for the coins that `match_coins` finds."""
+    made = milliseconds(get(get(raw, "config", SOURCE), "generated", SOURCE), unit_ms=1000)
+    known = made and min(made, to_ms(seen_at))
+    found = [
+        {"symbol": symbol, "known_ms": known, "social_score": get(one, "galaxy_score", SOURCE)}
+        for symbol, one in match_coins(raw, contracts, prices).items()
+    ]
     return rows(Wanted(files.SOCIAL, SOURCE, seen_at), found)
+
+
+def parse_coin_ids(
+    raw: Any, contracts: Sequence[Contract], prices: Mapping[str, float]
+) -> dict[str, int]:
+    """The provider's own id of each market's coin, by symbol."""
+    ids = {
+        symbol: number(get(one, "id", SOURCE))
+        for symbol, one in match_coins(raw, contracts, prices).items()
+    }
+    return {symbol: int(found) for symbol, found in ids.items() if found > 0}
 
 
 async def fetch_social_history(http: Http, *, key: str, coin_id: int) -> Reply:
