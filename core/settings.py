@@ -28,12 +28,13 @@ class Settings(BaseSettings):
         default=None,
         validation_alias="DATABASE_URL",
         description="Database for everything: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME. "
-        "Unset: one SQLite file per market in CRYPTOSATX_DATA.",
+        "Unset: one SQLite file per market in CRYPTOSATX_DATA, and accounts.sqlite for people.",
     )
     market: str = Field(
         default="auto",
         validation_alias="CRYPTOSATX_MARKET",
-        description="Market behind the dashboard: auto, live, demo or recording:PATH.",
+        description="Market behind the dashboard: auto (live when an exchange answers within 5 s, "
+        "else demo), live, demo or recording:PATH.",
     )
     worker: bool = Field(
         default=True,

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from core.market.stream.batch import Batch, Gap, StreamState
 from core.market.stream.connection import Patience
 from core.market.stream.feeds import Feed
-from core.market.stream.sockets import Stream
+from core.market.stream.sockets import Stream, Wanted
 from core.market.stream.spool import LIMIT_BYTES, Spool
 from core.market.stream.writer import Clock, Pace, Store, Writer
 from core.market.symbols import Contract
@@ -34,16 +34,17 @@ async def follow_stream(
     pace: Pace | None = None,
     spool_bytes: int = LIMIT_BYTES,
     store: Store | None = None,
+    wanted: Wanted | None = None,
 ) -> None:
     """Follow a stream until cancelled; what was received by then is in the database or spooled.
 
     Only one process may follow a venue's stream at a time. ``store`` replaces the saving of a
-    batch in ``engine``.
+    batch in ``engine``; ``wanted`` says which events are stored.
     """
     state, gap = await asyncio.to_thread(_left_behind, engine, feed.venue)
     spool = Spool(spool_folder, feed.venue, limit_bytes=spool_bytes)
     writer = Writer(store or saving(engine), spool, state, clock, pace)
-    stream = Stream(feed, contracts, writer, clock, patience=patience, gap=gap)
+    stream = Stream(feed, contracts, writer, clock, patience=patience, gap=gap, wanted=wanted)
     if gap is not None:
         writer.note_gap(gap)
     writing, listening = asyncio.create_task(writer.run()), asyncio.create_task(stream.run())

@@ -1,4 +1,4 @@
-"""A command of ours as a process beside the server: started again when it fails, never left over.
+"""Commands of ours as a process beside the server: started again when they fail, never left over.
 
 `python -m core.supervision ...` runs `python -m core ...` in a process that ends with its parent.
 """
@@ -13,44 +13,132 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import NoReturn
 
 from core.settings import ROOT
 
+# What comes to an end is tried again after each of these, and then given up.
 PAUSES = (5.0, 30.0, 120.0)
+# What is to run for ever is never given up: pauses double, and begin anew once it ran steadily.
+FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS = 1.0, 20.0, 60.0
 GRACE_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def beside(arguments: Sequence[str]) -> AsyncIterator[None]:
-    """Run `python -m core` with ``arguments`` for as long as the block lasts, then stop it."""
-    task = asyncio.create_task(keep_running(arguments))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+@dataclass(frozen=True)
+class Work:
+    """`python -m core` with ``arguments``; ``environment`` is set for it beside the server's own.
 
-
-async def keep_running(arguments: Sequence[str], pauses: Sequence[float] = PAUSES) -> bool:
-    """Run the command until it ends well; after a failure again, once for each of the ``pauses``.
-
-    Whether it ended well.
+    What is ``endless`` runs for as long as the server does, whatever it ends with.
     """
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    endless: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"`python -m core {' '.join(self.arguments)}`"
+
+
+class Beside:
+    """What runs beside the server: one work at a time, from inside ``async with`` to its end.
+
+    `begin` may be called from any thread; what ran before is stopped first.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._newest: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Beside:
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop = None
+        if self._newest is not None:
+            self._newest.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def begin(self, work: Work) -> None:
+        """Run this from now on, in place of what runs."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._replace, work)
+
+    def _replace(self, work: Work) -> None:
+        if self._loop is None:
+            return  # The server ends.
+        before = self._newest
+        if before is not None:
+            before.cancel()
+        self._newest = self._loop.create_task(self._follow(before, work))
+        self._tasks.add(self._newest)
+        self._newest.add_done_callback(self._tasks.discard)
+
+    async def _follow(self, before: asyncio.Task[None] | None, work: Work) -> None:
+        if before is not None:
+            # Not awaited by itself: to be cancelled here must not cut its stopping short.
+            await asyncio.wait({before})
+        await keep_running(work)
+
+
+async def keep_running(work: Work, pauses: Sequence[float] = PAUSES) -> bool:
+    """Run the work until it ends well; after a failure again, once for each of the ``pauses``.
+
+    Whether it ended well. What is endless is started again until this is cancelled.
+    """
+    if work.endless:
+        await _keep_for_ever(work)
     for pause in (*pauses, None):
-        code = await _run(arguments)
+        code = await _run(work)
         if code == 0:
             return True
-        what = f"`python -m core {' '.join(arguments)}` ended with code {code}"
         if pause is None:
-            _logger.error("%s and is given up; start it by hand to see why.", what)
+            _logger.error(
+                "%s ended with code %d and is given up; start it by hand to see why.",
+                work.words,
+                code,
+            )
         else:
-            _logger.warning("%s and is started again in %.0f s.", what, pause)
-            await asyncio.sleep(pause)
+            await _pause(work, code, pause)
     return False
+
+
+async def _keep_for_ever(work: Work) -> NoReturn:
+    pause = 0.0
+    while True:
+        began = time.monotonic()
+        code = await _run(work)
+        pause = next_pause(pause, ran_seconds=time.monotonic() - began)
+        await _pause(work, code, pause)
+
+
+def next_pause(before: float, *, ran_seconds: float) -> float:
+    """Seconds to wait before endless work is started again; ``before`` is the wait of last time.
+
+    >>> [next_pause(pause, ran_seconds=3) for pause in (0, 1, 8, 16)], next_pause(20, ran_seconds=90)
+    ([1.0, 2, 16, 20.0], 1.0)
+    """
+    if before == 0 or ran_seconds >= STEADY_SECONDS:
+        return FIRST_PAUSE
+    return min(2 * before, LONGEST_PAUSE)
+
+
+async def _pause(work: Work, code: int, seconds: float) -> None:
+    words = "%s ended with code %d and is started again in %.0f s."
+    _logger.warning(words, work.words, code, seconds)
+    await asyncio.sleep(seconds)
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -58,13 +146,18 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "core.supervision", *arguments]
 
 
-async def _run(arguments: Sequence[str]) -> int:
-    process = await asyncio.create_subprocess_exec(
-        *command(arguments),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
+async def _run(work: Work) -> int:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command(work.arguments),
+            cwd=ROOT,
+            env={**os.environ, **work.environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        _logger.exception("%s could not be started.", work.words)
+        return os.EX_OSERR
     try:
         return await process.wait()
     finally:

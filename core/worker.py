@@ -30,7 +30,7 @@ from core.jobs.durable import (
     stay_alive,
 )
 from core.jobs.retention import drop_old
-from core.jobs.round import SETTLING, Jobs, newest_bar
+from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
 from core.store.health import load_used_budgets, save_health
 from core.store.rounds import is_done
 
@@ -65,7 +65,7 @@ class Worker:
     collector: Collector
     name: str = field(default_factory=new_name)
     clock: Callable[[], datetime] = now
-    batches: int = 8
+    batches: int = BATCHES
     tick_seconds: float = TICK_SECONDS
     stopping: threading.Event = field(default_factory=threading.Event)
     leads: bool = False

@@ -5,16 +5,23 @@ from collections import defaultdict
 import streamlit as st
 
 from core.accounts import Person, may
+from core.ui.away import draw_nobody_known
 from core.ui.browser import page_name, query
 from core.ui.entrance import MARK, PRODUCT, draw_entrance
-from core.ui.header import draw_header
+from core.ui.header import draw_bare_header, draw_header
 from core.ui.navigation import ENTRIES, HOME, OPEN, Entry, path_to
+from core.ui.pulse import read_accounts
 from core.ui.session import close_session, current_session, watch_session
 from core.ui.style import style_frame
 
 
 def main() -> None:
     st.set_page_config(page_title=PRODUCT, page_icon=MARK, layout="wide")
+    if read_accounts().away_since:
+        st.navigation(_menu(None), position="hidden")
+        draw_bare_header()
+        draw_nobody_known()
+        st.stop()
     session = current_session()
     person = session.person if session else None
     page = st.navigation(_menu(person), position="sidebar" if person else "hidden")

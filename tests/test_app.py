@@ -23,7 +23,13 @@ from streamlit.testing.v1 import AppTest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from core.accounts import Person, passwords, people, sessions, setup, tickets
+from core.market.source_state import SourceState
+from core.market.stream.batch import StreamState
 from core.store import tables
+from core.store.health import save_health
+from core.store.leases import take_lease
+from core.store.liquidations import save_stream
+from core.store.rounds import end_round, start_round
 from core.ui import browser
 from core.ui import instance as instances
 from core.ui import session as guard
@@ -89,7 +95,7 @@ def client(here: Instance) -> Client:
 
 
 def add(here: Instance, username: str = "ada", role: str = "trader") -> Person:
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         return people.create_user(
             conn,
             username=username,
@@ -101,19 +107,19 @@ def add(here: Instance, username: str = "ada", role: str = "trader") -> Person:
 
 
 def open_session(here: Instance, user_id: int | None, now: datetime | None = None) -> str:
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         return sessions.start(conn, user_id, now=now or datetime.now(UTC))
 
 
 def make_ticket(here: Instance, user_id: int | None = None, next_path: str = "/signals") -> str:
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         return tickets.issue(
             conn, user_id=user_id, browser="mine", next_path=next_path, now=datetime.now(UTC)
         )
 
 
 def count_sessions(here: Instance) -> int:
-    with here.engine.connect() as conn:
+    with here.accounts.connect() as conn:
         return len(conn.execute(select(tables.sessions)).all())
 
 
@@ -217,7 +223,7 @@ def test_a_ticket_becomes_a_cookie_that_no_script_can_read(here, client):
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(
         answer.headers["set-cookie"].split("; ")
     )
-    with here.engine.connect() as conn:
+    with here.accounts.connect() as conn:
         token = answer.cookies[SESSION_COOKIE]
         assert sessions.read(conn, token, now=datetime.now(UTC)).person == ada
 
@@ -352,6 +358,43 @@ def test_health_fails_when_the_replay_has_failed(here, client):
     assert answer.json()["replay"] == {"state": "failed", "rows_done": 1, "rows_total": 9}
 
 
+def test_health_of_the_live_market_tells_sources_worker_and_streams(here, client, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"{here.settings.database_url}.live")
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "live")
+    live, now = instance(), datetime.now(UTC)
+    working = SourceState("binance", requests=1, last_success_at=now)
+    failing = SourceState("okx", requests=1, failures=1, troubles={"/x": "okx is not working."})
+    bar = now.replace(minute=0, second=0, microsecond=0)
+    with live.engine.begin() as conn:
+        take_lease(conn, "worker a", "a", now, timedelta(minutes=1))
+        take_lease(conn, "stream okx", "a", now, timedelta(minutes=1))
+        save_health(conn, [working, failing], "a", now)
+        save_stream(conn, StreamState("okx", "live", heard_at=now), now)
+        start_round(conn, bar, "a", bar)
+        end_round(conn, bar, now)
+    answer = client.get("/health")
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "ok")
+    assert body["sources"] == {"state": "degraded", "healthy": 1, "failing": ["okx"]}
+    assert body["worker"] == {
+        "state": "alive",
+        "alive": 1,
+        "last_round_of": bar.isoformat(),
+        "last_round_finished_at": now.isoformat(),
+    }
+    venues = {"binance": "not begun", "bybit": "not begun", "okx": "live"}
+    assert body["streams"] == {"state": "degraded", "venues": venues}
+
+
+def test_health_of_a_live_market_without_a_worker_is_no_failure(here, client, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"{here.settings.database_url}.live")
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "live")
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json()["worker"]["state"] == "none"
+    assert answer.json()["sources"] == {"state": "unknown", "healthy": 0, "failing": []}
+
+
 # The guard
 
 
@@ -414,7 +457,7 @@ def test_who_lacks_the_role_reads_why_and_nothing_else(here, monkeypatch):
 def test_a_session_that_ends_counts_at_the_next_run(here, monkeypatch):
     token = open_session(here, add(here, role="analyst").id)
     at = visit(monkeypatch, token, analyst_page)
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         sessions.end(conn, token)
     assert "Secret" not in shown(at.run())
 
@@ -424,12 +467,12 @@ def test_a_person_who_is_disabled_or_demoted_is_out_at_the_next_run(here, monkey
         lambda conn, now: people.set_role(conn, "ada", "trader", now=now),
         lambda conn, now: people.disable(conn, "ada", now=now),
     ):
-        with here.engine.begin() as conn:
+        with here.accounts.begin() as conn:
             conn.execute(tables.users.delete())
         token = open_session(here, add(here, role="analyst").id)
         at = visit(monkeypatch, token, analyst_page)
         assert "Secret" in shown(at)
-        with here.engine.begin() as conn:
+        with here.accounts.begin() as conn:
             change(conn, datetime.now(UTC))
         assert "Secret" not in shown(at.run())
 
@@ -467,7 +510,7 @@ def test_reading_a_page_marks_the_session_as_used_but_not_every_time(here, monke
     token = open_session(here, ada.id, long_ago)
 
     def seen_at() -> datetime:
-        with here.engine.connect() as conn:
+        with here.accounts.connect() as conn:
             return conn.execute(select(tables.sessions.c.seen_at)).scalar_one()
 
     visit(monkeypatch, token, analyst_page)
@@ -517,7 +560,7 @@ def field(at: AppTest, label: str):
 
 
 def issued(here: Instance) -> list[tuple[int | None, str]]:
-    with here.engine.connect() as conn:
+    with here.accounts.connect() as conn:
         rows = conn.execute(select(tables.tickets.c.user_id, tables.tickets.c.next_path))
         return [tuple(row) for row in rows]
 
@@ -603,7 +646,7 @@ def fill_setup(at: AppTest, token: str, again: str = PASSWORD) -> AppTest:
 
 
 def test_the_first_start_asks_for_the_first_administrator_and_signs_them_in(here, monkeypatch):
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         token = setup.new_setup_token(conn)
     at = open_router(monkeypatch, None, "accuracy.py")
     assert "One-time token" in [each.label for each in at.text_input]

@@ -16,9 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from server import Server, running
 
 from core.accounts import people
-from core.market.choice import choose_market, database_url
+from core.accounts.home import open_accounts
 from core.settings import load_settings
-from core.store import open_store
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +33,7 @@ ARGUMENTS = [
 PASSWORD = "four unrelated words"
 SESSION_COOKIE = "cryptosatx_session"
 WAIT_MS = 20_000
-PAGES = ("/signals", "/symbol", "/accuracy", "/account")
+PAGES = ("/signals", "/symbol", "/accuracy", "/system", "/account")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +73,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def add_people(data: Path, **roles: str) -> None:
-    settings = load_settings({"CRYPTOSATX_DATA": str(data), "CRYPTOSATX_MARKET": "demo"})
-    market = choose_market(settings)
-    engine = open_store(database_url(settings, market), market.key)
+    engine = open_accounts(load_settings({"CRYPTOSATX_DATA": str(data)}))
     with engine.begin() as conn:
         for username, role in roles.items():
             people.create_user(
@@ -199,7 +196,8 @@ def test_a_trader_is_not_offered_the_analyst_s_page_and_is_refused_at_its_addres
     expect_signed_in(page, "Tom")
     expect(page.get_by_text("This needs the role analyst")).to_be_visible()
     menu = page.get_by_test_id("stSidebarNav")
-    expect(menu.get_by_role("link")).to_have_text([re.compile("Signals$"), re.compile("Symbol$")])
+    names = ("Signals", "Symbol", "Liquidations")
+    expect(menu.get_by_role("link")).to_have_text([re.compile(f"{name}$") for name in names])
 
 
 def test_a_guest_looks_around_and_leaves(server, visitor):
@@ -260,8 +258,7 @@ def test_a_database_that_breaks_shows_a_sentence_instead_of_a_page(tmp_path, vis
         page.goto(f"{server.url}/account")
         sign_in(page)
         expect_signed_in(page)
-        (database,) = tmp_path.glob("*.sqlite")
-        with closing(sqlite3.connect(database)) as conn:
+        with closing(sqlite3.connect(tmp_path / "accounts.sqlite")) as conn:
             conn.execute("ALTER TABLE sessions RENAME TO elsewhere")
         reload(page)
         expect(page.get_by_text("The database does not answer as it should.")).to_be_visible()

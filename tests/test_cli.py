@@ -26,8 +26,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DATABASE_URL", "CRYPTOSATX_MARKET", "CRYPTOSATX_ENV", "CRYPTOSATX_WORKER"):
+    for name in ("DATABASE_URL", "CRYPTOSATX_ENV", "CRYPTOSATX_WORKER"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
     monkeypatch.setenv("CRYPTOSATX_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("COLUMNS", "200")
 

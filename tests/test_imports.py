@@ -15,6 +15,8 @@ PURE = (
     "core.errors",
     "core.market.frame",
     "core.market.grid",
+    "core.market.liquidation_sums",
+    "core.market.spikes",
     "core.signals",
     "core.verdicts.rules",
     "core.plan",

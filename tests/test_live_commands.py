@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ from core import __main__ as cli
 from core.market import recording
 from core.market.demo import END, demo_tables
 from core.market.sources import BUDGETS
-from core.store import open_store
+from core.store import held_market, open_store
 from core.store.observations import save_observations
+from core.worker import Worker
+from tests.server import free_port
 from tests.world import World
 
 SEEN = END + timedelta(minutes=1)
@@ -95,6 +98,72 @@ def test_other_markets_have_no_worker_and_no_observations(
 ) -> None:
     monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
     assert "set CRYPTOSATX_MARKET=live" in core(*command)
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``auto``, and no exchange answers."""
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "auto")
+    monkeypatch.setenv("CRYPTOSATX_LIMITS", "attempts=1,connect=1")
+    silent = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", ",".join(f"{name}={silent}" for name in BUDGETS))
+
+
+def test_a_worker_waits_for_no_exchange_unless_told_to(
+    core: Callable[..., str],
+    nowhere: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    said = core("worker")
+    assert said.endswith("exit 1")
+    assert "no exchange answered: " in said
+    assert "Set CRYPTOSATX_MARKET=live to wait for one." in said
+    assert not list(tmp_path.iterdir())
+    url = f"sqlite:///{tmp_path}/ours.sqlite"
+    open_store(url, "demo").dispose()
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert "holds another" in core("worker")
+
+
+def test_a_worker_takes_the_live_market_when_an_exchange_answers(
+    core: Callable[..., str], world: World, nowhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(world))
+    monkeypatch.setattr(Worker, "run", lambda _: True)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert "works on binance, bybit, okx." in core("worker")
+
+
+def test_auto_records_what_was_followed_before_whoever_answers_now(
+    core: Callable[..., str], nowhere: None, tmp_path: Path
+) -> None:
+    assert "set CRYPTOSATX_MARKET=live" in core("record", str(tmp_path / "it"))
+    open_store(f"sqlite:///{tmp_path}/live.sqlite", "live").dispose()
+    assert "start a worker first" in core("record", str(tmp_path / "it"))
+
+
+def test_the_doctor_says_which_market_auto_is_and_why(
+    core: Callable[..., str], world: World, nowhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = " ".join(core("doctor").split())
+    assert "Simulated market, because no exchange answered" in said
+    assert "not ok" not in said
+    monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(world))
+    said = core("doctor")
+    assert "Live market, because" in said
+    assert said.count("answered in") == 5
+
+
+def test_the_doctor_leaves_an_empty_database_to_whoever_comes_first(
+    core: Callable[..., str], nowhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/ours.sqlite"
+    monkeypatch.setenv("DATABASE_URL", url)
+    core("doctor")
+    assert held_market(url) is None
+    open_store(url, "live").dispose()
+    assert "Live market, because the database of DATABASE_URL holds it" in core("doctor")
 
 
 def test_the_doctor_asks_every_source_once(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -52,6 +54,19 @@ def count(data: Path, query: str) -> int:
     return int(found or 0)
 
 
+def workers(data: Path) -> list[str]:
+    """Those that have not said goodbye, by name."""
+    engine = create_engine(f"sqlite:///{data}/live.sqlite")
+    with engine.connect() as conn:
+        found = conn.scalars(text("SELECT holder FROM leases WHERE name LIKE 'worker %'")).all()
+    engine.dispose()
+    return list(found)
+
+
+def process_of(worker: str) -> int:
+    return int(worker.split("-")[-2])
+
+
 def test_the_dashboard_fills_itself_from_the_exchanges(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
@@ -66,6 +81,10 @@ def test_the_dashboard_fills_itself_from_the_exchanges(tmp_path: Path) -> None:
         assert server.health().status_code == 200
         assert "Market: Live market" in server.terminal
         wait_for(lambda: world.tapes["binance"].listeners == 1, 20)
+        killed = workers(tmp_path)[-1]
+        os.kill(process_of(killed), signal.SIGKILL)
+        wait_for(lambda: [name for name in workers(tmp_path) if name != killed], 30)
+        assert "ended with code -9 and is started again in 1 s" in server.terminal
     last = datetime.fromisoformat(body["market"]["last_bar_at"])
     assert timedelta(0) <= now - last < timedelta(hours=2)
     assert count(tmp_path, "SELECT count(DISTINCT symbol) FROM bars") == len(SYMBOLS)

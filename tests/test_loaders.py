@@ -98,6 +98,15 @@ def test_a_step_of_a_replay_is_seen_at_once(here, asked):
     assert asked == ["load_newest"] * 2
 
 
+def test_a_new_round_of_a_live_market_is_seen_at_once(here, asked, monkeypatch):
+    for hour in (1, 1, 2):
+        monkeypatch.setattr(
+            loaders, "newest_round", lambda at=hour: datetime(2025, 10, 1, at, tzinfo=UTC)
+        )
+        loaders.load_newest("balanced")
+    assert asked == ["load_newest"] * 2
+
+
 def test_another_store_is_another_cache(here, monkeypatch, new_sqlite, tmp_path, asked):
     assert len(loaders.load_bars("AUSDT")) == 48
     elsewhere = serve(monkeypatch, new_sqlite(), tmp_path)

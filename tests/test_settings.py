@@ -79,10 +79,26 @@ def test_a_misspelt_setting_is_found() -> None:
     assert unknown_settings({"CRYPTOSATX_MARKT": "demo", "PATH": ""}) == ["CRYPTOSATX_MARKT"]
 
 
-def test_auto_is_the_demo(tmp_path: Path) -> None:
-    market = choose_market(load_settings({"CRYPTOSATX_DATA": str(tmp_path)}))
+def test_auto_is_the_demo_until_an_exchange_answers(tmp_path: Path) -> None:
+    settings = load_settings({"CRYPTOSATX_DATA": str(tmp_path)})
+    market = choose_market(settings)
     assert (market.kind, market.simulated) == ("demo", True)
     assert market.path == tmp_path / "demo"
+    assert choose_market(settings, answered=True).kind == "live"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_auto_leaves_a_set_database_the_market_it_holds(answered: bool) -> None:
+    settings = load_settings({"DATABASE_URL": "postgresql://host/name"})
+    for held in ("live", "demo"):
+        assert choose_market(settings, answered=answered, held=held).kind == held
+    with pytest.raises(SettingsError, match="CRYPTOSATX_MARKET=recording:PATH"):
+        choose_market(settings, answered=answered, held="recording-october-0b5cf9ce")
+
+
+def test_who_sets_a_market_gets_it_whoever_answers() -> None:
+    settings = load_settings({"CRYPTOSATX_MARKET": "demo"})
+    assert choose_market(settings, answered=True).kind == "demo"
 
 
 def test_the_live_market_has_a_database_of_its_own(tmp_path: Path) -> None:

@@ -318,7 +318,7 @@ def test_an_empty_store_says_what_to_run(here):
 
 
 def test_an_empty_live_market_names_the_command_that_asks_its_sources(here, monkeypatch):
-    live = Instance(here.settings, LIVE, here.engine)
+    live = Instance(here.settings, LIVE, here.engine, here.accounts)
     monkeypatch.setattr(states, "instance", lambda: live)
     at = open_page("signals.py")
     assert "first start takes minutes" in words(at)

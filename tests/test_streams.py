@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.jobs import streams
+from core.jobs.passed_on import PassedOn
 from core.jobs.streams import HOUR, Streams, hour_totals, note_first
 from core.market.stream.batch import Gap, StreamState
 from core.market.stream.events import Event
@@ -149,3 +150,29 @@ def test_one_of_two_workers_follows_and_the_other_takes_over(
         state = load_stream(conn, "binance")
     assert state is not None
     assert state.received == 2
+
+
+def test_a_provider_adds_venues_that_are_not_followed_and_no_other_coin_of_the_name(
+    world: World, sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    tape = world.tapes["coinglass"]
+    passed_on = PassedOn({"binance": {}}, lambda: {"BTCUSDT": 50_000.0}, "key")
+    following = Streams(sqlite_engine, {}, "one", tmp_path, world.endpoints, passed_on=passed_on)
+    told = messages.coinglass_orders(
+        int(BAR.timestamp() * 1000),
+        ("Bitget", "BTCUSDT", 50_100.0),
+        ("Binance", "BTCUSDT", 50_100.0),
+        ("Gate", "BTCUSDT", 0.02),
+        ("Bitget", "OTHERUSDT", 50_000.0),
+    )
+
+    def events() -> list[tuple[str, str, float]]:
+        with sqlite_engine.connect() as conn:
+            rows = load_events(conn, limit=10)
+        return list(rows[["venue", "symbol", "usd"]].itertuples(index=False, name=None))
+
+    with following:
+        wait_for(lambda: tape.listeners == 1)
+        world.do(tape.publish([told]))
+        wait_for(events)
+    assert events() == [("coinglass:bitget", "BTCUSDT", 1_000.0)]

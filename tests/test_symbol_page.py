@@ -19,8 +19,9 @@ from core.backtest import decide
 from core.plan import Account, plan
 from core.signals import load_profile
 from core.store.signals import load_signal
-from core.store.tracing import load_directions_since, load_origin, load_outcomes_of
+from core.store.tracing import Provenance, load_directions_since, load_origin, load_outcomes_of
 from core.ui import decision, session
+from core.ui.formats import UTC_CLOCK
 from core.ui.instance import Instance
 from core.ui.opened import parse_time
 from core.ui.palette import DARK, LIGHT
@@ -204,9 +205,19 @@ def test_a_plan_can_be_made_again_for_another_account(planned):
 
 def test_missing_factors_are_named_with_their_weight_and_source(planned):
     row = row_of(planned.loc[["XRPUSDT"]].tail(1), slice(None))
-    html = decision.unknown_part(row, PROFILE)
+    html = decision.unknown_part(row, PROFILE, {}, UTC_CLOCK)
     assert "7 factors of 8 unknown, 80 % of the weight" in text(html)
     assert html.count("hatch") == 6
+
+
+def test_a_value_says_whose_it_is_and_when_it_was_seen(planned):
+    row = row_of(planned, planned["direction"] == 1)
+    row["age_funding"] = 2.0
+    seen = datetime(2025, 10, 1, 12, 0, 7, tzinfo=UTC)
+    funding = Provenance("okx", datetime(2025, 10, 1, 12, tzinfo=UTC), seen)
+    html = decision.unknown_part(row, PROFILE, {"funding": funding}, UTC_CLOCK)
+    assert "of OKX" in text(html)
+    assert "published 1 Oct" in html
 
 
 def test_words_from_outside_cannot_become_html(planned):

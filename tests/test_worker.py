@@ -61,8 +61,10 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_done_twice(engine: E
 
 
 def batches_done(engine: Engine) -> dict[str, int]:
-    """How many batches each worker has done, by DBOS's own notes."""
-    query = "SELECT executor_id, count(*) FROM dbos.workflow_status WHERE name = 'batch' GROUP BY 1"
+    """How many batches each worker has decided, by DBOS's own notes."""
+    query = (
+        "SELECT executor_id, count(*) FROM dbos.workflow_status WHERE name = 'decide' GROUP BY 1"
+    )
     with engine.connect() as conn:
         return {row[0]: row[1] for row in conn.exec_driver_sql(query)}
 

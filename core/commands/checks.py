@@ -8,17 +8,19 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from importlib import metadata
 
 import typer
 from rich.table import Column, Table
 
+from core.commands.choosing import choose
 from core.commands.console import out
 from core.commands.sources import ask_sources
-from core.errors import CryptoSatXError, SettingsError, SourceError
-from core.market.choice import choose_market, database_url
-from core.settings import ROOT, describe_settings, load_settings, unknown_settings
-from core.store import open_store
+from core.errors import CryptoSatXError, SettingsError, SourceError, StoreError
+from core.market.choice import Market, database_url
+from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
+from core.store import held_market, open_store
 from core.store.opening import newest_revision
 
 Check = Callable[[], str]
@@ -38,12 +40,13 @@ def settings() -> None:
 def doctor() -> None:
     """Check Python, packages, settings, market, database and port, and ask the sources of a live
     market once each; 1 when one is not in order."""
+    chosen = _Chosen()
     checks: dict[str, Check] = {
         "Python": _python,
         "packages": _packages,
         "settings": _settings,
-        "market": _market,
-        "database": _database,
+        "market": chosen.words,
+        "database": chosen.database,
         "port": _port,
     }
     table = Table("check", "state", Column("what was found", overflow="fold"))
@@ -54,20 +57,46 @@ def doctor() -> None:
         except CryptoSatXError as error:
             state, found, failed = "not ok", str(error), True
         table.add_row(name, state, found)
-    for name, answer in _sources().items():
+    for name, answer in chosen.sources().items():
         failed = failed or isinstance(answer, SourceError)
         table.add_row(name, "not ok" if isinstance(answer, SourceError) else "ok", str(answer))
     out.print(table)
     raise typer.Exit(1 if failed else 0)
 
 
-def _sources() -> Mapping[str, str | SourceError]:
-    """What the sources of a live market answer; nothing where the settings cannot be used."""
-    try:
-        chosen = load_settings()
-        return ask_sources(chosen) if choose_market(chosen).kind == "live" else {}
-    except SettingsError:
-        return {}  # The checks before have said it.
+class _Chosen:
+    """The market, chosen once for all checks that depend on it."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load_settings()
+
+    @cached_property
+    def choice(self) -> tuple[Market, str]:
+        return choose(self.settings)
+
+    def words(self) -> str:
+        market, why = self.choice
+        return f"{market.label}, because {why}"
+
+    def database(self) -> str:
+        market, _ = self.choice
+        url = database_url(self.settings, market)
+        # To look at an empty database must not decide whose it is.
+        engine = open_store(url, market.key if held_market(url) else None)
+        try:
+            where = engine.url.render_as_string(hide_password=True)
+            return f"{where}, schema {newest_revision()}"
+        finally:
+            engine.dispose()
+
+    def sources(self) -> Mapping[str, str | SourceError]:
+        """What the sources of a live market answer; nothing where the settings cannot be used."""
+        try:
+            market, _ = self.choice
+            return ask_sources(self.settings) if market.kind == "live" else {}
+        except (SettingsError, StoreError):
+            return {}  # The checks before have said it.
 
 
 def _python() -> str:
@@ -104,21 +133,6 @@ def _settings() -> str:
     if unknown := unknown_settings(os.environ):
         raise SettingsError(f"{', '.join(unknown)}: no such setting. Run python -m core settings.")
     return "every value can be used"
-
-
-def _market() -> str:
-    return choose_market(load_settings()).label
-
-
-def _database() -> str:
-    chosen = load_settings()
-    market = choose_market(chosen)
-    engine = open_store(database_url(chosen, market), market.key)
-    try:
-        where = engine.url.render_as_string(hide_password=True)
-        return f"{where}, schema {newest_revision()}"
-    finally:
-        engine.dispose()
 
 
 def _port() -> str:

@@ -12,10 +12,9 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from core.accounts import people
+from core.accounts.home import open_accounts
 from core.commands.console import out
-from core.market.choice import choose_market, database_url
 from core.settings import load_settings
-from core.store import open_store
 
 app = typer.Typer(help="People and their roles.", no_args_is_help=True)
 
@@ -28,9 +27,7 @@ Password = Annotated[
 
 @contextmanager
 def _transaction() -> Iterator[Connection]:
-    settings = load_settings()
-    market = choose_market(settings)
-    engine = open_store(database_url(settings, market), market.key)
+    engine = open_accounts(load_settings())
     try:
         with engine.begin() as conn:
             yield conn
@@ -44,7 +41,7 @@ def _now() -> datetime:
 
 @app.command("list")
 def list_() -> None:
-    """Everyone who has an account in the chosen market's database."""
+    """Everyone who has an account."""
     table = Table("username", "name", "role", "state", "since")
     with _transaction() as conn:
         for account in people.list_people(conn):

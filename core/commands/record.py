@@ -8,10 +8,11 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from core.commands.choosing import market_observed
 from core.commands.console import out
 from core.errors import RecordingError, SettingsError
 from core.market import recording
-from core.market.choice import choose_market, database_url
+from core.market.choice import database_url
 from core.settings import load_settings
 from core.store import open_store
 from core.store.observations import load_observations
@@ -24,9 +25,7 @@ def command(
 ) -> None:
     """Write what was observed of the live market as a recording, with when each row was seen."""
     settings = load_settings()
-    market = choose_market(settings)
-    if market.kind != "live":
-        raise SettingsError("What was observed is of the live market: set CRYPTOSATX_MARKET=live.")
+    market = market_observed(settings)
     engine = open_store(database_url(settings, market), market.key)
     with engine.connect() as conn:
         tables = load_observations(conn, _time(start), _time(end))

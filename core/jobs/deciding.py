@@ -17,15 +17,13 @@ from core.market.frame import NAMES
 from core.market.recording import Recording, assemble
 from core.signals import PROFILE_NAMES, Profile, load_profile
 from core.store.due import load_frame
-from core.store.observations import load_observations
+from core.store.observations import load_closes, load_observations
 from core.store.signals import save_bars, save_profile, save_signals
 
 # A factor is measured against 30 days before, on inputs that look back another 30 and 3.
 HISTORY = timedelta(days=70)
 # A candle that comes this late still gets its bar; older ones only when nothing newer is stored.
 LATE = timedelta(hours=24)
-# How long values that a source publishes rarely may have been on their way before the first bar.
-REACH = timedelta(hours=64)
 STEP_ROWS = 6_000
 
 
@@ -93,7 +91,8 @@ def decide_bars(
     """
     with engine.connect() as conn:
         stored = history.load(conn, symbols, bar)
-        known = _observed(conn, symbols, _first(stored, symbols, bar), bar)
+        first = _first_missing(conn, stored, symbols, bar)
+        known = None if first is None else _observed(conn, symbols, first, bar)
     total = Decided()
     if known is None:
         return total
@@ -107,19 +106,30 @@ def decide_bars(
     return total
 
 
-def _first(stored: pd.DataFrame, symbols: Sequence[str], bar: datetime) -> datetime:
-    """From when on bars may be missing: since the newest of the symbol that is furthest behind."""
+def _first_missing(
+    conn: Connection, stored: pd.DataFrame, symbols: Sequence[str], bar: datetime
+) -> datetime | None:
+    """The first bar for which there is a candle and that is not stored; None where all are.
+
+    Looks back from the newest bar of the symbol that is furthest behind.
+    """
     newest = pd.Series(_times(stored), index=stored.index).groupby(level="symbol").max()
-    if len(newest) < len(symbols):
-        return bar - HISTORY
-    oldest: datetime = newest.min().to_pydatetime()
-    return min(oldest, bar) - LATE
+    since = bar - HISTORY
+    if len(newest) == len(symbols):
+        oldest: datetime = newest.min().to_pydatetime()
+        since = min(oldest, bar) - LATE
+    closes = load_closes(conn, symbols, since, bar)
+    missing = closes[~closes.isin(stored.index)]
+    if missing.empty:
+        return None
+    first: datetime = missing.get_level_values("time").min().to_pydatetime()
+    return first
 
 
 def _observed(
     conn: Connection, symbols: Sequence[str], start: datetime, bar: datetime
 ) -> Recording | None:
-    tables = load_observations(conn, start, bar, symbols, REACH)
+    tables = load_observations(conn, start, bar, symbols, held=True)
     return assemble(tables, start, bar) if "candles_1h" in tables else None
 
 

@@ -1,8 +1,8 @@
 """Rounds as durable workflows: shared between workers, taken up again when one dies.
 
-DBOS keeps which parts of a round are done. Its tables are bookkeeping, not results: they lie in a
-schema of their own on PostgreSQL, and in a file beside the database on SQLite. A worker is alive
-while it holds the lease of its name; the work of one that is not is handed to the others.
+DBOS keeps which parts of a round are done. Its tables are bookkeeping, not results; where they lie
+is told by `core.store.bookkeeping`. A worker is alive while it holds the lease of its name; the work
+of one that is not is handed to the others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import monotonic, sleep
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -20,44 +19,36 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import CryptoSatXError
 from core.jobs.round import Jobs
-from core.store.leases import drop_lease, load_leases, take_lease
+from core.store.bookkeeping import bookkeeping_url
+from core.store.leases import WORKER, drop_lease, load_leases, take_lease
 
 APP = "cryptosatx"
 # Work that was begun by one version must be finished by the next, so all share this; it changes
 # only when the parts of a round do.
-VERSION = "1"
-BATCHES = "batches"
+VERSION = "2"
+PARTS = "parts"
 LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
-_WORKER, _ROUND = "worker ", "round "
+_ROUND = "round "
 _UNFINISHED = ["PENDING", "ENQUEUED"]
-
-
-def bookkeeping_url(engine: Engine) -> str:
-    """Where DBOS keeps its tables for the database of ``engine``.
-
-    >>> from core.store.database import open_database
-    >>> bookkeeping_url(open_database("sqlite:////data/live.sqlite"))
-    'sqlite:////data/live.jobs.sqlite'
-    """
-    url = engine.url
-    if engine.dialect.name == "sqlite":
-        url = url.set(database=str(Path(str(url.database)).with_suffix(".jobs.sqlite")))
-    return url.render_as_string(hide_password=False)
 
 
 class Rounds:
     """The workflows of this process; there can be one at a time, see `durable_rounds`."""
 
     def __init__(self, jobs: Jobs) -> None:
-        @DBOS.workflow(name="batch")
-        def batch(bar: str, number: int) -> list[int]:
-            return list(DBOS.run_step({"name": "batch"}, jobs.batch, _time(bar), number))
+        @DBOS.workflow(name="decide")
+        def decide(bar: str, number: int) -> list[int]:
+            return list(DBOS.run_step({"name": "decide"}, jobs.decide, _time(bar), number))
+
+        @DBOS.workflow(name="resolve")
+        def resolve(bar: str, number: int) -> list[int]:
+            return [DBOS.run_step({"name": "resolve"}, jobs.resolve, _time(bar), number)]
 
         @DBOS.workflow(name="round")
         def round_(bar: str) -> None:
-            _run_round(jobs, batch, bar)
+            _run_round(jobs, decide, resolve, bar)
 
         self._round = round_
 
@@ -84,28 +75,34 @@ class Rounds:
         return True
 
 
-def _run_round(jobs: Jobs, batch: Callable[[str, int], list[int]], bar_text: str) -> None:
+Part = Callable[[str, int], list[int]]
+
+
+def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
     bar = _time(bar_text)
     if not DBOS.run_step({"name": "begin"}, jobs.begin, bar):
         return
     try:
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
-        parts = [
-            DBOS.enqueue_workflow(BATCHES, batch, bar_text, number)
-            for number in range(jobs.batches)
-        ]
-        done = [part.get_result(polling_interval_sec=0.05) for part in parts]
+        bars, signals = _in_batches(jobs, decide, bar_text)
+        if waiting:
+            DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
+            return
+        (outcomes,) = _in_batches(jobs, resolve, bar_text)
     except (CryptoSatXError, SQLAlchemyError) as error:
         # Asked for again a little later, under another name: this attempt has ended.
         DBOS.run_step({"name": "fail"}, jobs.end, bar, str(error))
         return
-    if waiting:
-        DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
-        return
-    bars, signals, outcomes = (sum(counts) for counts in zip(*done, strict=True))
     counts = {"new_observations": new, "new_bars": bars}
     counts |= {"new_signals": signals, "new_outcomes": outcomes}
     DBOS.run_step({"name": "end"}, jobs.end, bar, None, **counts)
+
+
+def _in_batches(jobs: Jobs, part: Part, bar: str) -> list[int]:
+    """Have a part done for every batch, by whichever workers are free; the sums of their counts."""
+    begun = [DBOS.enqueue_workflow(PARTS, part, bar, number) for number in range(jobs.batches)]
+    done = [one.get_result(polling_interval_sec=0.05) for one in begun]
+    return [sum(counts) for counts in zip(*done, strict=True)]
 
 
 @contextmanager
@@ -125,7 +122,7 @@ def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
     try:
         rounds = Rounds(jobs)
         DBOS.launch()
-        DBOS.register_queue(BATCHES, worker_concurrency=2, polling_interval_sec=poll_seconds)
+        DBOS.register_queue(PARTS, worker_concurrency=2, polling_interval_sec=poll_seconds)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)
@@ -134,7 +131,7 @@ def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
 def stay_alive(engine: Engine, worker: str) -> None:
     """Say that this worker lives; to be called a few times within `ALIVE`."""
     with engine.begin() as conn:
-        take_lease(conn, _WORKER + worker, worker, _now(), ALIVE)
+        take_lease(conn, WORKER + worker, worker, _now(), ALIVE)
 
 
 def lead(engine: Engine, worker: str) -> bool:
@@ -146,7 +143,7 @@ def lead(engine: Engine, worker: str) -> bool:
 def say_goodbye(engine: Engine, worker: str) -> None:
     """Have this worker's unfinished work handed on at once."""
     with engine.begin() as conn:
-        drop_lease(conn, _WORKER + worker, worker)
+        drop_lease(conn, WORKER + worker, worker)
         drop_lease(conn, LEADER, worker)
 
 
@@ -159,7 +156,7 @@ def adopt_orphans(engine: Engine, worker: str) -> list[str]:
     with engine.begin() as conn:
         if not take_lease(conn, "adoption", worker, _now(), ALIVE):
             return []
-        alive = set(load_leases(conn, _WORKER, _now()).values())
+        alive = set(load_leases(conn, WORKER, _now()).values())
     orphans = [
         flow
         for flow in DBOS.list_workflows(status="PENDING", load_input=False)

@@ -112,6 +112,10 @@ class LiveCollector:
         """The sources that have been asked."""
         return self._do(self._states())
 
+    def prices(self) -> Mapping[str, float]:
+        """Mark price by symbol as last asked for."""
+        return self._markets.prices()
+
     def rest(self) -> None:
         """Ask nothing more until the next `fetch`: another worker does."""
         self._do(self._asking.stop())

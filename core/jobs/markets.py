@@ -27,19 +27,16 @@ class Markets:
         self._venues = venues
         self._listed: dict[str, list[Contract]] = {}
         self._prices: dict[str, dict[str, float]] = {}
+        self._by_symbol: Mapping[str, float] = {}
 
     @property
     def firsts(self) -> list[Contract]:
         """The contract that each market's numbers are of."""
         return [several[0] for several in self.by_symbol.values()]
 
-    def prices(self) -> dict[str, float]:
-        """Mark price by symbol, where the first exchange told one."""
-        return {
-            one.symbol: price * one.scale
-            for one in self.firsts
-            if (price := self._prices.get(one.venue, {}).get(one.name)) is not None
-        }
+    def prices(self) -> Mapping[str, float]:
+        """Mark price by symbol as last asked for, where the first exchange told one."""
+        return self._by_symbol
 
     async def refresh(self) -> None:
         """Ask every exchange; what was listed last stays where one does not answer, because names
@@ -57,6 +54,11 @@ class Markets:
             by_symbol.setdefault(contract.symbol, []).append(contract)
             self.contracts[contract.venue][contract.name] = contract
         self.by_symbol = by_symbol
+        self._by_symbol = {
+            one.symbol: price * one.scale
+            for one in self.firsts
+            if (price := self._prices.get(one.venue, {}).get(one.name)) is not None
+        }
 
     async def _list(self, name: str) -> tuple[str, list[Contract] | None, dict[str, float] | None]:
         venue = self._venues[name]

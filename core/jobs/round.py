@@ -1,6 +1,7 @@
 """The round of a bar: collect what was published, decide what is new, resolve what is due.
 
 The parts are what one worker does at a time; every one can be done again without a second effect.
+Signals come first, of all markets, and then what became of earlier ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from core.jobs.collecting import BACKFILL, Collector, collect
-from core.jobs.deciding import STEP_ROWS, History, batch_of, decide_bars
+from core.jobs.deciding import LATE, STEP_ROWS, History, batch_of, decide_bars
 from core.jobs.resolving import resolve_due
 from core.signals import PROFILE_NAMES, load_profile
 from core.store.observations import count_bars, load_symbols
@@ -32,6 +33,9 @@ DUE = timedelta(days=3)
 # A candle is published when its bar is over, and takes a moment to be.
 SETTLING = timedelta(seconds=1)
 LABEL = "Live market"
+# Markets are worked on in so many parts, by as many workers at most: the time of a part hardly
+# depends on how many markets are in it.
+BATCHES = 4
 
 
 def newest_bar(now: datetime) -> datetime:
@@ -53,7 +57,7 @@ class Jobs:
     collector: Collector
     worker: str
     clock: Callable[[], datetime]
-    batches: int = 8
+    batches: int = BATCHES
     history: History = field(default_factory=History)
 
     def begin(self, bar: datetime) -> bool:
@@ -75,21 +79,25 @@ class Jobs:
                     announce_past(conn, _past(bar), LABEL, profiles, rows, self.clock())
         return new, waiting
 
-    def batch(self, bar: datetime, number: int) -> tuple[int, int, int]:
-        """Decide and resolve the symbols of a batch; how many bars, signals, outcomes are new."""
-        symbols = self._symbols(bar, number)
+    def decide(self, bar: datetime, number: int) -> tuple[int, int]:
+        """Store what is new of the symbols of a batch; how many bars and signals."""
+        symbols = self._symbols(bar - LATE, number)
         if not symbols:
-            return 0, 0, 0
+            return 0, 0
 
         def told(conn: Connection, rows: int) -> None:
             advance_past(conn, _past(bar), rows, self.clock())
 
         done = decide_bars(self.engine, self.history, symbols, bar, self.clock, told)
+        return done.bars, done.signals
+
+    def resolve(self, bar: datetime, number: int) -> int:
+        """Store what has become of the signals of a batch; how many outcomes are new."""
+        symbols = self._symbols(bar - DUE, number)
         with self.engine.connect() as conn:
             last = last_done(conn, bar)
         since = bar - BACKFILL if last is None else max(last - DUE, bar - BACKFILL)
-        outcomes = resolve_due(self.engine, symbols, since, bar, self.clock)
-        return done.bars, done.signals, outcomes
+        return resolve_due(self.engine, symbols, since, bar, self.clock) if symbols else 0
 
     def pause(self, bar: datetime, waiting: int) -> None:
         """Note that markets wait; the round is asked for again until none does."""
@@ -103,9 +111,10 @@ class Jobs:
             if message is None:
                 end_past(conn, bar, self.clock())
 
-    def _symbols(self, bar: datetime, number: int) -> list[str]:
+    def _symbols(self, since: datetime, number: int) -> list[str]:
+        """The symbols of a batch that have had a candle since a time."""
         with self.engine.connect() as conn:
-            known = load_symbols(conn, bar - DUE)
+            known = load_symbols(conn, since)
         return [symbol for symbol in known if batch_of(symbol, self.batches) == number]
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
+from urllib.parse import urlencode
 
 import pandas as pd
 from sqlalchemy import Connection, Engine
@@ -18,17 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.jobs.asking import Newest
 from core.jobs.collecting import Collected, Collector
+from core.jobs.passed_on import Contracts, PassedOn
 from core.market.files import LIQUIDATIONS
 from core.market.source_state import SourceState
 from core.market.stream.batch import Gap, StreamState
 from core.market.stream.feeds import FEEDS, Feed
-from core.market.symbols import Contract
+from core.market.stream.sockets import Wanted
 from core.store.health import UsedBudgets
 from core.store.leases import drop_lease, take_lease
 from core.store.liquidations import load_gaps, load_minutes, load_stream, save_gap, save_stream
 from core.streaming import follow_stream
 
-Contracts = Mapping[str, Mapping[str, Contract]]
 HOUR = timedelta(hours=1)
 HELD, RENEW_SECONDS = timedelta(seconds=20), 4.0
 # A stream is pinged just after every hour, so one that lives has been heard by then.
@@ -40,13 +41,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def feed_of(venue: str, endpoints: Mapping[str, str]) -> Feed:
+def feed_of(venue: str, endpoints: Mapping[str, str], key: str = "") -> Feed:
     """A venue's stream, at the address that the settings put in the place of the venue's own.
 
     >>> feed_of("okx", {"okx": "http://127.0.0.1:9000"}).url
     'ws://127.0.0.1:9000/ws/v5/public'
+    >>> feed_of("coinglass", {}, key="a&b").url
+    'wss://open-ws.coinglass.com/ws-api?cg-api-key=a%26b'
     """
     feed = FEEDS[venue]
+    if key:
+        feed = replace(feed, url=f"{feed.url}?{urlencode({'cg-api-key': key})}")
     if venue not in endpoints:
         return feed
     path = feed.url.split("://")[1].partition("/")[2]
@@ -57,7 +62,8 @@ def feed_of(venue: str, endpoints: Mapping[str, str]) -> Feed:
 class Streams:
     """Follows every exchange's stream that no other worker follows; use it inside ``with``.
 
-    ``contracts`` are by venue and the venue's own names; a stream begins when there are any.
+    ``contracts`` are by venue and the venue's own names; a stream begins when there are any. With
+    ``passed_on`` Coinglass is followed too, for the venues that are not followed themselves.
     ``clock`` is the time of the market, leases run by the clock on the wall.
     """
 
@@ -69,10 +75,17 @@ class Streams:
         spool_folder: Path,
         endpoints: Mapping[str, str],
         clock: Callable[[], datetime] = _now,
+        passed_on: PassedOn | None = None,
     ) -> None:
         self._engine, self._contracts, self._holder = engine, contracts, holder
         self._folder, self._clock = spool_folder, clock
         self._feeds = {venue: feed_of(venue, endpoints) for venue in contracts}
+        self._wanted: dict[str, Wanted] = {}
+        if passed_on is not None:
+            name = passed_on.venue
+            self._feeds[name] = feed_of(name, endpoints, passed_on.key)
+            self._contracts = {**contracts, name: passed_on}
+            self._wanted[name] = passed_on.is_wanted
         self._loop = asyncio.new_event_loop()
         self._main: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
@@ -123,6 +136,7 @@ class Streams:
                 self._contracts[venue],
                 self._folder,
                 clock=self._clock,
+                wanted=self._wanted.get(venue),
             )
         )
         try:

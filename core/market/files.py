@@ -64,7 +64,13 @@ CANDLES = Source(
     has_open=True,
 )
 UNIVERSE = replace(CANDLES, file="candles_1h_universe")
-FUNDING = Source("funding", "funding", ("funding_rate", "interval_hours"), known_at="settled_at")
+FUNDING = Source(
+    "funding",
+    "funding",
+    ("funding_rate", "interval_hours"),
+    known_at="settled_at",
+    step_hours=8,
+)
 OPEN_INTEREST = Source(
     "open_interest",
     "open_interest",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -98,18 +99,15 @@ class Http:
         self._slots = {(name, False): asyncio.Semaphore(most) for name in budgets}
         self._slots |= {(name, True): asyncio.Semaphore(max(1, most // 4)) for name in budgets}
         self._replies = Replies(self.limits.kept_replies)
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=httpx.Timeout(self.limits.read, connect=self.limits.connect, pool=None),
-            limits=httpx.Limits(max_connections=None),
-            trust_env=False,
-        )
+        self._transport, self._tls = transport, httpx.create_ssl_context(trust_env=False)
+        self._clients: dict[str, list[httpx.AsyncClient]] = {name: [] for name in budgets}
 
     async def __aenter__(self) -> Http:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        for client in [one for several in self._clients.values() for one in several]:
+            await client.aclose()
 
     async def get(
         self,
@@ -178,6 +176,25 @@ class Http:
         breaker = Breaker(limits.failures_to_open, limits.open_seconds, limits.longest_open)
         return Watched(source, Budgets(budgets, limits.budget_share), breaker, self.now)
 
+    @asynccontextmanager
+    async def _client(self, source: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A client that nobody else uses meanwhile, so that it needs one connection: a pool of many
+        looks through all of them at every request."""
+        idle = self._clients[source]
+        client = idle.pop() if idle else self._new_client()
+        try:
+            yield client
+        finally:
+            idle.append(client)
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=self._transport,
+            verify=self._tls,
+            timeout=httpx.Timeout(self.limits.read, connect=self.limits.connect, pool=None),
+            trust_env=False,
+        )
+
     def _address(self, source: str, url: str, params: Mapping[str, str | int] | None) -> httpx.URL:
         address = httpx.URL(url)
         if params:
@@ -235,7 +252,8 @@ class Http:
         try:
             async with (
                 asyncio.timeout(self.limits.total),
-                self._client.stream("GET", question.address, headers=headers) as response,
+                self._client(source) as client,
+                client.stream("GET", question.address, headers=headers) as response,
             ):
                 question.watched.budgets.note_reported(response.headers)
                 body = await self._read(source, response)

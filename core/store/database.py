@@ -26,6 +26,8 @@ def dump_json(value: Any) -> str:
 
 
 _LOCK_WAIT_S = 30
+# Seconds to connect, and milliseconds until a server that is no longer reached counts as gone.
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 _JSON: dict[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
 
 
@@ -66,7 +68,9 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if parsed.drivername == "postgresql+psycopg":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10, **_JSON)
+        patience = {name: _PATIENCE[name] for name in _PATIENCE if name not in parsed.query}
+        pool: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
+        return create_engine(parsed, connect_args=patience, **pool, **_JSON)
     raise StoreError(
         f"DATABASE_URL starts with {parsed.drivername}; write sqlite:///FILE or postgresql://..."
     )

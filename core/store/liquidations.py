@@ -91,10 +91,14 @@ def load_events(
     end: datetime | None = None,
     venues: Sequence[str] | None = None,
     symbols: Sequence[str] | None = None,
+    least_usd: float = 0.0,
     largest: bool = False,
 ) -> pd.DataFrame:
-    """Up to ``limit`` events, the newest first, or the largest; the columns of the table."""
+    """Up to ``limit`` events of at least ``least_usd``, the newest first, or the largest; the
+    columns of the table."""
     query = _chosen(select(liquidations), liquidations, "occurred_at", start, end, venues, symbols)
+    if least_usd > 0:
+        query = query.where(liquidations.c.usd >= least_usd)
     order = liquidations.c.usd if largest else liquidations.c.occurred_at
     query = query.order_by(order.desc(), liquidations.c.identity.desc()).limit(limit)
     return _frame(conn, query, ("occurred_at", "received_at"), ("price", "quantity", "usd"))
@@ -202,7 +206,9 @@ def _chosen(
     if end is not None:
         query = query.where(table.c[time] <= end)
     if venues is not None:
-        query = query.where(table.c.venue.in_(venues))
+        # Made into an expression, or SQLite looks through all that the venues ever reported instead
+        # of the stretch of time.
+        query = query.where((table.c.venue + "").in_(venues))
     return query if symbols is None else query.where(table.c.symbol.in_(symbols))
 
 

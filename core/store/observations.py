@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, Select, Table, delete, exists, func, literal, select
 
 from core.errors import StoreError
-from core.market.files import FILES, Source
+from core.market.files import CANDLES, FILES, Source
 from core.store.bulk import floats, insert_new, times
 from core.store.reading import moments, numbers, raw, read_columns, words
 from core.store.tables import bars, observed
@@ -37,19 +37,19 @@ def load_observations(
     start: datetime | None = None,
     end: datetime | None = None,
     symbols: Collection[str] | None = None,
-    reach: timedelta = timedelta(0),
+    *,
+    held: bool = False,
 ) -> dict[str, pd.DataFrame]:
     """Every table that has rows published from ``start`` to ``end`` (both included).
 
-    Values that are held begin earlier, by ``reach`` or eight of their steps, so that the first
-    bar shows them. Each table has the columns of its file and ``seen_at``, sorted by symbol, venue
+    ``held``: values that are held begin eight of their steps earlier, so that the first bar shows
+    them. Each table has the columns of its file and ``seen_at``, sorted by symbol, venue
     and time.
     """
     found = {}
     for name, table in observed.items():
         source = FILES[name]
-        held = max(reach, timedelta(hours=8 * source.step_hours))
-        early = timedelta(0) if not reach or source.name == "candles" else held
+        early = timedelta(hours=8 * source.step_hours if held and source is not CANDLES else 0)
         rows = _load(conn, source, table, None if start is None else start - early, end, symbols)
         if len(rows):
             found[name] = rows
@@ -69,11 +69,24 @@ def load_newest_times(conn: Connection, since: datetime) -> dict[str, dict[str, 
     return found
 
 
+def load_closes(
+    conn: Connection, symbols: Collection[str], start: datetime, end: datetime
+) -> pd.MultiIndex:
+    """Symbol and close of every candle of these symbols that was published from ``start`` to ``end``."""
+    table = observed[CANDLES.file]
+    query = select(*raw(table, "symbol", "open_at")).where(
+        table.c.symbol.in_(sorted(symbols)), table.c.published_at.between(start, end)
+    )
+    found = read_columns(conn, query)
+    closes = moments(found["open_at"], "time") + pd.Timedelta(hours=1)
+    return pd.MultiIndex.from_arrays([words(found["symbol"]), closes], names=["symbol", "time"])
+
+
 def load_symbols(conn: Connection, since: datetime) -> list[str]:
     """The symbols that have had a candle since then, sorted."""
-    table = observed["candles_1h"]
-    query = select(table.c.symbol).where(table.c.published_at >= since).distinct()
-    return sorted(conn.scalars(query))
+    table = observed[CANDLES.file]
+    # Made distinct here: asked to, SQLite reads the whole table instead of the newest rows.
+    return sorted(set(conn.scalars(select(table.c.symbol).where(table.c.published_at >= since))))
 
 
 def count_bars(conn: Connection, start: datetime, end: datetime) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from core.errors import StoreError
@@ -36,14 +36,29 @@ def open_store(url: str, market: str | None = None) -> Engine:
                 claim_market(conn, market)
     except OperationalError as error:
         engine.dispose()
-        raise StoreError(
-            f"The database {parsed.render_as_string(hide_password=True)} cannot be opened: "
-            f"{str(error.orig).strip()}. Check DATABASE_URL and that the server runs."
-        ) from error
+        raise _cannot_open(parsed, error) from error
     except StoreError:
         engine.dispose()
         raise
     return engine
+
+
+def held_market(url: str) -> str | None:
+    """The key of the market that the database at ``url`` holds; None: none yet, or it is not there.
+
+    `StoreError` when it cannot be reached. Nothing is made or changed.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
+        return None
+    engine = open_database(url)
+    try:
+        with engine.connect() as conn:
+            return _held_market(conn) if inspect(conn).has_table(meta.name) else None
+    except OperationalError as error:
+        raise _cannot_open(parsed, error) from error
+    finally:
+        engine.dispose()
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -72,18 +87,30 @@ def newest_revision() -> str:
 
 def claim_market(conn: Connection, market: str) -> None:
     """Write down which market the database holds, once; `StoreError` if it holds another."""
-    held = conn.scalar(select(meta.c.value).where(meta.c.key == "market"))
+    held = _held_market(conn)
     if held is None:
         conn.execute(
             text("INSERT INTO meta VALUES ('market', :market) ON CONFLICT DO NOTHING"),
             {"market": market},
         )
-        held = conn.scalar(select(meta.c.value).where(meta.c.key == "market"))
+        held = _held_market(conn)
     if held != market:
         raise StoreError(
             f"This database holds the market {held} and cannot also hold {market}: "
             "set DATABASE_URL to another database."
         )
+
+
+def _held_market(conn: Connection) -> str | None:
+    held: str | None = conn.scalar(select(meta.c.value).where(meta.c.key == "market"))
+    return held
+
+
+def _cannot_open(url: URL, error: OperationalError) -> StoreError:
+    return StoreError(
+        f"The database {url.render_as_string(hide_password=True)} cannot be opened: "
+        f"{str(error.orig).strip()}. Check DATABASE_URL and that the server runs."
+    )
 
 
 def _held_revision(conn: Connection) -> str | None:

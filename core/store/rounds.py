@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.signals import Profile
-from core.store.tables import replays, rounds
+from core.store.tables import bars, replays, rounds
 
 COUNTS = ("new_observations", "new_bars", "new_signals", "new_outcomes")
 
@@ -70,6 +70,18 @@ def load_rounds(conn: Connection, limit: int) -> pd.DataFrame:
     query = select(rounds).order_by(rounds.c.time.desc()).limit(limit)
     rows = conn.execute(query).mappings().all()
     return pd.DataFrame(rows, columns=[column.name for column in rounds.c]).set_index("time")
+
+
+def first_round(conn: Connection) -> datetime | None:
+    """The earliest bar that a round is known of."""
+    found: datetime | None = conn.scalar(select(func.min(rounds.c.time)))
+    return found
+
+
+def count_stored(conn: Connection, since: datetime) -> dict[datetime, int]:
+    """How many markets have a bar at each time after ``since``; times without any are left out."""
+    query = select(bars.c.time, func.count()).where(bars.c.time > since).group_by(bars.c.time)
+    return {row[0]: row[1] for row in conn.execute(query)}
 
 
 def announce_past(

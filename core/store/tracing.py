@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 from sqlalchemy import Connection, func, select
 
+from core.market.files import FILES, HOUR_US, UNIVERSE, Source
+from core.market.held import venue_rank
 from core.signals import Profile, parse_profile
 from core.store.reading import numbers, raw, read_columns, words
-from core.store.tables import outcomes, profiles, signals
+from core.store.tables import observed, outcomes, profiles, signals
 
 _OUTCOME = ("net_return", "gross_return", "r_multiple", "barrier_r")
 
@@ -22,6 +24,52 @@ class Origin:
     profile: Profile
     version: str
     recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Whose value a bar showed, when that was published, and when it was seen here."""
+
+    venue: str
+    published_at: datetime
+    seen_at: datetime
+
+
+def load_provenance(
+    conn: Connection, symbol: str, time: datetime, recorded_at: datetime
+) -> dict[str, Provenance]:
+    """Where the values of a live market's bar come from, by source; of ``recorded_at`` or before.
+
+    Empty where nothing was observed, as on a recording, or where it was dropped as old.
+    """
+    found = {}
+    for source in FILES.values():
+        if source is not UNIVERSE:
+            row = _newest(conn, source, symbol, time, recorded_at)
+            if row is not None:
+                found[source.name] = row
+    return found
+
+
+def _newest(
+    conn: Connection, source: Source, symbol: str, time: datetime, recorded_at: datetime
+) -> Provenance | None:
+    """The newest row of the venue that counts, of those that were there."""
+    table = observed[source.file]
+    known_at = table.c[source.known_at]
+    reach = timedelta(hours=16 * source.step_hours)
+    query = select(table.c.venue, known_at, table.c.seen_at).where(
+        known_at.between(time - reach, time), table.c.seen_at <= recorded_at
+    )
+    if source.per_symbol:
+        query = query.where(table.c.symbol == symbol)
+    if source.name == "candles":
+        query = query.where(table.c.open_at == time - timedelta(microseconds=HOUR_US))
+    rows = conn.execute(query.order_by(known_at)).all()
+    if not rows:
+        return None
+    venue = min((row.venue for row in rows), key=venue_rank)
+    return Provenance(*[tuple(row) for row in rows if row.venue == venue][-1])
 
 
 def load_origin(conn: Connection, symbol: str, profile_name: str, time: datetime) -> Origin | None:

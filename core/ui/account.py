@@ -18,7 +18,7 @@ def own_sessions(now: datetime) -> list[Session]:
     person = require_user("trader", write=True)
     if person.id is None:
         return []
-    with instance().engine.connect() as conn:
+    with instance().accounts.connect() as conn:
         return sessions.list_sessions(conn, person.id, now=now)
 
 
@@ -28,7 +28,7 @@ def end_other_sessions() -> int:
     session = current_session()
     if session is None:
         return 0
-    with instance().engine.begin() as conn:
+    with instance().accounts.begin() as conn:
         return sessions.end_others(conn, session)
 
 
@@ -39,9 +39,9 @@ def change_password(present: str, password: str, again: str) -> int | None:
         raise AccountError("The two new passwords differ: write the same one twice.")
     here, now = instance(), datetime.now(UTC)
     try:
-        sign_in(here.engine, person.username, present, address=browser.address(), now=now)
+        sign_in(here.accounts, person.username, present, address=browser.address(), now=now)
     except AccessDenied as error:
         raise AccessDenied(f"The present password was not accepted. {error}") from error
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         people.set_password(conn, person.username, password, now=now)
     return person.id

@@ -18,11 +18,12 @@ from core.market.frame import SOURCES
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
 from core.signals.words import Contribution, explain
-from core.store.tracing import Origin
+from core.store.tracing import Origin, Provenance
 from core.ui import formats
 from core.ui.charts import bar_of
 from core.ui.formats import Clock, known, number, price
 from core.ui.palette import Palette, direction_sign, verdict_sign
+from core.ui.venues import venue_name
 
 _STYLE = (Path(__file__).parent / "decision.css").read_text(encoding="utf-8")
 _SOURCE_TITLES = {
@@ -169,8 +170,10 @@ def outcome_part(row: Row, outcomes: pd.DataFrame, *, at: datetime, through: dat
     )
 
 
-def unknown_part(row: Row, profile: Profile) -> str:
-    """The sources behind the signal, how old each was at its bar, and the factors without one."""
+def unknown_part(
+    row: Row, profile: Profile, published: Mapping[str, Provenance], clock: Clock
+) -> str:
+    """The sources behind the signal, whose value it was, how old at its bar, and what lacks one."""
     missing = {
         part.factor: part.sentence for part in explain(row, profile) if not known(part.points)
     }
@@ -181,7 +184,9 @@ def unknown_part(row: Row, profile: Profile) -> str:
         if missing
         else "Every factor was known."
     )
-    lines = "".join(_source(source, row, missing) for source in SOURCES)
+    lines = "".join(
+        _source(source, row, missing, published.get(source), clock) for source in SOURCES
+    )
     return _part(
         f"<h3>What is not known</h3><p>{lead}</p><table><thead><tr><th>Source</th>"
         f'<th>Feeds</th><th class="n">Age at the bar</th></tr></thead><tbody>{lines}</tbody></table>'
@@ -296,7 +301,9 @@ def _outcome(horizon: str, outcomes: pd.DataFrame, due: datetime, through: datet
     )
 
 
-def _source(source: str, row: Row, missing: Mapping[str, str]) -> str:
+def _source(
+    source: str, row: Row, missing: Mapping[str, str], published: Provenance | None, clock: Clock
+) -> str:
     fed = [name for name in FACTORS if BY_NAME[name].source == source]
     lacking = [BY_NAME[name].title for name in fed if name in missing]
     age = row.get(f"age_{source}")
@@ -304,9 +311,16 @@ def _source(source: str, row: Row, missing: Mapping[str, str]) -> str:
     feeds = ", ".join(BY_NAME[name].title for name in fed)
     why = f" <small>({escape(missing[fed[0]])})</small>" if lacking and known(age) else ""
     hatch = ' class="n hatch"' if lacking else ' class="n"'
+    of_whom, when = "", ""
+    if published is not None and known(age):
+        of_whom = f"<br><small>of {escape(venue_name(published.venue))}</small>"
+        when = (
+            f' title="published {clock.stamp(published.published_at)}, '
+            f'seen here {clock.stamp(published.seen_at)} ({escape(clock.label)})"'
+        )
     return (
         f"<tr><th>{escape(_SOURCE_TITLES[source])}</th><td>{escape(feeds)}{why}</td>"
-        f"<td{hatch}>{told}</td></tr>"
+        f"<td{hatch}{when}>{told}{of_whom}</td></tr>"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-_CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": "reset"}
+from core.ui.live_chart import CONFIG
 
 
 def draw_figure(figure: go.Figure, *, key: str, on_click: Callable[[], None] | None = None) -> None:
@@ -15,13 +15,13 @@ def draw_figure(figure: go.Figure, *, key: str, on_click: Callable[[], None] | N
     ``st.session_state[key]``."""
     alt = figure.layout.meta["alt"]
     if on_click is None:
-        st.plotly_chart(figure, key=key, theme=None, config=_CONFIG, alt=alt)
+        st.plotly_chart(figure, key=key, theme=None, config=CONFIG, alt=alt)
         return
     st.plotly_chart(
         figure,
         key=key,
         theme=None,
-        config=_CONFIG,
+        config=CONFIG,
         alt=alt,
         on_select=on_click,
         selection_mode="points",

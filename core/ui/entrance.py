@@ -25,7 +25,7 @@ PROMISE = "Signals for crypto perpetual futures, each traceable to what was know
 def draw_entrance(next_path: str, *, setup_token: str = "", notice: str = "") -> None:
     """What a stranger sees on every page; whoever gets in ends at ``next_path``."""
     here = instance()
-    with here.engine.connect() as conn:
+    with here.accounts.connect() as conn:
         first = not people.any_people(conn)
     style_entrance()
     with (
@@ -53,7 +53,7 @@ def open_session(user_id: int | None, next_path: str) -> None:
             "Allow them, reload the page and try again."
         )
         return
-    with instance().engine.begin() as conn:
+    with instance().accounts.begin() as conn:
         ticket = tickets.issue(
             conn, user_id=user_id, browser=mark, next_path=next_path, now=datetime.now(UTC)
         )
@@ -119,7 +119,7 @@ def _draw_sign_in(here: Instance) -> int | None:
     def check(username: str, password: str) -> bool:
         try:
             person = sign_in(
-                here.engine,
+                here.accounts,
                 username,
                 password,
                 address=browser.address(),
@@ -152,7 +152,7 @@ def _draw_setup(here: Instance, token: str) -> int | None:
     try:
         if password != again:
             raise AccountError("The two passwords differ: write the same one twice.")
-        with here.engine.begin() as conn:
+        with here.accounts.begin() as conn:
             return setup.create_first_admin(
                 conn, token, username=username, name=name, password=password, now=datetime.now(UTC)
             ).id

@@ -7,7 +7,8 @@ import logging
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import CryptoSatXError
+from core.errors import CryptoSatXError, StoreError
+from core.ui.away import draw_way_back
 
 _logger = logging.getLogger(__name__)
 
@@ -19,6 +20,8 @@ def show_failure(error: Exception) -> bool:
         st.markdown(f":material/error: **{_sentence(error)}**")
         st.markdown("The server's terminal says more. What is stored is not affected.")
         st.button("Try again", key="try_again", icon=":material/refresh:")
+    if isinstance(error, StoreError | SQLAlchemyError):
+        draw_way_back()
     return True
 
 

@@ -240,6 +240,16 @@ class Clock:
             return DASH
         return f"{self.local(time):%H:%M}"
 
+    def second(self, time: datetime | None) -> str:
+        """Hour, minute and second.
+
+        >>> Clock.named("Asia/Tokyo").second(datetime(2025, 10, 7, 20, 0, 9, tzinfo=UTC))
+        '05:00:09'
+        """
+        if time is None or _missing(time):
+            return DASH
+        return f"{self.local(time):%H:%M:%S}"
+
     def stamp(self, time: datetime | None) -> str:
         """Day and minute.
 

@@ -1,7 +1,8 @@
-"""The one line on top of every page: which market, how old its data, the mode, the zone, what runs."""
+"""On top of every page: which market, how fresh its data, the mode, the zone, and what is amiss."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -9,34 +10,51 @@ from pathlib import Path
 import streamlit as st
 
 from core.accounts import Person
+from core.errors import StoreError
 from core.market.choice import Market
+from core.store.vitals import Vitals
 from core.ui import loaders
+from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
 from core.ui.formats import Clock, duration
-from core.ui.instance import instance
+from core.ui.freshness import Circumstances, Freshness, away_words, freshness
+from core.ui.instance import instance, serving_since
+from core.ui.pulse import away_now, read_pulse
 from core.ui.replaying import draw_replays, is_running
 
 _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
-_REFRESH_SECONDS = 30
+_REFRESH_SECONDS = 2.5
+_ROUND = "_newest_round"
 
 
-def draw_header(person: Person) -> None:  # noqa: ARG001  # the alert bell will be this person's
+def draw_header(person: Person) -> None:
     """Draw the line; call it before the page, which then finds mode and zone chosen."""
     market = instance().market
     st.html(f"<style>{_STYLE}</style>")
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="header", wrap=True
     ):
-        demo = market.kind == "demo"
-        with st.container(width="stretch" if demo else "content", key="market"):
-            st.html(badge_html(market))
+        if market.kind != "live":
+            with st.container(width="stretch" if market.simulated else "content", key="market"):
+                st.html(badge_html(market))
         # Filled last: its words are in the zone that is chosen beside it.
-        age = st.container(width="content" if demo else "stretch", key="data_age")
+        age = st.container(width="content" if market.simulated else "stretch", key="data_age")
         draw_mode()
         draw_zone()
     with age:
-        _draw_age(market)
+        _draw_live() if market.kind == "live" else _draw_end(market)
+    _draw_amiss()
+    draw_auto_banner(person)
     draw_replays()
+
+
+def draw_bare_header() -> None:
+    """Only which market it is and what is amiss, for whoever looks."""
+    market = instance().market
+    st.html(f"<style>{_STYLE}</style>")
+    with st.container(key="market"):
+        st.html(badge_html(market, "stale"))
+    _draw_amiss(shown=False)
 
 
 def market_now(market: Market, through: datetime | None) -> datetime:
@@ -46,18 +64,70 @@ def market_now(market: Market, through: datetime | None) -> datetime:
     return through
 
 
-def _draw_age(market: Market) -> None:
-    def draw() -> None:
-        span = loaders.load_span()
-        through = span[1] if span else None
-        now, running = datetime.now(UTC), is_running()
-        words = age_html(market, through, reader_clock(), now, running=running)
-        st.html(f'<span class="cx-note">{words}</span>')
+def freshness_now(now: datetime, clock: Clock, *, shown: bool = True) -> Freshness:
+    """How fresh what is shown is; of a market that has ended only whether the database answers.
 
-    st.fragment(draw, run_every=_REFRESH_SECONDS if market.kind == "live" else None)()
+    ``shown`` is whether anything is, beside this.
+    """
+    away, vitals = away_now(), read_pulse().vitals
+    if away is not None and away.away_since is not None:
+        known_at = away.known_at if shown else None
+        return Freshness("stale", away_words(away.away_since, known_at, now, clock))
+    if vitals is None:
+        return Freshness("live")
+    settings = instance().settings
+    around = Circumstances(serving_since(), settings.exchanges, settings.worker)
+    return freshness(vitals, around, now, clock)
 
 
-def badge_html(market: Market) -> str:
+def _draw_live() -> None:
+    """Badge and age of a live market, which count by themselves; a new round renews the page."""
+    vitals = read_pulse().vitals or Vitals()
+    st.session_state[_ROUND] = vitals.done_bar
+    _live()
+
+
+@st.fragment(run_every=_REFRESH_SECONDS)
+def _live() -> None:
+    here, now, clock = instance(), datetime.now(UTC), reader_clock()
+    vitals = read_pulse().vitals or Vitals()
+    if vitals.done_bar != st.session_state.get(_ROUND):
+        st.rerun()
+    badge = badge_html(here.market, freshness_now(now, clock).state)
+    age = age_html(here.market, vitals.newest_bar, clock, now, running=vitals.catching_up)
+    st.html(f'<div class="cx-live">{badge}<span class="cx-note">{age}</span></div>')
+
+
+def _draw_end(market: Market) -> None:
+    try:
+        span, running = loaders.load_span(), is_running()
+    except StoreError:
+        return  # The line below says why nothing is known.
+    through = span[1] if span else None
+    words = age_html(market, through, reader_clock(), datetime.now(UTC), running=running)
+    st.html(f'<span class="cx-note">{words}</span>')
+
+
+@st.fragment(run_every=_REFRESH_SECONDS)
+def _draw_amiss(*, shown: bool = True) -> None:
+    found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
+    if found.words:
+        st.html(amiss_html(found))
+
+
+def amiss_html(found: Freshness) -> str:
+    """The sentence under the line; what is stale is hatched, a note is calm.
+
+    >>> amiss_html(Freshness("live", "Ask `doctor`."))
+    '<div class="cx-amiss" role="status"><span>Ask <code>doctor</code>.</span></div>'
+    """
+    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(found.words, quote=False))
+    kind = " stale" if found.state == "stale" else ""
+    hatch = "<i></i>" if kind else ""
+    return f'<div class="cx-amiss{kind}" role="status">{hatch}<span>{words}</span></div>'
+
+
+def badge_html(market: Market, state: str = "live") -> str:
     """Which market this is; a simulated one in a striped band that cannot be missed."""
     if market.kind == "demo":
         return (
@@ -66,7 +136,7 @@ def badge_html(market: Market) -> str:
         )
     if market.kind == "recording":
         return f'<div class="cx-badge recording" title="{escape(market.label)}">RECORDING</div>'
-    return '<div class="cx-badge live"><i></i>LIVE</div>'
+    return f'<div class="cx-badge {state}"><i></i>{"STALE" if state == "stale" else "LIVE"}</div>'
 
 
 def age_html(

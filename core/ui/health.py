@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.accounts.people import any_people
 from core.market.choice import Market
+from core.settings import Settings
+from core.store.operation import Operation, load_operation
 from core.store.signals import load_progress, market_range
 from core.ui.instance import Instance, instance
+from core.ui.system_sources import source_views
+from core.ui.system_worker import last_done, stream_views
 
 
 @dataclass(frozen=True)
 class Report:
-    """``working`` is False when the database does not answer or the replay has failed."""
+    """``working`` is False when the database does not answer or the replay has failed.
+
+    A source, a worker or a stream that fails is told, but the dashboard does its work without.
+    """
 
     working: bool
     body: dict[str, Any]
@@ -25,12 +34,16 @@ def check_health() -> Report:
     """Ask the database; a market that has no data yet is a state and not a failure."""
     here = instance()
     try:
+        with here.accounts.connect() as conn:
+            any_people(conn)
         with here.engine.connect() as conn:
-            parts = {
+            parts: dict[str, dict[str, Any]] = {
                 "database": {"state": "ok", "kind": here.engine.dialect.name},
                 "market": _market(conn, here.market),
                 "replay": _replay(conn, here),
             }
+            if here.market.kind == "live":
+                parts |= _live(conn, here.settings, datetime.now(UTC))
     except SQLAlchemyError:
         parts = {"database": {"state": "unreachable", "kind": here.engine.dialect.name}}
     states = {part["state"] for part in parts.values()}
@@ -56,4 +69,37 @@ def _replay(conn: Connection, here: Instance) -> dict[str, Any]:
         "state": state,
         "rows_done": sum(row["rows_done"] for row in rows),
         "rows_total": sum(row["rows_total"] for row in rows),
+    }
+
+
+def _live(conn: Connection, settings: Settings, now: datetime) -> dict[str, dict[str, Any]]:
+    operation = load_operation(conn, now)
+    living = set(operation.workers.index)
+    views = source_views(operation.health, (), settings, living, now)
+    failing = [one.name for one in views if one.state in ("failing", "left alone")]
+    streams = {one.venue: one.state for one in stream_views(operation, settings.exchanges, now)}
+    healthy = sum(one.state == "working" for one in views)
+    return {
+        "sources": {
+            "state": "degraded" if failing else "ok" if healthy else "unknown",
+            "healthy": healthy,
+            "failing": failing,
+        },
+        "worker": _worker(operation),
+        "streams": {
+            "state": "ok" if set(streams.values()) == {"live"} else "degraded",
+            "venues": streams,
+        },
+    }
+
+
+def _worker(operation: Operation) -> dict[str, Any]:
+    done = last_done(operation)
+    bar, finished = (None, None) if done is None else (time.isoformat() for time in done)
+    alive = len(operation.workers)
+    return {
+        "state": "alive" if alive else "none",
+        "alive": alive,
+        "last_round_of": bar,
+        "last_round_finished_at": finished,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import click
 from starlette.concurrency import run_in_threadpool
@@ -13,37 +13,43 @@ from streamlit import App, config
 from core.accounts.setup import new_setup_token
 from core.errors import CryptoSatXError
 from core.market.choice import Market
-from core.supervision import beside
-from core.ui.instance import Instance, instance
+from core.supervision import Beside, Work
+from core.ui import auto
+from core.ui.instance import Instance
 
 
 @asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[None]:
     """Open the database, say where the dashboard is, and keep the replay or the worker beside it."""
     try:
-        here = await run_in_threadpool(instance)
+        here = await run_in_threadpool(auto.open_instance)
     except CryptoSatXError as error:
         # The server reports a failed start with a traceback; the sentence says more.
         sys.tracebacklimit = 0
         raise SystemExit(str(error)) from None
     click.echo(await run_in_threadpool(announcement, here, server_address()))
-    async with AsyncExitStack() as stack:
+    async with Beside() as beside:
         if here.settings.worker:
-            await stack.enter_async_context(beside(work_on(here.market)))
+            beside.begin(work_on(here.market))
+            auto.follow(lambda now: beside.begin(work_on(now.market)))
         yield
+        auto.follow(None)
 
 
-def work_on(market: Market) -> list[str]:
-    """The command that fills a market's database."""
+def work_on(market: Market) -> Work:
+    """The command that fills a market's database; it must not choose a market of its own."""
     if market.kind == "live":
-        return ["worker"]
-    return ["replay", "demo" if market.kind == "demo" else str(market.path)]
+        return Work(["worker"], {"CRYPTOSATX_MARKET": "live"}, endless=True)
+    if market.kind == "demo":
+        return Work(["replay", "demo"], {"CRYPTOSATX_MARKET": "demo"})
+    chosen = {"CRYPTOSATX_MARKET": f"recording:{market.path}"}
+    return Work(["replay", str(market.path)], chosen)
 
 
 def announcement(here: Instance, address: str) -> str:
     """What the terminal shows at the start; the set-up token only while nobody has an account."""
-    lines = [f"CryptoSatX is at {address}", f"Market: {here.market.label}"]
-    with here.engine.begin() as conn:
+    lines = [f"CryptoSatX is at {address}", f"Market: {auto.market_words(here)}"]
+    with here.accounts.begin() as conn:
         token = new_setup_token(conn)
     if token is not None:
         lines += [

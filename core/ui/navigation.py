@@ -30,7 +30,16 @@ class Entry:
 ENTRIES = (
     Entry("signals", "signals.py", "Signals", ":material/candlestick_chart:", "Trade", "trader"),
     Entry("symbol", "symbol.py", "Symbol", ":material/query_stats:", "Trade", "trader"),
+    Entry(
+        "liquidations",
+        "liquidations.py",
+        "Liquidations",
+        ":material/waterfall_chart:",
+        "Trade",
+        "trader",
+    ),
     Entry("accuracy", "accuracy.py", "Accuracy", ":material/fact_check:", "Analyse", "analyst"),
+    Entry("system", "system.py", "System", ":material/monitor_heart:", "Operate", "admin"),
     Entry("account", "account.py", "Account", ":material/person:", "", "trader"),
     Entry("sign_in", "sign_in.py", "Sign in", ":material/login:"),
     Entry("setup", "setup.py", "Set up", ":material/key:"),

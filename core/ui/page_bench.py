@@ -59,7 +59,7 @@ def _guest_on_demo(folder: Path) -> Iterator[Instance]:
     }
     with patch.dict(os.environ, changed):
         here = instance()
-        with here.engine.begin() as conn:
+        with here.accounts.begin() as conn:
             token = sessions.start(conn, None, now=datetime.now(UTC))
         try:
             with patch.object(session, "_browser_token", lambda: token):

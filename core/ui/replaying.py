@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from core.errors import StoreError
 from core.ui import loaders
 from core.ui.formats import count, duration, percent
 
@@ -72,7 +73,12 @@ def remaining(seen: Sequence[tuple[datetime, float]]) -> timedelta | None:
 
 def draw_replays() -> None:
     """Progress that renews itself while a replay runs; nothing where none does."""
-    replays = loaders.load_progress()
+    try:
+        replays = loaders.load_progress()
+    except StoreError:
+        return  # The header says that the database does not answer.
+    if not replays:
+        _await_first()
     if standing(replays, datetime.now(UTC)).state in ("none", "done"):
         st.session_state.pop(_PACE, None)
         return
@@ -91,8 +97,21 @@ def _stage(replays: Sequence[Mapping[str, Any]]) -> tuple[bool, int]:
 
 
 @st.fragment(run_every=POLL_SECONDS)
+def _await_first() -> None:
+    """A page may be opened before the replay beside the server has begun."""
+    try:
+        if loaders.load_progress():
+            st.rerun()
+    except StoreError:
+        return
+
+
+@st.fragment(run_every=POLL_SECONDS)
 def _progress() -> None:
-    now, replays = datetime.now(UTC), loaders.load_progress()
+    try:
+        now, replays = datetime.now(UTC), loaders.load_progress()
+    except StoreError:
+        return
     at = standing(replays, now)
     if at.state in ("none", "done") or _stage(replays) != st.session_state[_STAGE]:
         st.rerun()

@@ -13,6 +13,7 @@ from core.accounts import sessions, tickets
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.health import check_health
 from core.ui.instance import instance
+from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import HOME, safe_path
 
 TOO_LATE = "/sign_in?late=1"
@@ -31,7 +32,7 @@ def start_session(request: Request) -> Response:
     """
     here, now = instance(), datetime.now(UTC)
     browser = request.cookies.get(BROWSER_COOKIE, "")
-    with here.engine.begin() as conn:
+    with here.accounts.begin() as conn:
         asked = request.query_params.get("ticket", "")
         ticket = tickets.redeem(conn, asked, browser=browser, now=now)
         if ticket is None or (ticket.user_id is None and not here.guests_welcome):
@@ -55,7 +56,7 @@ def end_session(request: Request) -> Response:
     """End the session of the browser's cookie and remove the cookie."""
     if not _from_this_site(request):
         return PlainTextResponse("Sign out on the site itself.", status_code=403)
-    with instance().engine.begin() as conn:
+    with instance().accounts.begin() as conn:
         sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
     response = _redirect("/")
     response.delete_cookie(
@@ -82,6 +83,7 @@ ROUTES = (
     Route("/session/start", start_session, methods=["GET"]),
     Route("/session/end", end_session, methods=["POST"]),
     Route("/health", health, methods=["GET"]),
+    Route(LIBRARY, serve_library, methods=["GET"]),
 )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
@@ -13,6 +14,7 @@ from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.instance import instance
 from core.ui.navigation import path_to
+from core.ui.pulse import read_accounts
 
 WATCH_SECONDS = 30
 
@@ -45,12 +47,12 @@ def current_session(*, seen: bool = True) -> Session | None:
     if token is None:
         return None
     here, now = instance(), datetime.now(UTC)
-    with here.engine.connect() as conn:
+    with here.accounts.connect() as conn:
         session = sessions.read(conn, token, now=now)
     if session is None or (session.person.guest and not here.guests_welcome):
         return None
     if seen and now - session.seen_at > sessions.SEEN_EVERY:
-        with here.engine.begin() as conn:
+        with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
 
@@ -59,7 +61,7 @@ def close_session() -> NoReturn:
     """End this browser's session for all its tabs, and have its cookie removed."""
     token = _browser_token()
     if token is not None:
-        with instance().engine.begin() as conn:
+        with instance().accounts.begin() as conn:
             sessions.end(conn, token)
     leave("/session/end")
     st.stop()
@@ -67,9 +69,16 @@ def close_session() -> NoReturn:
 
 @st.fragment(run_every=WATCH_SECONDS)
 def watch_session() -> None:
-    """Leave the page when its session has ended elsewhere, even if nobody touches it."""
-    if current_session(seen=False) is None:
-        st.rerun()
+    """Leave the page when its session has ended elsewhere, even if nobody touches it.
+
+    While the database is away nobody can know, and the page stays until it is back.
+    """
+    try:
+        if read_accounts().away_since or current_session(seen=False) is not None:
+            return
+    except SQLAlchemyError:
+        return
+    st.rerun()
 
 
 def _refusal(person: Person, role: Role) -> str:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.errors import StoreError
 from core.ui import loaders
+from core.ui.away import draw_way_back
 from core.ui.instance import instance
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def store_failures_shown() -> Iterator[None]:
         with st.container(border=True, key="failed"):
             st.markdown(f":material/database_off: **{error}**")
             st.button("Try again", icon=":material/refresh:")
+        draw_way_back()
         st.stop()
 
 
@@ -47,6 +49,18 @@ def draw_nothing_stored(what: str) -> None:
             source = "demo" if instance().market.kind == "demo" else "PATH"
             st.markdown("This market's past has not been worked through. On the server, run")
             st.code(f"python -m core replay {source}", language="bash")
+
+
+def draw_unheard() -> None:
+    """Say why no liquidation is known on the live market, and what will bring the first."""
+    with st.container(border=True, key="empty", horizontal_alignment="center", gap="small"):
+        st.markdown(":material/hearing_disabled: **Nobody has listened to liquidations yet**")
+        st.markdown(
+            "A worker follows every exchange's stream as soon as it knows the exchange's markets, "
+            "within a minute of its start; this page then fills by itself. Where no worker runs, "
+            "start one on the server:"
+        )
+        st.code("python -m core worker", language="bash")
 
 
 def draw_no_match(reset: str) -> None:

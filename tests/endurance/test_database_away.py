@@ -20,7 +20,7 @@ from tests.endurance.markets import demo_without_late_candles
 from tests.endurance.publishing import Publisher
 from tests.endurance.working import Working, end, settings_of
 from tests.live_market import FastClock
-from tests.postgres import own_server
+from tests.conftest import run_postgres
 from tests.stored import assert_everything_is_there_once, events_of, newest_bar_of, rounds_done
 from tests.world import World
 
@@ -33,7 +33,7 @@ HOUR_SECONDS = 8.0
 @pytest.fixture
 def server() -> Iterator[Any]:
     """A PostgreSQL that nobody else uses, so that it can be stopped."""
-    with own_server() as server:
+    with run_postgres() as server:
         yield server
 
 

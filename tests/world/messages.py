@@ -72,3 +72,13 @@ def okx_liquidation(
     block = {"details": [detail], "instId": contract, "instType": "SWAP", "uly": contract[:-5]}
     arg = {"channel": "liquidation-orders", "instType": "SWAP"}
     return json.dumps({"arg": arg, "data": [block]})
+
+
+def coinglass_orders(at_ms: int, *orders: tuple[str, str, float]) -> str:
+    """Longs liquidated for 1,000 USD, each with its exchange, symbol and price."""
+    told = [
+        {"exName": exchange, "symbol": symbol, "price": price, "volUsd": 1_000.0}
+        | {"baseAsset": symbol[:-4], "side": 2, "time": at_ms}
+        for exchange, symbol, price in orders
+    ]
+    return json.dumps({"channel": "liquidationOrders", "data": told})

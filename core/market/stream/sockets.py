@@ -14,11 +14,12 @@ from websockets.exceptions import WebSocketException
 from core.errors import SourceError, SourceReplyWrong
 from core.market.stream.batch import Gap
 from core.market.stream.connection import Connection, Patience
-from core.market.stream.events import parse_message
+from core.market.stream.events import Event, parse_message
 from core.market.stream.feeds import Feed
 from core.market.stream.writer import Clock, Writer
 from core.market.symbols import Contract
 
+Wanted = Callable[[Event], bool]
 logger = logging.getLogger(__name__)
 
 
@@ -27,7 +28,7 @@ class Stream:
 
     Events and gaps go to ``writer``. ``contracts`` is looked up for every event, so whoever keeps
     it may add to it. A gap lasts from the last sign of life to the next subscription; ``gap`` is
-    one that began before this process.
+    one that began before this process. ``wanted`` leaves events out that are not to be stored.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class Stream:
         *,
         patience: Patience | None = None,
         gap: Gap | None = None,
+        wanted: Wanted | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._feed, self._contracts, self._writer, self._clock = feed, contracts, writer, clock
         self._patience = patience or Patience()
-        self._gap, self._chance = gap, chance
+        self._gap, self._chance, self._wanted = gap, chance, wanted
         self._live_since: float | None = None
 
     async def run(self) -> None:
@@ -108,8 +110,11 @@ class Stream:
             self._note_refused([str(error)])
             return
         self._note_refused(reading.refused)
-        if reading.events:
-            self._writer.put(reading.events)
+        events = reading.events
+        if self._wanted is not None:
+            events = [event for event in events if self._wanted(event)]
+        if events:
+            self._writer.put(events)
 
     def _note_refused(self, sentences: list[str]) -> None:
         if sentences:

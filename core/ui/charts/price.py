@@ -39,7 +39,7 @@ def draw_price(view: View) -> Pane:
         unit="quote currency",
         low=low,
         high=high,
-        ticks=_price_ticks(low, high),
+        ticks=price_ticks(low, high),
         traces=[
             _candlesticks(bars, view),
             *mark_traces(marks, places, view.times, view.colours, towards=0.028 * tall),
@@ -68,7 +68,7 @@ def _range(bars: pd.DataFrame, levels: Levels | None) -> tuple[float, float]:
     return low - air, high + air
 
 
-def _price_ticks(low: float, high: float) -> dict[float, str]:
+def price_ticks(low: float, high: float) -> dict[float, str]:
     """Ticks with no more decimals than tell them apart."""
     ticks = axis_ticks(low, high, 5)
     most = price_decimals(high)

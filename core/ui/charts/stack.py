@@ -230,17 +230,21 @@ def _followed(at: float, colours: Palette) -> dict[str, Any]:
 
 def _traces(pane: Pane, window: Window, times: TimeAxis, colours: Palette) -> list[dict[str, Any]]:
     gaps = [(window.shown_start, window.shown_end)] if pane.missing else pane.gaps
-    return [*([_hatch(gaps, pane, times, colours)] if gaps else []), *pane.traces]
+    over = (pane.low, pane.high)
+    return [*([hatch(gaps, over, times, colours)] if gaps else []), *pane.traces]
 
 
-def _hatch(gaps: Sequence[Gap], pane: Pane, times: TimeAxis, colours: Palette) -> dict[str, Any]:
-    """Hatched bands over the stretches where a source is missing."""
+def hatch(
+    gaps: Sequence[Gap], over: tuple[float, float], times: TimeAxis, colours: Palette
+) -> dict[str, Any]:
+    """Hatched bands, over these values, for the stretches where a source is missing."""
+    low, high = over
     xs: list[float | None] = []
     ys: list[float | None] = []
     for start, end in gaps:
         left, right = times.at(start), times.at(end)
         xs += [left, right, right, left, left, None]
-        ys += [pane.low, pane.low, pane.high, pane.high, pane.low, None]
+        ys += [low, low, high, high, low, None]
     return {
         "type": "scatter",
         "x": xs,
