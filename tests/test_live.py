@@ -129,3 +129,18 @@ def test_without_any_exchange_the_round_fails_with_the_reason(world: World, engi
     with engine.connect() as conn:
         assert not load_health(conn).loc["binance", "healthy"]
         assert load_observations(conn).keys() == {"fear_greed"}
+
+
+def test_a_rate_settled_with_a_bar_is_there_for_that_bar(tables: dict[str, pd.DataFrame]) -> None:
+    times = [END - timedelta(hours=1)]
+    with World(tables, lambda: times[-1]) as world:
+        settings = settings_for(world)
+        with LiveCollector(settings, lambda: times[-1]) as collector:
+            collector.fetch(DAY_OLD, times[-1])  # here the intervals are asked for, and kept
+            collector.saved()
+            times.append(END + timedelta(seconds=2))
+            rates = collector.fetch(DAY_OLD, END).tables["funding"]
+    settled = tables["funding"]["settled_at"] == END
+    assert set(rates.loc[rates["settled_at"] == END, "symbol"]) == set(
+        tables["funding"].loc[settled, "symbol"]
+    )
