@@ -15,12 +15,12 @@ from sqlalchemy import Engine
 from core.market.demo import END
 from core.store import open_store
 from core.store.liquidations import load_gaps, load_streams
+from tests.conftest import run_postgres
 from tests.endurance.figures import length, say, wait_for
 from tests.endurance.markets import demo_without_late_candles
 from tests.endurance.publishing import Publisher
 from tests.endurance.working import Working, end, settings_of
 from tests.live_market import FastClock
-from tests.conftest import run_postgres
 from tests.stored import assert_everything_is_there_once, events_of, newest_bar_of, rounds_done
 from tests.world import World
 

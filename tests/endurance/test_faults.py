@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
@@ -17,6 +18,7 @@ from sqlalchemy import Engine
 from core.jobs.live import LiveCollector
 from core.jobs.streams import Streams, WithStreams
 from core.market.demo import END
+from core.market.recording import assemble
 from core.settings import load_settings
 from core.store.health import load_health
 from core.store.liquidations import load_gaps, load_streams
@@ -226,9 +228,15 @@ def report(path: Path_, stored: pd.DataFrame, episodes: int) -> None:
     since = path.publisher.sent[0].at
     during = stored[stored.index.get_level_values("time") > since]
     known = during.notna().mean().round(3).to_dict()
+    true = assemble(path.tables).frame.reindex(during.index)
+    equal = {
+        name: round(float(np.isclose(during[name], true[name], rtol=1e-9).mean()), 3)
+        for name in true
+    }
     hours = during.index.get_level_values("time").nunique()
     say(
         f"{episodes} episodes in {hours} bars of {len(SYMBOLS)} symbols, {path.rounds()} rounds done",
         f"present during the faults: {known}",
+        f"as in the undisturbed tables: {equal}",
         f"liquidations of {int(during[LIQUIDATIONS[0]].notna().sum())} bars known",
     )
