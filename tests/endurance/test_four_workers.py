@@ -92,11 +92,11 @@ def test_four_workers_share_the_work_while_they_are_killed(
         f"{killed} workers killed, {len(working.started)} started; {scored:,} bars of {SYMBOLS} "
         f"symbols scored once in {len(done) - 1} rounds, {hours_of(clock)} bars have closed",
         f"a round takes {took(done, clock):.1f} s (median); {len(events):,} liquidations stored",
-        "share of the batches by worker:",
+        "share of each part by worker:",
         taken.to_string(),
     )
     assert_held_by_one(samples)
-    of_batches = taken[taken.index.get_level_values("part") == "batch"]
+    of_batches = taken[taken.index.get_level_values("part") == "decide"]
     assert len(of_batches) >= min(WORKERS, len(done))
     engine.dispose()
 
