@@ -47,7 +47,7 @@ def do_round(jobs: Jobs, bar: datetime) -> tuple[int, int, int]:
     if not jobs.begin(bar):
         return 0, 0, 0
     new, _ = jobs.collect(bar)
-    done = (*jobs.decide(bar, 0), jobs.resolve(bar, 0))
+    done = (*jobs.decide(bar, 0, 1), jobs.resolve(bar, 0, 1))
     names = ("new_bars", "new_signals", "new_outcomes")
     jobs.end(bar, None, new_observations=new, **dict(zip(names, done, strict=True)))
     return done
@@ -86,8 +86,8 @@ def test_a_round_that_is_done_again_adds_nothing(
     assert do_round(first, START)[0] > 2_000
     assert do_round(second, START) == (0, 0, 0)
     assert second.collect(START) == (0, 0)
-    assert second.decide(START, 0) == (0, 0)
-    assert second.resolve(START, 0) == 0
+    assert second.decide(START, 0, 1) == (0, 0)
+    assert second.resolve(START, 0, 1) == 0
     with sqlite_engine.connect() as conn:
         (row,) = load_rounds(conn, 5).to_dict("records")
     assert (row["state"], row["worker"]) == ("done", "one")
@@ -149,7 +149,7 @@ def test_a_long_past_shows_how_far_it_is(
     jobs.collect(START)
     with sqlite_engine.connect() as conn:
         before = load_progress(conn)
-    bars, _ = jobs.decide(START, 0)
+    bars, _ = jobs.decide(START, 0, 1)
     with sqlite_engine.connect() as conn:
         after = load_progress(conn)
     jobs.end(START)

@@ -151,9 +151,9 @@ def test_a_market_knows_its_coin_and_its_rank(
 def test_a_market_waits_until_the_statistics_of_its_past_are_asked_for(
     world: World, sqlite_engine: Engine
 ) -> None:
-    """Two of three answers come at once and the third is held up: no bar of that market is taken."""
-    bybit = "CRYPTOSATX_EXCHANGES"
-    settings = settings_for(world, **{bybit: "binance", "CRYPTOSATX_BUDGETS": "binance.funding=3"})
+    """The budget allows the rates of some markets only: no bar of the others is taken yet."""
+    changes = {"CRYPTOSATX_EXCHANGES": "binance", "CRYPTOSATX_BUDGETS": "binance.funding=3"}
+    settings = settings_for(world, **changes)
     with LiveCollector(settings, lambda: END, past_seconds=1.0) as collector:
         new, waiting = collect(sqlite_engine, collector, END, "me", lambda: END)
         with sqlite_engine.connect() as conn:
@@ -171,3 +171,18 @@ def test_what_another_worker_spent_counts(world: World) -> None:
         collector.take_over({"binance": used})
         after = {state.source: state for state in collector.states()}
     assert [one.used for one in after["binance"].budgets] >= [2 * one.used for one in used]
+
+
+def test_a_rate_settled_with_a_bar_is_there_for_that_bar(tables: dict[str, pd.DataFrame]) -> None:
+    times = [END - timedelta(hours=1)]
+    with World(tables, lambda: times[-1]) as world:
+        settings = settings_for(world)
+        with LiveCollector(settings, lambda: times[-1]) as collector:
+            collector.fetch(DAY_OLD, times[-1])  # here the intervals are asked for, and kept
+            collector.saved()
+            times.append(END + timedelta(seconds=2))
+            rates = collector.fetch(DAY_OLD, END).tables["funding"]
+    settled = tables["funding"]["settled_at"] == END
+    assert set(rates.loc[rates["settled_at"] == END, "symbol"]) == set(
+        tables["funding"].loc[settled, "symbol"]
+    )

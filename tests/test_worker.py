@@ -10,44 +10,20 @@ from datetime import timedelta
 from time import monotonic, sleep, time
 
 import pandas as pd
-import pytest
 from live_market import few, start_worker
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
+from stored import assert_everything_is_there_once, rounds_done
 
 from core.market.demo import END, demo_tables
 from core.store.database import open_database
-from core.store.rounds import load_rounds
-from core.store.tables import bars, outcomes, signals
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
 DAYS = 12
 FIRST = END - timedelta(hours=48)
 
 
-def counts(engine: Engine) -> dict[str, tuple[int, int]]:
-    """Rows of each table, and how many different keys they have."""
-    keys = {
-        bars: (bars.c.symbol, bars.c.time),
-        signals: (signals.c.profile_name, signals.c.symbol, signals.c.time),
-        outcomes: (outcomes.c.signal_id, outcomes.c.horizon),
-    }
-    with engine.connect() as conn:
-        return {
-            table.name: (
-                conn.scalar(select(func.count()).select_from(table)) or 0,
-                conn.scalar(
-                    select(func.count()).select_from(select(*columns).distinct().subquery())
-                )
-                or 0,
-            )
-            for table, columns in keys.items()
-        }
-
-
-def rounds_done(engine: Engine) -> pd.DataFrame:
-    with engine.connect() as conn:
-        found = load_rounds(conn, 1_000)
-    return found[found["state"] == "done"]
+def candles() -> pd.DataFrame:
+    return few(demo_tables(days=DAYS), SYMBOLS)["candles_1h"]
 
 
 def wait_for(what: Callable[[], bool], seconds: float) -> None:
@@ -64,19 +40,6 @@ def stop(workers: list[subprocess.Popen[bytes]]) -> None:
         worker.wait(timeout=20)
 
 
-def assert_everything_is_there_once(engine: Engine) -> None:
-    """Every bar up to the newest, each with a signal of every profile."""
-    for rows, different in counts(engine).values():
-        assert rows == different > 0
-    with engine.connect() as conn:
-        newest = conn.scalar(select(func.max(bars.c.time)))
-    assert newest is not None
-    candles = few(demo_tables(days=DAYS), SYMBOLS)["candles_1h"]
-    expected = int((candles["published_at"] <= newest).sum())
-    assert counts(engine)["bars"][0] == expected
-    assert counts(engine)["signals"][0] == 3 * expected
-
-
 def kill_again_and_again(engine: Engine, times: int, chance: random.Random) -> None:
     url = engine.url.render_as_string(hide_password=False)
     began = time()
@@ -90,16 +53,11 @@ def kill_again_and_again(engine: Engine, times: int, chance: random.Random) -> N
         wait_for(lambda: len(rounds_done(engine)) > before, 60)
     finally:
         stop([worker])
-    assert_everything_is_there_once(engine)
+    assert_everything_is_there_once(engine, candles())
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_done_twice(engine: Engine) -> None:
     kill_again_and_again(engine, 2, random.Random(1))
-
-
-@pytest.mark.long
-def test_a_worker_may_be_killed_fifty_times(engine: Engine) -> None:
-    kill_again_and_again(engine, 50, random.Random(2))
 
 
 def batches_done(engine: Engine) -> dict[str, int]:
@@ -128,5 +86,5 @@ def test_two_workers_share_the_work_and_one_goes_on_alone(new_postgres: Callable
         wait_for(lambda: rounds_done(engine)["worker"].nunique() == 2, 60)
     finally:
         stop(workers)
-    assert_everything_is_there_once(engine)
+    assert_everything_is_there_once(engine, candles())
     engine.dispose()

@@ -7,6 +7,7 @@ are spread over the hour, each source at its own pace; a round takes what has co
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from core.market.files import FILES
 from core.market.symbols import Contract
 
 # What should be there by now and is not is asked for again after this.
-PAUSE = timedelta(minutes=2)
+PAUSE, PAUSE_FAILED = timedelta(minutes=2), timedelta(seconds=20)
 # What is stored is not taken again, but for the newest: of these some numbers may come later.
 REVISED = timedelta(hours=2)
 TOGETHER = 8
@@ -27,6 +28,9 @@ _IDLE_SECONDS = 0.05
 
 # The newest row there is, by table and symbol.
 Newest = Mapping[str, Mapping[str, datetime]]
+
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Asking:
         self._newest: dict[Question, datetime] = {}
         self._next: dict[Question, datetime] = {}
         self._asked: dict[Question, datetime] = {}
+        self._failed: set[Question] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._going = asyncio.Event()
         self._going.set()
@@ -136,8 +141,10 @@ class Asking:
         while True:
             await self._going.wait()
             due = sorted(self._due(source), key=lambda one: one[0])[:TOGETHER]
-            if due:
+            try:
                 await asyncio.gather(*(self._answer(question) for _, question in due))
+            except Exception:
+                _logger.exception("An answer of %s could not be used; it is asked on.", source)
             await asyncio.sleep(0 if due else _IDLE_SECONDS)
 
     def _due(self, source: str) -> list[tuple[float, Question]]:
@@ -148,9 +155,12 @@ class Asking:
             asked = self._asked.get(question)
             if asked is None:
                 found.append((0.0, question))
-            elif now - asked >= PAUSE and self._next.get(question, now) <= now:
+            elif now - asked >= self._pause(question) and self._next.get(question, now) <= now:
                 found.append((asked.timestamp(), question))
         return found
+
+    def _pause(self, question: Question) -> timedelta:
+        return PAUSE_FAILED if question in self._failed else PAUSE
 
     def _is_behind(self, question: Question, bar: datetime) -> bool:
         asked = self._asked.get(question)
@@ -161,9 +171,11 @@ class Asking:
         try:
             rows = await self._ask(question, newest)
         except SourceError:
-            return  # The client has noted it in the source's state.
+            self._failed.add(question)  # The client has noted it in the source's state.
+            return
         finally:
             self._asked[question] = began
+        self._failed.discard(question)
         if not rows.empty:
             self._hold(question, rows, newest)
 

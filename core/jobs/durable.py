@@ -39,12 +39,12 @@ class Rounds:
 
     def __init__(self, jobs: Jobs) -> None:
         @DBOS.workflow(name="decide")
-        def decide(bar: str, number: int) -> list[int]:
-            return list(DBOS.run_step({"name": "decide"}, jobs.decide, _time(bar), number))
+        def decide(bar: str, number: int, of: int) -> list[int]:
+            return list(DBOS.run_step({"name": "decide"}, jobs.decide, _time(bar), number, of))
 
         @DBOS.workflow(name="resolve")
-        def resolve(bar: str, number: int) -> list[int]:
-            return [DBOS.run_step({"name": "resolve"}, jobs.resolve, _time(bar), number)]
+        def resolve(bar: str, number: int, of: int) -> list[int]:
+            return [DBOS.run_step({"name": "resolve"}, jobs.resolve, _time(bar), number, of)]
 
         @DBOS.workflow(name="round")
         def round_(bar: str) -> None:
@@ -75,7 +75,7 @@ class Rounds:
         return True
 
 
-Part = Callable[[str, int], list[int]]
+Part = Callable[[str, int, int], list[int]]
 
 
 def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
@@ -84,11 +84,12 @@ def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
         return
     try:
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
-        bars, signals = _in_batches(jobs, decide, bar_text)
+        parts = DBOS.run_step({"name": "parts"}, jobs.parts)
+        bars, signals = _in_batches(parts, decide, bar_text)
         if waiting:
             DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
             return
-        (outcomes,) = _in_batches(jobs, resolve, bar_text)
+        (outcomes,) = _in_batches(parts, resolve, bar_text)
     except (CryptoSatXError, SQLAlchemyError) as error:
         # Asked for again a little later, under another name: this attempt has ended.
         DBOS.run_step({"name": "fail"}, jobs.end, bar, str(error))
@@ -98,9 +99,9 @@ def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
     DBOS.run_step({"name": "end"}, jobs.end, bar, None, **counts)
 
 
-def _in_batches(jobs: Jobs, part: Part, bar: str) -> list[int]:
+def _in_batches(parts: int, part: Part, bar: str) -> list[int]:
     """Have a part done for every batch, by whichever workers are free; the sums of their counts."""
-    begun = [DBOS.enqueue_workflow(PARTS, part, bar, number) for number in range(jobs.batches)]
+    begun = [DBOS.enqueue_workflow(PARTS, part, bar, number, parts) for number in range(parts)]
     done = [one.get_result(polling_interval_sec=0.05) for one in begun]
     return [sum(counts) for counts in zip(*done, strict=True)]
 

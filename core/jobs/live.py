@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -32,6 +34,8 @@ HOUR = timedelta(hours=1)
 PATIENCE_SECONDS = 1.5
 PAST_SECONDS = 25.0
 EXTRAS_SECONDS = 3.0
+# Sources that nothing else is asked of are asked something small this often.
+LOOK_SECONDS = 15.0
 # More answers than these cannot come within a round; they are taken with the next bar.
 FEW = 60
 # How far back statistics are asked for before what is there already.
@@ -45,6 +49,7 @@ RATES_BEFORE = timedelta(days=3)
 SNAPSHOT_BEFORE = timedelta(seconds=20)
 SNAPSHOTS = ("bybit",)
 JUST_SETTLED = timedelta(minutes=10)
+_logger = logging.getLogger(__name__)
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -130,7 +135,7 @@ class LiveCollector:
 
     async def _open(self) -> None:
         await self._http.__aenter__()
-        self._watching = asyncio.create_task(self._watch_the_close())
+        self._watching = asyncio.create_task(self._watch())
 
     async def _close(self) -> None:
         if self._watching is not None:
@@ -268,23 +273,39 @@ class LiveCollector:
                 found.append(("funding", rows))
         return found
 
-    async def _watch_the_close(self) -> None:
+    async def _watch(self) -> None:
         """List the markets at first and once an hour, shortly before the bar closes, when open
-        interest is asked for too."""
+        interest is asked for too; and see to sources that are quiet or fail."""
+        done_for: datetime | None = None
+        looked_at = monotonic()
+        while True:
+            closes = (self._clock() + SNAPSHOT_BEFORE).replace(minute=0, second=0, microsecond=0)
+            try:
+                if done_for is None or (self._clock() < closes and closes != done_for):
+                    done_for = closes
+                    await self._prepare_the_close()
+                elif monotonic() - looked_at > LOOK_SECONDS:
+                    looked_at = monotonic()
+                    await self._look_after_sources()
+            except Exception:
+                _logger.exception("Looking after the sources failed; it goes on.")
+            await asyncio.sleep(1)
+
+    async def _prepare_the_close(self) -> None:
         await self._markets.refresh()
         await self._providers.rank()
-        done_for = None
-        while True:
-            now = self._clock()
-            closes = (now + SNAPSHOT_BEFORE).replace(minute=0, second=0, microsecond=0)
-            if now < closes and closes != done_for:
-                done_for = closes
-                await self._markets.refresh()
-                await self._providers.rank()
-                await asyncio.gather(
-                    *(self._take_snapshot(name) for name in SNAPSHOTS if name in self._venues)
-                )
-            await asyncio.sleep(1)
+        await asyncio.gather(
+            *(self._take_snapshot(name) for name in SNAPSHOTS if name in self._venues)
+        )
+
+    async def _look_after_sources(self) -> None:
+        """So that a source that is asked once an hour is not thought well or ill for an hour."""
+        ailing = [name for name, venue in self._venues.items() if venue.state.troubles]
+        await asyncio.gather(
+            *(or_none(venue.time()) for venue in self._venues.values()),
+            self._markets.refresh(ailing),
+            self._providers.ask_again(),
+        )
 
     async def _take_snapshot(self, name: str) -> None:
         own = self.contracts[name]

@@ -38,10 +38,11 @@ class Markets:
         """Mark price by symbol as last asked for, where the first exchange told one."""
         return self._by_symbol
 
-    async def refresh(self) -> None:
-        """Ask every exchange; what was listed last stays where one does not answer, because names
-        must not change by that."""
-        for name, contracts, prices in await asyncio.gather(*map(self._list, self._venues)):
+    async def refresh(self, venues: Iterable[str] | None = None) -> None:
+        """Ask every exchange, or ``venues``; what was listed last stays where one does not answer,
+        because names must not change by that."""
+        asked = self._venues if venues is None else venues
+        for name, contracts, prices in await asyncio.gather(*map(self._list, asked)):
             if contracts is not None:
                 self._listed[name] = contracts
             if prices is not None:
@@ -65,7 +66,14 @@ class Markets:
         contracts, prices = await asyncio.gather(
             venue.contracts(), venue.prices(), return_exceptions=True
         )
-        return name, _unless_failed(contracts), _unless_failed(prices)
+        listed, told = _unless_failed(contracts), _unless_failed(prices)
+        if listed is not None and told is not None:
+            without = sum(one.name not in told for one in listed)
+            if without:
+                venue.remark(
+                    "prices", f"{without} of {len(listed)} markets have no readable price."
+                )
+        return name, listed, told
 
 
 def _unless_failed(found: T | BaseException) -> T | None:

@@ -134,12 +134,7 @@ class Providers:
     async def fear_greed(self, newest: Newest, bar: datetime) -> list[tuple[str, pd.DataFrame]]:
         stored = newest.get("fear_greed", {}).get("", bar - BACKFILL)
         asked = alternative_me.fetch_fear_greed(self._http, days=(bar - stored).days + 3)
-        return await self._table(
-            "fear_greed",
-            alternative_me.SOURCE,
-            asked,
-            lambda reply: alternative_me.parse_fear_greed(reply.json, reply.seen_at),
-        )
+        return await self._table("fear_greed", alternative_me.SOURCE, asked, _fear_greed)
 
     async def social(self) -> list[tuple[str, pd.DataFrame]]:
         """The score of every coin as it is now."""
@@ -156,6 +151,17 @@ class Providers:
             lunarcrush.fetch_social(self._http, key=key),
             lambda reply: lunarcrush.parse_social(reply.json, firsts, prices, reply.seen_at),
         )
+
+    async def ask_again(self) -> None:
+        """Of providers that failed what is asked once an hour or once a day."""
+        ailing = {state.source for state in self._http.states() if state.troubles}
+        if alternative_me.SOURCE in ailing:
+            asked = alternative_me.fetch_fear_greed(self._http, days=1)
+            await self._table("fear_greed", alternative_me.SOURCE, asked, _fear_greed)
+        if lunarcrush.SOURCE in ailing:
+            await self.social()
+        if coingecko.SOURCE in ailing:
+            await self.rank()
 
     async def candles(
         self, symbols: Sequence[str], since: Mapping[str, datetime]
@@ -210,3 +216,7 @@ class Providers:
 
 def _coins(reply: Reply) -> pd.DataFrame:
     return coingecko.parse_coins(reply.json)
+
+
+def _fear_greed(reply: Reply) -> pd.DataFrame:
+    return alternative_me.parse_fear_greed(reply.json, reply.seen_at)

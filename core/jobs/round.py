@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -16,6 +16,7 @@ from core.jobs.collecting import BACKFILL, Collector, collect
 from core.jobs.deciding import LATE, STEP_ROWS, History, batch_of, decide_bars
 from core.jobs.resolving import resolve_due
 from core.signals import PROFILE_NAMES, load_profile
+from core.store.leases import WORKER, load_leases
 from core.store.observations import count_bars, load_symbols
 from core.store.rounds import (
     advance_past,
@@ -33,8 +34,8 @@ DUE = timedelta(days=3)
 # A candle is published when its bar is over, and takes a moment to be.
 SETTLING = timedelta(seconds=1)
 LABEL = "Live market"
-# Markets are worked on in so many parts, by as many workers at most: the time of a part hardly
-# depends on how many markets are in it.
+# Markets are worked on in a part for each worker that lives, up to so many: the time of a part
+# hardly depends on how many markets are in it.
 BATCHES = 4
 
 
@@ -79,9 +80,15 @@ class Jobs:
                     announce_past(conn, _past(bar), LABEL, profiles, rows, self.clock())
         return new, waiting
 
-    def decide(self, bar: datetime, number: int) -> tuple[int, int]:
+    def parts(self) -> int:
+        """Into how many batches the markets are divided now."""
+        with self.engine.connect() as conn:
+            living = len(load_leases(conn, WORKER, datetime.now(UTC)))
+        return max(1, min(living, self.batches))
+
+    def decide(self, bar: datetime, number: int, of: int) -> tuple[int, int]:
         """Store what is new of the symbols of a batch; how many bars and signals."""
-        symbols = self._symbols(bar - LATE, number)
+        symbols = self._symbols(bar - LATE, number, of)
         if not symbols:
             return 0, 0
 
@@ -91,9 +98,9 @@ class Jobs:
         done = decide_bars(self.engine, self.history, symbols, bar, self.clock, told)
         return done.bars, done.signals
 
-    def resolve(self, bar: datetime, number: int) -> int:
+    def resolve(self, bar: datetime, number: int, of: int) -> int:
         """Store what has become of the signals of a batch; how many outcomes are new."""
-        symbols = self._symbols(bar - DUE, number)
+        symbols = self._symbols(bar - DUE, number, of)
         with self.engine.connect() as conn:
             last = last_done(conn, bar)
         since = bar - BACKFILL if last is None else max(last - DUE, bar - BACKFILL)
@@ -111,11 +118,11 @@ class Jobs:
             if message is None:
                 end_past(conn, bar, self.clock())
 
-    def _symbols(self, since: datetime, number: int) -> list[str]:
+    def _symbols(self, since: datetime, number: int, of: int) -> list[str]:
         """The symbols of a batch that have had a candle since a time."""
         with self.engine.connect() as conn:
             known = load_symbols(conn, since)
-        return [symbol for symbol in known if batch_of(symbol, self.batches) == number]
+        return [symbol for symbol in known if batch_of(symbol, of) == number]
 
 
 def _past(bar: datetime) -> str:

@@ -56,7 +56,7 @@ class Limits:
     refused: float = 15.0
     megabytes: float = 32.0
     budget_share: float = 0.8
-    connections: int = 32
+    connections: int = 64
     failures_to_open: int = 5
     open_seconds: float = 5.0
     longest_open: float = 30.0
@@ -164,7 +164,11 @@ class Http:
 
     def note_remarks(self, source: str, reply: Reply, said: Sequence[str]) -> None:
         """Write down what was odd about a reply that could be used all the same."""
-        self._watched[source].remark(reply.path, f"{'; '.join(said)}.")
+        self.remark(source, reply.path, f"{'; '.join(said)}.")
+
+    def remark(self, source: str, what: str, words: str) -> None:
+        """Write down what was odd about ``what`` a source said."""
+        self._watched[source].remark(what, words)
 
     def note_used(self, source: str, used: Sequence[BudgetUse]) -> None:
         """Count what another process of ours has spent of a source's budgets."""

@@ -34,8 +34,8 @@ def load_coins(conn: Connection) -> pd.DataFrame:
     found = read_columns(conn, query)
     return pd.DataFrame(
         {
-            "coin_id": words(found["coin_id"]),
-            "name": words(found["name"]),
+            "coin_id": words(found["coin_id"]).to_numpy(),
+            "name": words(found["name"]).to_numpy(),
             "rank": numbers(found["rank"]),
             "market_cap_usd": numbers(found["market_cap_usd"]),
             "seen_at": moments(found["seen_at"], "seen_at"),

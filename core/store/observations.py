@@ -14,7 +14,14 @@ import pandas as pd
 from sqlalchemy import Connection, Select, Table, delete, exists, func, literal, select
 
 from core.errors import StoreError
-from core.market.files import CANDLES, FILES, Source
+from core.market.files import (
+    CANDLES,
+    FILES,
+    LIQUIDATIONS,
+    LONG_SHORT,
+    OPEN_INTEREST,
+    Source,
+)
 from core.store.bulk import floats, insert_new, times
 from core.store.reading import moments, numbers, raw, read_columns, words
 from core.store.tables import bars, observed
@@ -42,18 +49,26 @@ def load_observations(
 ) -> dict[str, pd.DataFrame]:
     """Every table that has rows published from ``start`` to ``end`` (both included).
 
-    ``held``: values that are held begin eight of their steps earlier, so that the first bar shows
+    ``held``: values that are held begin some of their steps earlier, so that the first bar shows
     them. Each table has the columns of its file and ``seen_at``, sorted by symbol, venue
     and time.
     """
     found = {}
     for name, table in observed.items():
         source = FILES[name]
-        early = timedelta(hours=8 * source.step_hours if held and source is not CANDLES else 0)
+        early = timedelta(hours=_reach_hours(source) if held else 0)
         rows = _load(conn, source, table, None if start is None else start - early, end, symbols)
         if len(rows):
             found[name] = rows
     return found
+
+
+def _reach_hours(source: Source) -> float:
+    """Enough for the newest value and what its step is told by. Exchanges are asked by the hour."""
+    if source is CANDLES:
+        return 0
+    hourly = source in (OPEN_INTEREST, LONG_SHORT, LIQUIDATIONS)
+    return 16 if hourly else 8 * source.step_hours
 
 
 def load_newest_times(conn: Connection, since: datetime) -> dict[str, dict[str, datetime]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import datetime
@@ -54,8 +55,9 @@ class Market:
         ]
 
     def newest(self, file: str, symbol: str = "") -> Row | None:
-        known = self.rows(file, symbol)
-        return known[-1] if known else None
+        rows = self._rows.get(file, {}).get(symbol, [])
+        known = bisect_right(rows, self.now_ms, key=lambda row: row["known_ms"])
+        return rows[known - 1] if known else None
 
     def candles(
         self, symbol: str, *, first: int | None = None, last: int | None = None

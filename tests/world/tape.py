@@ -72,8 +72,10 @@ class Tape:
             if self.dead:
                 continue
             for socket in list(self._sockets):
-                if not socket.closed:
+                try:
                     await socket.send_str(message)
+                except ConnectionError:  # who was cut off hears no more
+                    self._sockets.discard(socket)
             if number % 100 == 99:
                 await asyncio.sleep(0)
 

@@ -87,8 +87,9 @@ class Exchange:
 
 
 def join(**replies: Reply) -> Reply:
-    """Several replies as one, seen when the first of them was."""
-    first = min(replies.values(), key=lambda reply: reply.seen_at)
+    """Several replies as one, seen when the first named was: what is kept for some time, as how
+    often a market settles, does not make older what comes with it."""
+    first = next(iter(replies.values()))
     return replace(first, json={name: reply.json for name, reply in replies.items()})
 
 

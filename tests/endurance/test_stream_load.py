@@ -1,4 +1,4 @@
-"""5,000 liquidations a second over a real socket. `pytest -m long -s tests/test_stream_load.py`."""
+"""5,000 liquidations a second over a real socket. `pytest -m long -s tests/endurance/test_stream_load.py`."""
 
 from __future__ import annotations
 

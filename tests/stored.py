@@ -1,0 +1,102 @@
+"""What a database holds after workers were at it, and whether anything is there twice or missing."""
+
+from __future__ import annotations
+
+import pandas as pd
+from sqlalchemy import Engine, func, select
+
+from core.signals import PROFILE_NAMES
+from core.store.liquidations import load_events, load_gaps, load_minutes
+from core.store.rounds import load_rounds
+from core.store.tables import bars, outcomes, signals
+
+_KEYS = {
+    bars: (bars.c.symbol, bars.c.time),
+    signals: (signals.c.profile_name, signals.c.symbol, signals.c.time),
+    outcomes: (outcomes.c.signal_id, outcomes.c.horizon),
+}
+
+
+def counts(engine: Engine) -> dict[str, tuple[int, int]]:
+    """Rows of each table, and how many different keys they have."""
+    with engine.connect() as conn:
+        return {
+            table.name: (
+                conn.scalar(select(func.count()).select_from(table)) or 0,
+                conn.scalar(
+                    select(func.count()).select_from(select(*columns).distinct().subquery())
+                )
+                or 0,
+            )
+            for table, columns in _KEYS.items()
+        }
+
+
+def rounds_done(engine: Engine) -> pd.DataFrame:
+    with engine.connect() as conn:
+        found = load_rounds(conn, 1_000)
+    return found[found["state"] == "done"]
+
+
+def newest_bar_of(engine: Engine) -> pd.Timestamp:
+    with engine.connect() as conn:
+        newest = conn.scalar(select(func.max(bars.c.time)))
+    assert newest is not None, "no bar is stored"
+    return pd.Timestamp(newest)
+
+
+def assert_everything_is_there_once(
+    engine: Engine, candles: pd.DataFrame, since: pd.Timestamp | None = None
+) -> int:
+    """Every candle up to the newest bar is a bar, with a signal of every profile; how many bars.
+
+    ``since``: bars up to then were there beforehand, without signals.
+    """
+    found = counts(engine)
+    for rows, different in found.values():
+        assert rows == different > 0
+    published = candles["published_at"]
+    expected = published[published <= newest_bar_of(engine)]
+    assert found["bars"][0] == len(expected)
+    scored = len(expected) if since is None else int((expected > since).sum())
+    assert found["signals"][0] == len(PROFILE_NAMES) * scored
+    return scored
+
+
+def events_of(engine: Engine) -> pd.DataFrame:
+    """Every liquidation, having seen to it that each is there once and in the sums of its minute."""
+    with engine.connect() as conn:
+        events, minutes = load_events(conn, limit=10_000_000), load_minutes(conn)
+    assert not events.duplicated(["venue", "identity"]).any()
+    sums = events.assign(minute=events["occurred_at"].dt.floor("min")).pivot_table(
+        index=["minute", "symbol", "venue"],
+        columns="liquidated_side",
+        values="usd",
+        aggfunc=["sum", "count"],
+        fill_value=0,
+    )
+    kept = minutes.set_index(["minute", "symbol", "venue"]).sort_index()
+    assert len(kept) == len(sums)
+    for side in ("long", "short"):
+        found = kept.reindex(sums.index)
+        if side in sums["sum"]:
+            pd.testing.assert_series_equal(
+                found[f"{side}_usd"], sums["sum"][side].astype(float), check_names=False, rtol=1e-9
+            )
+            assert (found[f"{side}_count"] == sums["count"][side]).all()
+    return events
+
+
+def inside_a_gap(engine: Engine, missing: pd.DataFrame, slack: pd.Timedelta) -> pd.Series:
+    """Whether each event (columns venue and at) lies in a recorded gap, ``slack`` being in flight."""
+    with engine.connect() as conn:
+        gaps = load_gaps(conn)
+    inside = pd.Series(data=False, index=missing.index)
+    for gap in gaps.itertuples(index=False):
+        ended = pd.Timestamp.max.tz_localize("UTC") if pd.isna(gap.ended_at) else gap.ended_at
+        inside |= (
+            (missing["venue"] == gap.venue)
+            & (missing["at"] >= gap.started_at - slack)
+            & (missing["at"] <= (ended if pd.isna(gap.ended_at) else ended + slack))
+        )
+    return inside
