@@ -69,7 +69,7 @@ def test_500_symbols_are_stored_5_seconds_after_their_close(engine: Engine, tmp_
     assert (table["signals"] == SYMBOLS * 3).all()
     for budgets in peaks.values():
         assert all(most <= allowed for most, allowed in budgets.values())
-    assert table["stored"].median() <= LIMIT_S
+    assert table["last decided"].median() <= LIMIT_S
 
 
 def parts_of(engine: Engine, bar: datetime) -> dict[str, float]:
