@@ -34,7 +34,7 @@ HOUR = timedelta(hours=1)
 PATIENCE_SECONDS = 1.5
 PAST_SECONDS = 25.0
 EXTRAS_SECONDS = 3.0
-# Sources that nothing else is asked of are asked something small this often.
+# Whoever is asked once an hour for the rest is not thought well or ill for an hour.
 LOOK_SECONDS = 15.0
 # More answers than these cannot come within a round; they are taken with the next bar.
 FEW = 60
@@ -299,13 +299,8 @@ class LiveCollector:
         )
 
     async def _look_after_sources(self) -> None:
-        """So that a source that is asked once an hour is not thought well or ill for an hour."""
-        ailing = [name for name, venue in self._venues.items() if venue.state.troubles]
-        await asyncio.gather(
-            *(or_none(venue.time()) for venue in self._venues.values()),
-            self._markets.refresh(ailing),
-            self._providers.ask_again(),
-        )
+        """Keep prices fresh, which shows how every exchange is doing, and ask ailing providers again."""
+        await asyncio.gather(self._markets.refresh(), self._providers.ask_again())
 
     async def _take_snapshot(self, name: str) -> None:
         own = self.contracts[name]

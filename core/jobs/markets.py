@@ -38,11 +38,10 @@ class Markets:
         """Mark price by symbol as last asked for, where the first exchange told one."""
         return self._by_symbol
 
-    async def refresh(self, venues: Iterable[str] | None = None) -> None:
-        """Ask every exchange, or ``venues``; what was listed last stays where one does not answer,
-        because names must not change by that."""
-        asked = self._venues if venues is None else venues
-        for name, contracts, prices in await asyncio.gather(*map(self._list, asked)):
+    async def refresh(self) -> None:
+        """Ask every exchange; what was listed last stays where one does not answer, because names
+        must not change by that."""
+        for name, contracts, prices in await asyncio.gather(*map(self._list, self._venues)):
             if contracts is not None:
                 self._listed[name] = contracts
             if prices is not None:

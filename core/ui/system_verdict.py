@@ -84,7 +84,7 @@ def _rounds(operation: Operation, rounds: Rounds, clock: Clock, now: datetime) -
             1,
             f"The bar of {clock.minute(rounds.newest)} is not stored, {duration(late)} after its "
             f"close.{message}",
-            "It is tried again every minute while a worker lives.",
+            "It is tried again by itself while a worker lives.",
         )
 
 

@@ -101,7 +101,7 @@ def worker_part(
     )
     return section(
         "Workers and rounds",
-        "A round collects, decides and stores one bar; a failed one is tried again every minute.",
+        "A round collects, decides and stores one bar; a failed one is tried again by itself.",
         listed(alive) or state("bad", "no worker is alive"),
         f"<br>{figures}",
         _unfinished(rounds, clock),

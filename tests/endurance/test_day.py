@@ -35,8 +35,8 @@ DAYS = 34
 WARM_ROUNDS = 6
 # Memory may swing by this much of what it was, but not grow.
 GROWTH = 1.10
-# Every page says of which market it is.
-MARKED = re.compile("live", re.IGNORECASE)
+# Every page says that it is the live market, which by our clock is long stale.
+MARKED = re.compile("live|stale", re.IGNORECASE)
 PAGES = ("signals", "symbol", "accuracy", "signals")
 # What a part's tables begin with.
 PARTS = {

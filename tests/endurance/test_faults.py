@@ -166,7 +166,8 @@ def test_every_fault_shows_passes_and_leaves_no_wrong_number(path: Path_) -> Non
     chance = random.Random(f"{SEED} {path.half}")
     wait_for(lambda: path.rounds() > 1 and path.well(), 60)
     with path.engine.connect() as conn:
-        sources = sorted(load_health(conn).index)
+        # Ranks of coins are asked for once a day, and no number of the market comes from them.
+        sources = sorted(load_health(conn).index.drop("coingecko", errors="ignore"))
     began, silent, lasting = time.monotonic(), [], []
     for number, episode in enumerate(episodes(sources, path.half, chance)):
         if time.monotonic() - began > SECONDS:

@@ -113,7 +113,7 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> Path:
 def hasten(change: Callable[[Any, str, Any], None] = setattr) -> None:
     """Whoever is killed every few seconds has to be missed as fast, and a dead socket too."""
     from core import worker
-    from core.jobs import durable, streams
+    from core.jobs import durable, live, streams
     from core.market.stream import sockets
     from core.market.stream.connection import Patience
 
@@ -121,6 +121,7 @@ def hasten(change: Callable[[Any, str, Any], None] = setattr) -> None:
     change(worker, "BEAT_SECONDS", 0.4)
     change(streams, "HELD", timedelta(seconds=2))
     change(streams, "RENEW_SECONDS", 0.4)
+    change(live, "LOOK_SECONDS", 2.0)
     soon = partial(Patience, ping_s=0.3, silent_s=1.5, first_wait_s=0.05, longest_wait_s=0.5)
     change(sockets, "Patience", soon)
 

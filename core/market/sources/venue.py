@@ -12,7 +12,6 @@ import pandas as pd
 from core.errors import SourceReplyWrong
 from core.market.http import Http
 from core.market.replies import Reply
-from core.market.source_state import SourceState
 from core.market.sources import binance, bybit, okx
 from core.market.sources.exchange import Exchange
 from core.market.sources.reading import REMARKS
@@ -58,11 +57,6 @@ class Venue:
         """Perpetuals that trade, not yet placed among other venues'; see `symbols.unify`."""
         asked = self._module.fetch_contracts(self._exchange)
         return await self._read(asked, lambda reply: self._module.parse_contracts(reply.json))
-
-    @property
-    def state(self) -> SourceState:
-        """How the exchange is doing."""
-        return self._http.state(self.name)
 
     def remark(self, what: str, words: str) -> None:
         """Write down what was odd about ``what`` it said."""
