@@ -16,6 +16,7 @@ from core.store import signals as queries
 from core.store.tables import replays
 from core.ui import loaders
 from core.ui.instance import Instance
+from core.ui.loaders import kept
 from tests.builders import make_frame
 from tests.pages import serve, store
 
@@ -63,7 +64,7 @@ def replay_moves(here: Instance) -> None:
                 updated_at=now,
             )
         )
-    loaders._progress.clear()  # type: ignore[attr-defined]  # a second has passed
+    kept._progress.clear()  # type: ignore[attr-defined]  # a second has passed
 
 
 def test_what_was_read_is_not_read_again(here, asked):
@@ -101,7 +102,7 @@ def test_a_step_of_a_replay_is_seen_at_once(here, asked):
 def test_a_new_round_of_a_live_market_is_seen_at_once(here, asked, monkeypatch):
     for hour in (1, 1, 2):
         monkeypatch.setattr(
-            loaders, "newest_round", lambda at=hour: datetime(2025, 10, 1, at, tzinfo=UTC)
+            kept, "newest_round", lambda at=hour: datetime(2025, 10, 1, at, tzinfo=UTC)
         )
         loaders.load_newest("balanced")
     assert asked == ["load_newest"] * 2
@@ -133,7 +134,7 @@ def test_nothing_about_a_person_can_be_asked_for():
 
 
 def test_every_cache_forgets_and_is_bounded():
-    source = inspect.getsource(loaders)
+    source = "".join(path.read_text() for path in Path(str(loaders.__file__)).parent.glob("*.py"))
     caches = [line for line in source.splitlines() if line.startswith("@st.cache")]
     assert len(caches) > 5
     for line in caches:

@@ -23,10 +23,11 @@ from core.store import open_store
 from core.store.leases import take_lease
 from core.store.liquidations import save_stream
 from core.store.vitals import Vitals
-from core.ui import header, loaders, pulse
+from core.ui import header, pulse
 from core.ui import instance as instances
 from core.ui import session as guard
 from core.ui.instance import Instance, instance
+from core.ui.loaders import kept
 from core.ui.pulse import Pulse, read_pulse
 from tests.builders import make_frame
 from tests.conftest import run_postgres
@@ -164,7 +165,7 @@ def test_where_only_the_market_s_file_is_gone_the_reader_keeps_header_and_menu(
     with people_apart.begin() as conn:
         token = sessions.start(conn, None, now=datetime.now(UTC))
     apart = replace(demo, accounts=people_apart)
-    for module in (guard, header, loaders, pulse):
+    for module in (guard, header, kept, pulse):
         monkeypatch.setattr(module, "instance", lambda: apart)
     monkeypatch.setattr(guard, "_browser_token", lambda: token)
     with moved(demo):

@@ -30,6 +30,7 @@ from core.ui import instance as instances
 from core.ui import loaders, session
 from core.ui.formats import UTC_CLOCK
 from core.ui.instance import Instance, instance
+from core.ui.loaders import operation
 from core.ui.system_freshness import table_views
 from core.ui.system_sources import source_views
 from core.ui.system_worker import stream_views, summarise_rounds
@@ -174,7 +175,7 @@ def test_a_database_that_is_away_is_a_sentence(here, monkeypatch):
     def away(*_: object) -> None:
         raise OperationalError("select", {}, Exception("gone"))
 
-    monkeypatch.setattr(loaders, "read_operation", away)
+    monkeypatch.setattr(operation, "read_operation", away)
     assert "The database does not answer." in page()
 
 

@@ -1,0 +1,61 @@
+"""What every loader shares: which store it reads, how far that has come, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import StoreError
+from core.store import signals as store
+from core.ui.instance import instance
+from core.ui.pulse import newest_round, read_pulse
+
+KEPT_SECONDS = 30
+
+# Which store, and how far its replays and rounds are: what was kept of an earlier state is not shown
+# again.
+State = tuple[str, tuple[tuple[str, str, int], ...]]
+
+
+def address() -> str:
+    """Which store it is."""
+    return str(instance().engine.url)
+
+
+def state_now() -> State:
+    """Which store, and how far it has come."""
+    replays = _progress(address())
+    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
+    return address(), (*parts, ("round", str(newest_round()), 0))
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection; a failing database raises `StoreError`."""
+    sentence = (
+        "The database does not answer. Nothing on this page is known until it does: "
+        "try again, and see the server's log if it stays so."
+    )
+    if read_pulse().away_since is not None:
+        raise StoreError(sentence)  # To ask it would only keep the reader waiting.
+    try:
+        with instance().engine.connect() as conn:
+            yield conn
+    except SQLAlchemyError as error:
+        raise StoreError(sentence) from error
+
+
+@st.cache_data(ttl=1, max_entries=8, show_spinner=False)
+def _progress(address: str) -> list[dict[str, Any]]:  # noqa: ARG001
+    with reading() as conn:
+        return store.load_progress(conn)
+
+
+def load_progress() -> list[dict[str, Any]]:
+    """The replays of this store, the one touched last first; at most a second old."""
+    return _progress(address())
