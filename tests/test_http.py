@@ -259,6 +259,34 @@ def test_what_others_use_on_the_same_address_counts() -> None:
     run(test)
 
 
+def test_a_budget_that_is_used_up_for_the_day_refuses_instead_of_waiting() -> None:
+    async def test() -> None:
+        budget = (Budget("requests", 2, 86_400),)
+        async with (
+            serving(http_answer()) as server,
+            client(server, replace(QUICK, budget_share=1.0), budget) as http,
+        ):
+            await get(http, "/1")
+            await get(http, "/2")
+            with pytest.raises(SourceRefused, match="The 2 requests of 86,400 s are used up"):
+                await get(http, "/3")
+            assert len(server.requests) == 2
+
+    run(test)
+
+
+def test_a_clock_that_is_wrong_is_remarked() -> None:
+    async def test() -> None:
+        early = http_answer(Date="Fri, 10 Oct 2025 09:00:00 GMT")
+        async with serving(early) as server, client(server, now=lambda: NOON) as http:
+            await get(http)
+            state = http.state("venue")
+            assert state.healthy
+            assert state.remarks == {"clock": "its clock is 10,800 s behind this machine's."}
+
+    run(test)
+
+
 def test_a_charge_that_never_fits_is_an_error() -> None:
     with pytest.raises(ValueError, match="never fits"):
         asyncio.run(Budgets((Budget("weight", 10, 60),), share=0.5).spend({"weight": 6}))

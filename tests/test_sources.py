@@ -91,6 +91,39 @@ def test_the_order_of_a_reply_and_its_duplicates_do_not_matter() -> None:
     assert oldest_first["open_at"].is_monotonic_increasing
 
 
+def remarks(table: pd.DataFrame) -> str:
+    return "; ".join(table.attrs.get("remarks", ()))
+
+
+@pytest.mark.parametrize(
+    ("klines", "said"),
+    [
+        ([kline(3), kline(2), kline(1), kline(0)], ""),
+        ([kline(1), kline(2)], "rows in another order than usual"),
+        ([kline(2), kline(2), kline(1)], "rows that came twice or contradict each other: 1"),
+        ([kline(2), kline(1, "n/a")], "1 of 2 rows left out: nothing readable in close"),
+        ([kline(1), kline(-48)], "1 of 2 rows left out: from the future"),
+        ([[*kline(1)[:7], "?", *kline(1)[8:]]], "rows without a readable quote_volume: 1"),
+    ],
+)
+def test_what_is_left_out_or_mended_is_said(klines: list[list[object]], said: str) -> None:
+    assert remarks(candles(*klines)) == said
+
+
+def test_a_share_that_came_with_two_values_is_unknown_and_said() -> None:
+    ratios = [{"timestamp": MS - HOUR * hours, "longAccount": "0.6"} for hours in (2, 1)]
+    told = [*ratios, {**ratios[1], "longAccount": "0.7"}]
+    table = binance.parse_long_short({"long_account_share": told}, BTC, NOON)
+    assert table["published_at"].tolist() == [NOON - timedelta(hours=2)]
+    assert "contradict each other: 1" in remarks(table)
+
+
+def test_no_rate_between_settlements_is_nothing_odd() -> None:
+    nothing = {"rates": [], "intervals": []}
+    assert remarks(binance.parse_all_funding(nothing, {"BTCUSDT": BTC}, NOON)) == ""
+    assert "no rows at all" in remarks(binance.parse_funding(nothing, {"BTCUSDT": BTC}, NOON))
+
+
 def test_a_bar_counts_once_its_close_has_passed_wherever_it_stands() -> None:
     assert len(candles(kline(0), kline(1), kline(2))) == 2
     assert len(candles(kline(2), kline(1), kline(0))) == 2

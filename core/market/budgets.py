@@ -85,7 +85,7 @@ class Budgets:
                     wait = self._seconds_to_wait(item)
                     if wait > longest_wait:
                         raise SourceRefused(
-                            f"The {item.amount} {name} of {item.multiples} s are used up; "
+                            f"The {item.amount} {name} of {self._budgets[name].seconds:,} s are used up; "
                             f"more can be asked in {wait:,.0f} s.",
                             retry_after=wait,
                         )

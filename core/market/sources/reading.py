@@ -165,8 +165,8 @@ def rows(wanted: Wanted, found: Iterable[Mapping[str, object]], again: int = 0) 
     made = _table(wanted, ordered)
     repeated = again + len(kept) - len(ordered)
     said = _left_out(refused, ahead, len(given)) + _out_of_order(wanted, given)
-    said += [f"{repeated} rows came twice or contradicted each other"] if repeated else []
-    said += [f"{many} rows without a readable {name}" for name, many in unreadable.items()]
+    said += [f"rows that came twice or contradict each other: {repeated}"] if repeated else []
+    said += [f"rows without a readable {name}: {many}" for name, many in unreadable.items()]
     said += [] if given else ["no rows at all"]
     if said:
         made.attrs[REMARKS] = tuple(said)
