@@ -129,6 +129,8 @@ class Worker:
                 self._show_life()
             except SQLAlchemyError:
                 _logger.exception("The database did not answer; it is asked again.")
+            except Exception:
+                _logger.exception("This worker could not tell how it is; it tries again.")
 
     def _show_life(self) -> None:
         """Stay alive, and either ask the sources and tell how they are, or leave them to another."""
