@@ -163,6 +163,24 @@ def test_a_market_waits_until_the_statistics_of_its_past_are_asked_for(
     assert len(taken) == len(SYMBOLS) - waiting
 
 
+def test_the_past_of_social_scores_is_asked_for_until_it_has_come(
+    world: World, tables: dict[str, pd.DataFrame], sqlite_engine: Engine
+) -> None:
+    settings = settings_for(world, LUNARCRUSH_API_KEY="key")
+    social = tables["social"]
+    past = social[social["published_at"] < END - timedelta(days=1)]
+    with LiveCollector(settings, lambda: END) as collector:
+        give_up = time.monotonic() + 20
+        seen = pd.DataFrame()
+        while len(seen) < len(past) and time.monotonic() < give_up:
+            collect(sqlite_engine, collector, END, "me", lambda: END)
+            with sqlite_engine.connect() as conn:
+                seen = load_observations(conn, end=END - timedelta(days=1, seconds=1)).get(
+                    "social", seen
+                )
+    assert len(seen) == len(past)
+
+
 def test_what_another_worker_spent_counts(world: World) -> None:
     with LiveCollector(settings_for(world), lambda: END) as collector:
         collector.fetch(DAY_OLD, END)

@@ -159,7 +159,7 @@ class LiveCollector:
             await self._markets.refresh()
         await self._providers.prepare(newest)
         self._note_behind(newest, bar)
-        self._asking.expect(self._questions(newest), newest)
+        self._asking.expect(self._questions(), newest)
         for venue in SNAPSHOTS:
             if venue in self._venues and venue not in self._snapshots:
                 await self._take_snapshot(venue)
@@ -206,14 +206,14 @@ class LiveCollector:
                     await asyncio.sleep(0.05)
         return self._asking.unasked(self._behind_since)
 
-    def _questions(self, newest: Newest) -> Iterable[Question]:
+    def _questions(self) -> Iterable[Question]:
         """What is asked of each market's first exchange, and of the providers with a key."""
         for first in self._providers.by_value(self._markets.firsts):
             yield Question(first.venue, "funding", first)
             yield Question(first.venue, "long_short", first)
             if first.venue not in SNAPSHOTS:
                 yield Question(first.venue, "open_interest", first)
-        yield from self._providers.questions(newest)
+        yield from self._providers.questions()
 
     async def _ask(self, question: Question, newest: datetime | None) -> pd.DataFrame:
         contract, now = question.contract, self._clock()

@@ -47,6 +47,9 @@ class Providers:
             for source in (coinglass.SOURCE, lunarcrush.SOURCE, coinapi.SOURCE, coingecko.SOURCE)
         }
         self._coins: dict[str, int] = {}
+        # Markets that had no social score when they were first seen, until their past has come.
+        self._seen: set[str] = set()
+        self._lacking: set[str] = set()
         self._ranked: pd.DataFrame | None = None
         self._untaken: pd.DataFrame | None = None
         self._ranked_at: datetime | None = None
@@ -85,8 +88,10 @@ class Providers:
 
     async def prepare(self, newest: Newest) -> None:
         """Find out which coin of the social provider each market is, where its past is wanted."""
-        lacking = set(self._markets.by_symbol) - set(newest.get("social", {}))
-        if not self._keys[lunarcrush.SOURCE] or not lacking - set(self._coins):
+        fresh = set(self._markets.by_symbol) - self._seen
+        self._seen |= fresh
+        self._lacking |= fresh - set(newest.get("social", {}))
+        if not self._keys[lunarcrush.SOURCE] or self._lacking <= set(self._coins):
             return
         firsts, prices = self._markets.firsts, self._markets.prices()
         asked = lunarcrush.fetch_social(self._http, key=self._keys[lunarcrush.SOURCE])
@@ -99,8 +104,9 @@ class Providers:
             )
         except SourceError:
             return  # The client has noted it in the source's state.
+        self._lacking &= set(self._coins)
 
-    def questions(self, newest: Newest) -> Iterable[Question]:
+    def questions(self) -> Iterable[Question]:
         """What is asked market by market over the hour."""
         if self._keys[coinglass.SOURCE]:
             for first in self.by_value(self._markets.firsts):
@@ -110,7 +116,7 @@ class Providers:
                     yield Question(coinglass.SOURCE, "long_short", first, needed=False)
         if self._keys[lunarcrush.SOURCE]:
             for first in self.by_value(self._markets.firsts):
-                if first.symbol in self._coins and first.symbol not in newest.get("social", {}):
+                if first.symbol in self._coins and first.symbol in self._lacking:
                     yield Question(lunarcrush.SOURCE, "social", first, needed=False, once=True)
 
     async def answer(self, question: Question, *, count: int) -> pd.DataFrame:
@@ -198,12 +204,14 @@ class Providers:
         asked = lunarcrush.fetch_social_history(
             self._http, key=self._keys[lunarcrush.SOURCE], coin_id=self._coins[contract.symbol]
         )
-        return await read(
+        found = await read(
             self._http,
             lunarcrush.SOURCE,
             asked,
             lambda reply: lunarcrush.parse_social_history(reply.json, contract, reply.seen_at),
         )
+        self._lacking.discard(contract.symbol)
+        return found
 
     async def _table(
         self, table: str, source: str, asked: Any, parse: Any

@@ -216,7 +216,8 @@ def recover(path: Path_) -> float | str:
         time.sleep(0.2)
     with path.engine.connect() as conn:
         return (
-            f"{load_health(conn)['last_failure'].to_dict()} {load_streams(conn)['state'].to_dict()}"
+            f"{ {name: state['troubles'] for name, state in load_health(conn)['state'].items()} } "
+            f"{load_streams(conn)['state'].to_dict()}"
         )
 
 
