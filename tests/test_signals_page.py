@@ -431,3 +431,13 @@ def test_a_failure_that_was_made_good_is_not_shown():
 
 def test_the_time_left_is_not_guessed_before_anything_moved():
     assert remaining([(NOW, 0.1), (NOW + timedelta(seconds=9), 0.1)]) is None
+
+
+def test_a_market_is_found_by_the_name_of_its_coin_and_sorted_by_its_rank():
+    coins = pd.DataFrame({"name": ["Bitcoin", "Ether"], "rank": [1.0, 2.0]}, ["S1USDT", "S0USDT"])
+    frame = make_frame(symbols=["S0USDT", "S1USDT", "S2USDT"], hours=24 * 9)
+    newest = decide(frame, load_profile()).groupby(level="symbol").tail(1)
+    rows = market_rows(newest, frame["close"].unstack("symbol").tail(25), coins)
+    assert chosen(rows, search="bitc").index.tolist() == ["S1USDT"]
+    by_value = chosen(rows, order="Most valuable coin")
+    assert by_value.index.tolist() == ["S1USDT", "S0USDT", "S2USDT"]

@@ -48,7 +48,7 @@ _SOURCE_WORDS = {
 }
 # A column: its titles with their orders (a second click takes the next), and what it means.
 COLUMNS: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
-    ({"Market": ("Symbol A to Z",)}, "perpetual future"),
+    ({"Market": ("Symbol A to Z", "Most valuable coin")}, "perpetual future"),
     ({"Direction": ()}, "LONG and SHORT by the thresholds of the mode"),
     (
         {"Score": ("Highest conviction", "Highest score", "Lowest score")},
