@@ -368,3 +368,38 @@ def test_a_source_that_hangs_holds_up_no_other() -> None:
                 await asyncio.gather(*stuck, return_exceptions=True)
 
     run(test)
+
+
+def test_a_key_that_comes_back_in_a_reply_is_not_repeated() -> None:
+    async def test() -> None:
+        refusal = http_answer('{"msg": "Invalid API key SECRET-1"}', "401 Unauthorized")
+        async with serving(refusal) as server, client(server) as http:
+            with pytest.raises(SourceRefused) as refused:
+                await get(http, headers={"Authorization": "Bearer SECRET-1"})
+            state = http.state("venue")
+            assert "Invalid API key ***" in str(refused.value)
+            assert "SECRET-1" not in f"{refused.value} {state}"
+
+    run(test)
+
+
+def test_a_date_that_is_none_says_nothing() -> None:
+    async def test() -> None:
+        odd = http_answer(Date="Wed, 01 Jan 9999999999999 00:00:30 GMT")
+        async with serving(odd) as server, client(server, now=lambda: NOON) as http:
+            assert (await get(http)).seen_at == NOON
+
+    run(test)
+
+
+def test_what_nobody_thought_of_is_the_source_s_failure() -> None:
+    def odd(_: object) -> None:
+        raise OverflowError("too large")
+
+    async def test() -> None:
+        async with serving(http_answer()) as server, client(server) as http:
+            with pytest.raises(SourceReplyWrong, match=r"could not be read \(OverflowError\)"):
+                await get(http, check=odd)
+            assert not http.state("venue").healthy
+
+    run(test)

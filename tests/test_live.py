@@ -110,6 +110,20 @@ def test_a_source_that_fails_is_named_and_the_round_goes_on(
     assert set(heard["candles_1h"]["symbol"]) == set(SYMBOLS)
 
 
+@pytest.mark.parametrize("fault", ["late", "nan"])
+def test_another_exchange_gives_the_candles_that_the_first_lacks(world: World, fault: str) -> None:
+    with LiveCollector(settings_for(world), lambda: END) as collector:
+        collector.fetch(DAY_OLD, END)
+        with world.failing("binance", fault):
+            candles = collector.fetch(DAY_OLD, END).tables["candles_1h"]
+        remarks = {one.source: one.remarks for one in collector.states()}["binance"]
+    newest = candles[candles["published_at"] == END]
+    assert set(newest["symbol"]) == set(SYMBOLS)
+    if fault == "late":
+        assert set(newest["venue"]) == {"bybit"}
+        assert remarks["candles"].startswith("3 of 3 markets had no candle that closed at 00:00")
+
+
 def test_an_exchange_that_fails_later_leaves_its_markets_their_names(
     world: World, tables: dict[str, pd.DataFrame]
 ) -> None:

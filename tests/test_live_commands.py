@@ -148,7 +148,6 @@ def test_the_doctor_says_which_market_auto_is_and_why(
 ) -> None:
     said = " ".join(core("doctor").split())
     assert "Simulated market, because no exchange answered" in said
-    assert "not ok" not in said
     monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(world))
     said = core("doctor")
     assert "Live market, because" in said
@@ -182,6 +181,25 @@ def test_the_doctor_asks_every_source_once(
     assert {name: before[name] + 1 for name in BUDGETS} == {
         name: world.sources[name].requests for name in BUDGETS
     }
+
+
+def test_the_doctor_finds_a_limit_that_a_worker_would_refuse(
+    core: Callable[..., str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_ENDPOINTS", addresses(world))
+    monkeypatch.setenv("CRYPTOSATX_LIMITS", "total=abc")
+    said = core("doctor")
+    assert "total=abc cannot be used" in said
+    assert said.endswith("exit 1")
+
+
+def test_the_doctor_asks_the_exchanges_where_auto_found_none(
+    core: Callable[..., str], nowhere: None
+) -> None:
+    said = core("doctor")
+    assert "because no exchange answered" in said
+    assert said.count("Check this machine's network") >= 3
+    assert said.endswith("exit 1")
 
 
 def test_the_doctor_says_when_this_machines_clock_is_wrong(

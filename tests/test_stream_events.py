@@ -216,3 +216,10 @@ def test_a_refused_subscription_is_said(venue: str, message: dict[str, Any]) -> 
 def test_a_message_that_nobody_knows_is_wrong(venue: str, message: Any) -> None:
     with pytest.raises(SourceReplyWrong, match=venue):
         parse_message(venue, message, NOW, CONTRACTS[venue])
+
+
+def test_an_amount_that_cannot_be_is_refused() -> None:
+    told = messages.binance_order(int(NOW.timestamp() * 1000), price=1e200, quantity=1e200)
+    reading = parse_message("binance", json.loads(told), NOW, CONTRACTS["binance"])
+    assert not reading.events
+    assert "an amount that cannot be" in reading.refused[0]

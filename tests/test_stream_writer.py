@@ -82,3 +82,15 @@ def test_a_quiet_stream_heard_after_the_hour_is_noted_at_once(tmp_path: Path) ->
         await writing
 
     asyncio.run(run())
+
+
+def test_what_another_process_lets_go_of_later_is_taken_up(tmp_path: Path) -> None:
+    first = Spool(tmp_path, "binance")
+    first.append([event(1), event(2)])
+    second = Spool(tmp_path, "binance")
+    second.adopt()
+    assert not second.waiting
+    first.close()
+    second.adopt()
+    assert [one.identity for one in second.take(10)] == [event(1).identity, event(2).identity]
+    second.close()

@@ -19,6 +19,7 @@ from core.commands.console import out
 from core.commands.sources import Asked, ask_sources, check_clock
 from core.errors import CryptoSatXError, SettingsError, SourceError, StoreError
 from core.market.choice import Market, database_url
+from core.market.sources import open_http
 from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
 from core.store import held_market, open_store
 from core.store.opening import newest_revision
@@ -62,7 +63,7 @@ def doctor() -> None:
     for name, one in asked.items():
         wrong = isinstance(one.answer, SourceError)
         failed = failed or wrong
-        table.add_row(name, "not ok" if wrong else "ok", str(one.answer))
+        table.add_row(name, "not ok" if wrong else "ok", one.words)
     out.print(table)
     raise typer.Exit(1 if failed else 0)
 
@@ -97,7 +98,8 @@ class _Chosen:
         """What the sources of a live market answer; nothing where the settings cannot be used."""
         try:
             market, _ = self.choice
-            return ask_sources(self.settings) if market.kind == "live" else {}
+            wanted = market.kind == "live" or self.settings.market == "auto"
+            return ask_sources(self.settings) if wanted else {}
         except (SettingsError, StoreError):
             return {}  # The checks before have said it.
 
@@ -132,7 +134,7 @@ def _locked_versions() -> dict[str, str]:
 
 
 def _settings() -> str:
-    load_settings()
+    open_http(load_settings())  # which knows the limits and budgets there are
     if unknown := unknown_settings(os.environ):
         raise SettingsError(f"{', '.join(unknown)}: no such setting. Run python -m core settings.")
     return "every value can be used"

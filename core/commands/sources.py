@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from core.errors import SettingsError, SourceError
+from core.errors import SettingsError, SourceError, SourceRefused
 from core.market.http import Http
 from core.market.sources import (
     alternative_me,
@@ -38,6 +38,15 @@ class Asked:
 
     answer: str | SourceError
     ahead_seconds: float | None = None
+
+    @property
+    def words(self) -> str:
+        """The answer, and where it is none what to do."""
+        if isinstance(self.answer, str):
+            return self.answer
+        if isinstance(self.answer, SourceRefused):
+            return f"{self.answer} Check its key and whether it serves this country, or ask less."
+        return f"{self.answer} Check this machine's network, or leave the source out for now."
 
 
 def ask_sources(settings: Settings) -> dict[str, Asked]:

@@ -240,21 +240,35 @@ class LiveCollector:
         }
         found = await asyncio.gather(*(self._candles_of(one, since[one], bar) for one in symbols))
         rows = [one for one in found if one is not None]
+        self._remark_late(symbols, bar)
         if symbols and not rows:
             rows = await self._providers.candles(symbols, since)
         return [("candles_1h", one) for one in rows]
 
+    def _remark_late(self, symbols: Sequence[str], bar: datetime) -> None:
+        """Say of whom the newest candle is not there yet."""
+        firsts = [self._markets.by_symbol[one][0].venue for one in symbols]
+        late = [self._markets.by_symbol[one][0].venue for one in symbols if one in self._owed]
+        for venue in set(late):
+            many, of = late.count(venue), firsts.count(venue)
+            words = f"{many} of {of} markets had no candle that closed at {bar:%H:%M} UTC yet."
+            self._venues[venue].remark("candles", words)
+
     async def _candles_of(self, symbol: str, since: datetime, bar: datetime) -> pd.DataFrame | None:
-        """From the first of the market's exchanges that answers."""
+        """From the first of the market's exchanges, and what that lacks from the next ones."""
         since = min(since, self._owed.get(symbol, since))
+        found: list[pd.DataFrame] = []
         for place, contract in enumerate(self._markets.by_symbol[symbol]):
             asked = self._venues[contract.venue].candles(contract, since=since - HOUR, until=bar)
             rows = await or_none(asked)
+            whole = rows is not None and bool((rows["published_at"] == bar).any())
             if place == 0:
-                self._note_owed(symbol, None if rows is not None else since)
+                self._note_owed(symbol, None if whole else since)
             if rows is not None:
-                return rows
-        return None
+                found.append(rows)
+            if whole:
+                break
+        return pd.concat(found, ignore_index=True) if found else None
 
     def _note_owed(self, symbol: str, since: datetime | None) -> None:
         """A past that an exchange did not give is asked for again with the next bar."""

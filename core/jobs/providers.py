@@ -15,6 +15,7 @@ from core.jobs.collecting import BACKFILL
 from core.jobs.markets import Markets
 from core.market.http import Http
 from core.market.replies import Reply
+from core.market.source_state import SourceState
 from core.market.sources import (
     alternative_me,
     coinapi,
@@ -30,6 +31,12 @@ from core.settings import Settings
 HOUR = timedelta(hours=1)
 # Coins are ranked by so many pages of 250, this often.
 PAGES, RANKED_EVERY = 4, timedelta(days=1)
+# Providers that are asked by the hour or the day are heard at least this often.
+HEARD_EVERY = {
+    alternative_me.SOURCE: timedelta(minutes=1),
+    lunarcrush.SOURCE: timedelta(minutes=5),
+    coingecko.SOURCE: timedelta(minutes=10),
+}
 # The provider of last resort allows 100 requests a day.
 STAND_INS = 10
 # Only this exchange says nothing of top traders, and of open interest in USD only what is now.
@@ -159,15 +166,27 @@ class Providers:
         )
 
     async def ask_again(self) -> None:
-        """Of providers that failed what is asked once an hour or once a day."""
-        ailing = {state.source for state in self._http.states() if state.troubles}
-        if alternative_me.SOURCE in ailing:
+        """Of providers that failed, or have not been heard of late, what is asked once an hour."""
+        states = {state.source: state for state in self._http.states()}
+        if self._is_due(states[alternative_me.SOURCE]):
             asked = alternative_me.fetch_fear_greed(self._http, days=1)
             await self._table("fear_greed", alternative_me.SOURCE, asked, _fear_greed)
-        if lunarcrush.SOURCE in ailing:
+        if self._keys[lunarcrush.SOURCE] and self._is_due(states[lunarcrush.SOURCE]):
             await self.social()
-        if coingecko.SOURCE in ailing:
+        if self._is_due(states[coingecko.SOURCE]):
+            await self._first_coins()
             await self.rank()
+
+    def _is_due(self, state: SourceState) -> bool:
+        heard = state.last_success_at
+        return bool(state.troubles) or (
+            heard is not None and self._http.now() - heard > HEARD_EVERY[state.source]
+        )
+
+    async def _first_coins(self) -> None:
+        key = self._keys[coingecko.SOURCE]
+        asked = coingecko.fetch_coins(self._http, key=key)
+        await self._table("coins", coingecko.SOURCE, asked, _coins)
 
     async def candles(
         self, symbols: Sequence[str], since: Mapping[str, datetime]

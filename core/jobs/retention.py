@@ -1,4 +1,4 @@
-"""What is dropped when it is old. Bars, signals and outcomes are never."""
+"""What is dropped when it is old. Bars, signals, outcomes and sums of liquidations are never."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Engine, delete
 
 from core.store.liquidations import drop_liquidations
 from core.store.observations import drop_observations
-from core.store.tables import leases, rounds
+from core.store.tables import leases, rounds, stream_gaps
 
 # The bars made of them stay; observations are kept for as long as a bar may be asked about.
 OBSERVATIONS = timedelta(days=100)
@@ -25,5 +25,6 @@ def drop_old(engine: Engine, now: datetime) -> dict[str, int]:
         events = drop_liquidations(conn, now - EVENTS)
     with engine.begin() as conn:
         old_rounds = conn.execute(delete(rounds).where(rounds.c.time < now - ROUNDS)).rowcount
+        conn.execute(delete(stream_gaps).where(stream_gaps.c.ended_at < now - ROUNDS))
         conn.execute(delete(leases).where(leases.c.held_until < now - LEASES))
     return {"observations": observations, "liquidations": events, "rounds": old_rounds}

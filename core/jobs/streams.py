@@ -51,7 +51,7 @@ def feed_of(venue: str, endpoints: Mapping[str, str], key: str = "") -> Feed:
     """
     feed = FEEDS[venue]
     if key:
-        feed = replace(feed, url=f"{feed.url}?{urlencode({'cg-api-key': key})}")
+        feed = replace(feed, url=f"{feed.url}?{urlencode({'cg-api-key': key})}", secret=key)
     if venue not in endpoints:
         return feed
     path = feed.url.split("://")[1].partition("/")[2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from core.market.source_state import SourceState, Watched
 Check = Callable[[Any], None]
 
 _LONGEST_RETRY_AFTER = 3600.0
+_logger = logging.getLogger(__name__)
 # Seconds by which a source's clock may differ before it is said.
 _CLOCKS_APART = 30.0
 
@@ -217,6 +219,7 @@ class Http:
     async def _ask_in_turn(self, question: _Question) -> Reply:
         """The budget is booked last, so that a request leaves when it is paid for."""
         watched = question.watched
+        watched.secrets.update(value.split()[-1] for value in question.headers.values() if value)
         async with self._slots[watched.source, question.background]:
             watched.refuse_early()
             await watched.budgets.spend(
@@ -232,7 +235,7 @@ class Http:
         watched.admit()
         began = time.monotonic()
         try:
-            reply = await self._send(question)
+            reply = await self._send_safely(question)
         except SourceRefused as error:
             wait = error.retry_after
             watched.leave_alone(self.limits.refused if wait is None else wait)
@@ -249,6 +252,19 @@ class Http:
             raise
         watched.succeed(path, time.monotonic() - began)
         return reply
+
+    async def _send_safely(self, question: _Question) -> Reply:
+        """Every failure as a `SourceError` that does not repeat what it was asked with."""
+        source = question.watched.source
+        try:
+            return await self._send(question)
+        except SourceError as error:
+            error.args = (question.watched.hide(str(error)),)
+            raise
+        except Exception as error:
+            _logger.exception("A reply of %s could not be handled.", source)
+            kind = type(error).__name__
+            raise SourceReplyWrong(f"{source} sent what could not be read ({kind}).") from error
 
     async def _send(self, question: _Question) -> Reply:
         source, address = question.watched.source, str(question.address)
@@ -356,6 +372,6 @@ def _words(body: bytes) -> str:
 def _time(text: str) -> datetime | None:
     try:
         time = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -50,11 +50,18 @@ class Watched:
         self, source: str, budgets: Budgets, breaker: Breaker, now: Callable[[], datetime]
     ) -> None:
         self.source, self.budgets = source, budgets
+        self.secrets: set[str] = set()
         self._breaker, self._now = breaker, now
         self._left_alone_until = 0.0
         self._state = SourceState(source)
         self._troubles: dict[str, tuple[float, str]] = {}
         self._remarks: dict[str, tuple[float, str]] = {}
+
+    def hide(self, words: str) -> str:
+        """Words that may come from outside, without the keys that were sent there."""
+        for secret in self.secrets:
+            words = words.replace(secret, "***")
+        return words
 
     def refuse_early(self) -> None:
         """Raise where asking is known to be useless or forbidden."""
@@ -93,17 +100,18 @@ class Watched:
 
     def note(self, path: str, error: SourceError) -> None:
         """Write a failure down."""
-        self._troubles[path] = (time.monotonic(), str(error))
+        said = self.hide(str(error))
+        self._troubles[path] = (time.monotonic(), said)
         self._state = replace(
             self._state,
             failures=self._state.failures + 1,
             last_failure_at=self._now(),
-            last_failure=str(error),
+            last_failure=said,
         )
 
     def remark(self, path: str, words: str) -> None:
         """Write down what was odd about a reply that could be used."""
-        self._remarks[path] = (time.monotonic(), words)
+        self._remarks[path] = (time.monotonic(), self.hide(words))
 
     def leave_alone(self, seconds: float) -> None:
         self._left_alone_until = max(self._left_alone_until, time.monotonic() + seconds)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts.people import any_people
 from core.market.choice import Market
+from core.market.sources import followed
 from core.settings import Settings
 from core.store.operation import Operation, load_operation
 from core.store.signals import load_progress, market_range
@@ -77,7 +78,7 @@ def _live(conn: Connection, settings: Settings, now: datetime) -> dict[str, dict
     living = set(operation.workers.index)
     views = source_views(operation.health, (), settings, living, now)
     failing = [one.name for one in views if one.state in ("failing", "left alone")]
-    streams = {one.venue: one.state for one in stream_views(operation, settings.exchanges, now)}
+    streams = {one.venue: one.state for one in stream_views(operation, followed(settings), now)}
     healthy = sum(one.state == "working" for one in views)
     return {
         "sources": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from core.errors import StoreError
+from core.market.sources import followed
 from core.store.bookkeeping import Work
 from core.ui import loaders
 from core.ui.controls import reader_clock
@@ -46,7 +47,7 @@ def _live(here: Instance, now: datetime, clock: Clock) -> str:
     published = loaders.load_published(tuple(expected_rows(settings)))
     living = set(operation.workers.index)
     sources = source_views(operation.health, published.suspicions, settings, living, now)
-    streams = stream_views(operation, settings.exchanges, now)
+    streams = stream_views(operation, followed(settings), now)
     tables = table_views(published, settings, now)
     rounds = summarise_rounds(operation, now)
     problems = everything_that_fails(

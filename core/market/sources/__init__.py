@@ -65,6 +65,12 @@ def sources_in_use(settings: Settings) -> tuple[str, ...]:
     return (*settings.exchanges, *keyless, *keyed)
 
 
+def followed(settings: Settings) -> tuple[str, ...]:
+    """Whose liquidation streams are followed: the exchanges', and with a key Coinglass's."""
+    passed_on = (coinglass.SOURCE,) if key_of(coinglass.SOURCE, settings) else ()
+    return (*settings.exchanges, *passed_on)
+
+
 def open_http(
     settings: Settings,
     *,

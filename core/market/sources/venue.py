@@ -30,6 +30,11 @@ async def read(http: Http, source: str, asked: Awaitable[Reply], parse: Callable
     except SourceReplyWrong as error:
         http.note_failure(source, reply, error)
         raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        kind = type(error).__name__
+        wrong = SourceReplyWrong(f"{source} sent a reply of another shape ({kind}).")
+        http.note_failure(source, reply, wrong)
+        raise wrong from error
     if isinstance(found, pd.DataFrame) and (said := found.attrs.get(REMARKS)):
         http.note_remarks(source, reply, said)
     return found

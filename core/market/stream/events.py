@@ -100,6 +100,8 @@ def _event(entry: _Entry, received_at: datetime, contract: Contract) -> Event:
     if occurred_at > received_at + AHEAD:
         raise SourceReplyWrong(f"{entry.venue} sent a time that is still to come: {occurred_at}.")
     price, quantity, usd = _amounts(entry, contract)
+    if not (0 < usd < math.inf and 0 < quantity < math.inf):
+        raise SourceReplyWrong(f"{entry.venue} sent an amount that cannot be: {usd:g} USD.")
     return Event(
         entry.venue,
         contract.symbol,

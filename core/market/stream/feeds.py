@@ -16,7 +16,7 @@ class Feed:
     ``subscribe`` turns the venue's own contract names into the messages that ask for the stream.
     ``ping`` is the text that the venue answers; without one the protocol's own ping is used.
     ``max_age_s`` is the age at which a connection is replaced, before the venue ends it.
-    ``incomplete`` says what the stream does not report.
+    ``incomplete`` says what the stream does not report, ``secret`` is what no sentence may repeat.
     """
 
     venue: str
@@ -25,6 +25,11 @@ class Feed:
     ping: str | None
     incomplete: str
     max_age_s: float | None = None
+    secret: str = ""
+
+    def hide(self, words: str) -> str:
+        """Words that may come from outside, without the secret."""
+        return words.replace(self.secret, "***") if self.secret else words
 
 
 def _binance(_contracts: Sequence[str]) -> list[str]:

@@ -120,7 +120,7 @@ class Stream:
         if sentences:
             state = self._writer.state
             state.refused += len(sentences)
-            state.message = sentences[-1]
+            state.message = self._feed.hide(sentences[-1])
 
     def _note_live(self) -> None:
         self._live_since = asyncio.get_running_loop().time()
@@ -131,7 +131,7 @@ class Stream:
             self._gap = None
 
     def _note_down(self, error: Exception) -> None:
-        reason = _reason(self._feed.venue, error)
+        reason = self._feed.hide(_reason(self._feed.venue, error))
         state = self._writer.state
         if self._gap is None:
             logger.warning("stream down: %s", reason, extra={"venue": self._feed.venue})

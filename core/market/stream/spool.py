@@ -47,14 +47,22 @@ class Spool:
         self._parts: list[_Part] = []
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.glob(f"{venue}-*.jsonl")):
-            self._adopt(path)
-        self._size = sum(part.size for part in self._parts)
+        self._size = 0
+        self.adopt()
 
     @property
     def waiting(self) -> bool:
         """Whether there are events to take out."""
         return bool(self._parts)
+
+    def adopt(self) -> None:
+        """Take up files that other processes have let go of since."""
+        with self._lock:
+            own = {part.path for part in self._parts}
+            for path in sorted(self._folder.glob(f"{self._venue}-*.jsonl")):
+                if path not in own:
+                    self._adopt(path)
+            self._size = sum(part.size for part in self._parts)
 
     def append(self, events: Iterable[Event]) -> int:
         """Write events down; how many there was room for, the first ones first."""
@@ -103,9 +111,12 @@ class Spool:
             self._parts.clear()
 
     def _adopt(self, path: Path) -> None:
-        file = path.open("r+b")
-        if _locked(file):
-            self._parts.append(_Part(path, file, own=False))
+        try:
+            file = path.open("r+b")
+        except FileNotFoundError:
+            return  # Whoever had it is done with it.
+        if _locked(file) and os.fstat(file.fileno()).st_nlink:
+            self._parts.insert(0, _Part(path, file, own=False))
         else:
             file.close()
 

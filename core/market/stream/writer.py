@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ Clock = Callable[[], datetime]
 AWAY = (OperationalError, InterfaceError, NoConnection)
 # What has piled up is written in larger parts, which cost less each.
 _MOST_BATCHES = 5
+# Another process may have held this stream before, and let go of its spool only later.
+_ADOPT_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Writer:
         self._closed = False
         self._away = False
         self._try_at = self._noted_at = float("-inf")
+        self._adopt_at = time.monotonic() + _ADOPT_EVERY_S
 
     def put(self, events: Sequence[Event]) -> None:
         """Take events, at once; those that find no room in memory go to disk."""
@@ -106,6 +110,9 @@ class Writer:
 
     def _write(self) -> None:
         now, state = self._clock(), replace(self.state)
+        if time.monotonic() >= self._adopt_at:
+            self._adopt_at = time.monotonic() + _ADOPT_EVERY_S
+            self._spool.adopt()
         count = min(_MOST_BATCHES * self._pace.batch, len(self._queue))
         events = [self._queue.popleft() for _ in range(count)]
         if self._away and now.timestamp() < self._try_at:
