@@ -30,7 +30,7 @@ PARTS = "parts"
 LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
-_ROUND = "round "
+ROUND = "round"
 _UNFINISHED = ["PENDING", "ENQUEUED"]
 
 
@@ -46,7 +46,7 @@ class Rounds:
         def resolve(bar: str, number: int, of: int) -> list[int]:
             return [DBOS.run_step({"name": "resolve"}, jobs.resolve, _time(bar), number, of)]
 
-        @DBOS.workflow(name="round")
+        @DBOS.workflow(name=ROUND)
         def round_(bar: str) -> None:
             _run_round(jobs, decide, resolve, bar)
 
@@ -55,10 +55,10 @@ class Rounds:
     def request(self, bar: datetime, attempt: datetime) -> bool:
         """Begin the round of a bar in this process, once per ``attempt``; False while one is under way."""
         if DBOS.list_workflows(
-            workflow_id_prefix=_ROUND, status=_UNFINISHED, limit=1, load_input=False
+            workflow_id_prefix=f"{ROUND} ", status=_UNFINISHED, limit=1, load_input=False
         ):
             return False
-        name = f"{_ROUND}{bar.isoformat()} at {attempt.isoformat()} by {DBOS.executor_id}"
+        name = f"{ROUND} {bar.isoformat()} at {attempt.isoformat()} by {DBOS.executor_id}"
         with SetWorkflowID(name):
             DBOS.start_workflow(self._round, bar.isoformat())
         return True
@@ -157,14 +157,14 @@ def adopt_orphans(engine: Engine, worker: str) -> list[str]:
     with engine.begin() as conn:
         if not take_lease(conn, "adoption", worker, _now(), ALIVE):
             return []
-        alive = set(load_leases(conn, WORKER, _now()).values())
+        alive = {worker, *load_leases(conn, WORKER, _now()).values()}
     orphans = [
         flow
         for flow in DBOS.list_workflows(status="PENDING", load_input=False)
         if flow.executor_id not in alive
     ]
     for flow in orphans:
-        if flow.workflow_id.startswith(_ROUND):
+        if flow.name == ROUND:
             DBOS.cancel_workflow(flow.workflow_id)
         else:
             DBOS.resume_workflow(flow.workflow_id, queue_name=flow.queue_name)
