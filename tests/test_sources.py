@@ -30,6 +30,7 @@ from core.market.sources import (
     coinapi,
     coingecko,
     coinglass,
+    followed,
     lunarcrush,
     okx,
     open_http,
@@ -524,6 +525,12 @@ def test_every_table_has_an_order_and_every_source_a_budget() -> None:
     assert tables == set(files.FILES) - {"candles_1h"}
     for names in ORDER.values():
         assert set(names) <= set(BUDGETS)
+
+
+def test_the_stream_of_a_provider_is_followed_with_its_key_only() -> None:
+    assert followed(load_settings({"CRYPTOSATX_EXCHANGES": "okx"})) == ("okx",)
+    with_key = load_settings({"CRYPTOSATX_EXCHANGES": "okx", "COINGLASS_API_KEY": "key"})
+    assert followed(with_key) == ("okx", "coinglass")
 
 
 def test_a_source_that_needs_a_key_is_used_with_one_only() -> None:
