@@ -403,3 +403,18 @@ def test_what_nobody_thought_of_is_the_source_s_failure() -> None:
             assert not http.state("venue").healthy
 
     run(test)
+
+
+def test_what_failed_is_asked_again_so_that_it_is_not_thought_ill_for_long() -> None:
+    async def test() -> None:
+        answers = (http_answer(status="404 Not Found"), http_answer())
+        async with serving(*answers) as server, client(server) as http:
+            with pytest.raises(SourceReplyWrong):
+                await get(http, "/seldom")
+            assert not http.state("venue").healthy
+            await http.ask_failed_again()
+            assert http.state("venue").healthy
+            await http.ask_failed_again()
+            assert len(server.requests) == 2
+
+    run(test)

@@ -313,8 +313,10 @@ class LiveCollector:
         )
 
     async def _look_after_sources(self) -> None:
-        """Keep prices fresh, which shows how every exchange is doing, and ask ailing providers again."""
+        """Keep prices fresh, which shows how every exchange is doing, and ask again what failed."""
         await asyncio.gather(self._markets.refresh(), self._providers.ask_again())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._http.ask_failed_again(), LOOK_SECONDS)
 
     async def _take_snapshot(self, name: str) -> None:
         own = self.contracts[name]

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ class Http:
         self._slots = {(name, False): asyncio.Semaphore(most) for name in budgets}
         self._slots |= {(name, True): asyncio.Semaphore(max(1, most // 4)) for name in budgets}
         self._replies = Replies(self.limits.kept_replies)
+        # The last question of every path that was not answered well yet.
+        self._failed: dict[tuple[str, str], _Question] = {}
         self._transport, self._tls = transport, httpx.create_ssl_context(trust_env=False)
         self._clients: dict[str, list[httpx.AsyncClient]] = {name: [] for name in budgets}
 
@@ -151,6 +154,18 @@ class Http:
             with attempt:
                 return await self._ask_in_turn(question)
         raise AssertionError("a retry ends with a reply or an error")
+
+    async def ask_failed_again(self, most: int = 4) -> None:
+        """Put a few questions of every source again that failed and were not put again since: what
+        is asked seldom would else be thought ill for long."""
+        again: Counter[str] = Counter()
+        for (source, path), question in list(self._failed.items()):
+            again[source] += 1
+            if again[source] <= most and path in self.state(source).troubles:
+                try:
+                    await self._ask_in_turn(question)
+                except SourceError:
+                    continue  # It is noted in the source's state.
 
     def state(self, source: str) -> SourceState:
         """How the source is doing now."""
@@ -250,12 +265,14 @@ class Http:
         except BaseException:
             watched.give_up()
             raise
+        self._failed.pop((watched.source, path), None)
         watched.succeed(path, time.monotonic() - began)
         return reply
 
     async def _send_safely(self, question: _Question) -> Reply:
         """Every failure as a `SourceError` that does not repeat what it was asked with."""
         source = question.watched.source
+        self._failed[source, question.address.path] = question
         try:
             return await self._send(question)
         except SourceError as error:
