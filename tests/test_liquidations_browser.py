@@ -39,8 +39,9 @@ def add_trader(data: Path) -> None:
     engine.dispose()
 
 
-def say(world: World, price: float) -> None:
-    message = binance_order(int(time.time() * 1000), price=price, quantity=2.0)
+def say(world: World, price: float, side: str = "SELL", quantity: float = 2.0) -> None:
+    at_ms = int(time.time() * 1000)
+    message = binance_order(at_ms, side=side, price=price, quantity=quantity)
     world.do(world.tapes["binance"].publish([message]))
 
 
@@ -70,10 +71,11 @@ def test_the_tape_moves_by_itself_and_a_cut_socket_is_a_gap_with_its_reason(
         chart.evaluate(MARK)
         before = drawn_bars(page)
 
-        say(world, 51_000)
+        # Of the other side and larger, so that the bar there was is drawn lower, whatever its minute.
+        say(world, 51_000, "BUY", 20.0)
         expect(rows).to_have_count(2)
         expect(rows.first).to_contain_text("51,000.0")
-        expect(rows.first).to_contain_text("long")
+        expect(rows.first).to_contain_text("short")
         page.wait_for_function("bars => !document.body.innerHTML.includes(bars)", arg=before)
         assert chart.evaluate(MARKED)
 
