@@ -75,7 +75,7 @@ class LiveCollector:
         patience_seconds: float = PATIENCE_SECONDS,
         past_seconds: float = PAST_SECONDS,
     ) -> None:
-        self._settings, self._clock = settings, clock
+        self._clock = clock
         self._patience, self._past = patience_seconds, past_seconds
         self._http = open_http(settings, now=clock)
         self._venues = {name: Venue(name, self._http) for name in settings.exchanges}
