@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from core.accuracy import tallies as sums
 from core.market import frame
 from core.market.files import FILES, UNIVERSE, Source
 from core.store.database import UtcDateTime
@@ -139,6 +141,175 @@ outcomes = Table(
     Column("traded", Boolean, nullable=False),
     Column("funding_assumed", Boolean, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
+)
+
+# What a language model said of a signal, once per signal. `state` tells how it went; only an answer
+# that kept to the schema (answered) has a verdict, and where there is none the rules' verdict stands.
+# An answer that serves several signals with the same question (the modes of one bar) is that of the
+# signal shared_with; tokens and cost were spent once, there. Prompts and replies are kept verbatim.
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("signal_id", RowId, ForeignKey("signals.id"), nullable=False, unique=True),
+    Column("shared_with", RowId, ForeignKey("signals.id")),
+    Column("endpoint", String(256), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("prompt_version", String(16), nullable=False),
+    Column("temperature", Float),
+    Column("state", String(16), nullable=False),
+    Column("verdict", String(16)),
+    Column("risk_mode", String(16)),
+    Column("multiplier", Float),
+    Column("reasons", JSON, nullable=False),
+    Column("change_of_mind", Text),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cost_usd", Float),
+    Column("latency_ms", Float),
+    Column("question", Text),
+    Column("raw_reply", Text),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    CheckConstraint(
+        "state IN ('answered', 'timed_out', 'refused', 'cut_off', 'invalid', 'failed', "
+        "'unavailable', 'over_budget', 'lost')",
+        name="state",
+    ),
+    CheckConstraint("(state = 'answered') = (verdict IS NOT NULL)", name="answered"),
+    CheckConstraint("(verdict IS NULL) = (multiplier IS NULL)", name="whole"),
+    CheckConstraint("multiplier >= 0 AND multiplier <= 1.5", name="multiplier"),
+)
+
+# Which signals a model is being asked about, written before it is asked, so that none is asked about
+# twice: one without a verdict whose worker is gone was lost.
+questions = Table(
+    "questions",
+    metadata,
+    Column("signal_id", RowId, ForeignKey("signals.id"), primary_key=True),
+    Column("worker", String(64), nullable=False),
+    Column("claimed_at", UtcDateTime, nullable=False),
+)
+
+# The chain over everything that makes up the record: one row per signal (with what it was made from),
+# verdict and outcome, in the order in which they were stored. See `core.store.ledger`.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("position", RowId, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("row_id", RowId, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    UniqueConstraint("kind", "row_id", name="uq_ledger_row"),
+)
+
+# Sums of outcomes per cell and day, kept as outcomes come; see `core.accuracy.tallies`.
+tally_cells = Table(
+    "tally_cells",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("profile_name", String(64), nullable=False),
+    Column("profile_version", String(16), nullable=False),
+    Column("judge", String(160), nullable=False),
+    Column("recorded", String(8), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("risk_mode", String(16), nullable=False),
+    Column("direction", SmallInteger, nullable=False),
+    Column("horizon", String(8), nullable=False),
+    Column("coverage_bin", SmallInteger, nullable=False),
+    Column("score_bin", SmallInteger, nullable=False),
+    Column("traded", Boolean, nullable=False),
+    UniqueConstraint(*sums.CELL, name="uq_tally_cells_cell"),
+)
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("cell_id", RowId, ForeignKey("tally_cells.id"), primary_key=True),
+    Column("day", UtcDateTime, primary_key=True),
+    *(Column(name, Integer, nullable=False) for name in sums.COUNTS),
+    *(Column(name, Float, nullable=False) for name in sums.SUMS),
+    sqlite_with_rowid=False,
+)
+
+# Per day sums of products over all markets' bars: of a factor's z with another factor's z, or
+# with the return after it (`other` is then a horizon) in units of its own volatility. A day is summed
+# once its longest horizon has ended, and anew when bars of it came late. See `core.accuracy.factors`.
+factor_days = Table(
+    "factor_days",
+    metadata,
+    Column("windows_version", String(16), primary_key=True),
+    Column("day", UtcDateTime, primary_key=True),
+    Column("factor", String(32), primary_key=True),
+    Column("other", String(32), primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("sum_product", Float, nullable=False),
+    Column("sum_factor_squared", Float, nullable=False),
+    Column("sum_other_squared", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Which version of a mode decides bars from a moment on; rows are added, never changed. Where a mode
+# has none, its built-in profile decides.
+profiles_in_force = Table(
+    "profiles_in_force",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("profile_name", String(64), nullable=False),
+    Column("profile_version", String(16), nullable=False),
+    Column("from_at", UtcDateTime, nullable=False),
+    Column("set_by", String(64), nullable=False),
+    Column("set_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(
+        ["profile_name", "profile_version"],
+        ["profiles.name", "profiles.version"],
+        name="fk_profiles_in_force_profile",
+    ),
+)
+
+# A profile run over a history. `body` is the profile as it was run, saved or not; `result` is of the
+# first two thirds and `held_back` of the last, which is shown once the look is noted in `looks`.
+backtests = Table(
+    "backtests",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("history", String(256), nullable=False),
+    Column("history_digest", String(64)),
+    Column("profile_name", String(64), nullable=False),
+    Column("profile_version", String(16), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("start_at", UtcDateTime),
+    Column("end_at", UtcDateTime),
+    Column("held_back_from", UtcDateTime),
+    Column("state", String(16), nullable=False),
+    Column("fraction", Float, nullable=False),
+    Column("stage", String(64), nullable=False),
+    Column("message", Text),
+    Column("worker", String(64)),
+    Column("result", JSON),
+    Column("held_back", JSON),
+    Column("asked_by", String(64), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    CheckConstraint("state IN ('waiting', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    Index("ix_backtests_asked_at", "asked_at"),
+)
+
+# Every look at a held-back third: each is a chance to fool oneself, so all are counted.
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("history", String(256), nullable=False),
+    Column("profile_name", String(64), nullable=False),
+    Column("profile_version", String(16), nullable=False),
+    Column("backtest_id", String(16), ForeignKey("backtests.id"), nullable=False),
+    Column("looked_by", String(64), nullable=False),
+    Column("looked_at", UtcDateTime, nullable=False),
+    UniqueConstraint("history", "profile_name", "profile_version", name="uq_looks_profile"),
 )
 
 # One row per replay of a market under a profile. `state` is waiting, running, done or failed (and
