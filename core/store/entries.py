@@ -274,7 +274,8 @@ def _canonical(values: list[str | None]) -> bool:
 @lru_cache(maxsize=20_000)
 def _is_canonical(text: str) -> bool:
     try:
-        return dump_json(orjson.loads(text)) == text
+        # Of a null nobody could tell whether it was stored or is missing.
+        return dump_json(orjson.loads(text)) == text != "null"
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, UnicodeEncodeError):
         return False
 
