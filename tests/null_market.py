@@ -8,7 +8,8 @@ true lift and expectancy is zero. An edge can be planted on what is confirmed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -21,45 +22,61 @@ _KEPT = [name for name in COLUMNS if name not in R_COUNTS]
 _DRAWS = 4_000_000
 _COMMON = 0.6  # of the variance of a symbol's returns
 _SPOKEN, _SPELL = 0.5, 10  # share of the hours with a direction, mean hours it persists
-_CONFIRMED, _JUDGED = 0.45, 6
+_JUDGED = 6  # mean hours a verdict persists
 _CLUSTER, _CALM_TO_WILD = 48, 0.5  # hours of memory and deviation of log volatility
 Draw = Callable[[np.ndarray], np.ndarray]
 
 
-def null_tallies(
-    seed: int, *, runs: int, symbols: int, days: int, drift: float = 0.0
-) -> Iterator[pd.DataFrame]:
-    """Tallies with index (run, verdict, traded, horizon, day), in parts that hold whole runs.
+@dataclass(frozen=True)
+class Null:
+    """``verdicts`` with their shares of the hours; CONFIRM and DOWNSIZE are traded.
 
-    ``drift`` moves a confirmed symbol's price with its direction by so much of an hour's volatility.
+    ``drift`` moves a confirmed symbol's price with its direction by so much of an hour's volatility;
+    ``apart`` keeps symbols apart.
+    """
+
+    symbols: int
+    days: int
+    verdicts: Mapping[str, float] = field(default_factory=lambda: {"CONFIRM": 0.45, "SKIP": 0.55})
+    drift: float = 0.0
+    apart: bool = False
+
+
+def null_tallies(null: Null, seed: int, runs: int) -> Iterator[pd.DataFrame]:
+    """Tallies with index (verdict, traded, horizon, run, symbol, day), in parts that hold whole runs.
+
+    The symbol is 0 for all of them, where they are not kept apart.
     """
     chance = np.random.default_rng(seed)
-    most = max(1, _DRAWS // (symbols * days * 24))
+    most = max(1, _DRAWS // (null.symbols * null.days * 24))
     for first in range(0, runs, most):
-        yield _part(chance, first, min(most, runs - first), symbols, days, drift)
+        yield _part(chance, first, min(most, runs - first), null)
 
 
-def _part(
-    chance: np.random.Generator, first: int, runs: int, symbols: int, days: int, drift: float
-) -> pd.DataFrame:
-    hours = days * 24
+def _part(chance: np.random.Generator, first: int, runs: int, null: Null) -> pd.DataFrame:
+    symbols, hours = null.symbols, null.days * 24
     shape = (runs, symbols, hours)
-    direction, confirmed = _directions(chance, shape), _persisting(chance, shape, _JUDGED, _confirm)
+    bounds = np.cumsum(list(null.verdicts.values()))[:-1]
+    direction = _directions(chance, shape)
+    judged = _persisting(
+        chance, shape, _JUDGED, lambda draw: np.searchsorted(bounds, draw).astype(np.int8)
+    )
     volatility = _volatility(chance, (runs, 1, hours))
     moves = chance.standard_t(4, (runs, 1, hours)).astype(np.float32)
     if symbols > 1:
         own = chance.standard_t(4, shape).astype(np.float32)
         moves = np.sqrt(_COMMON) * moves + np.sqrt(1 - _COMMON) * own
-    moves = volatility * (moves + drift * direction * confirmed)
+    moves = volatility * (moves + null.drift * direction * (judged == 0))
     path = np.concatenate([np.zeros((runs, symbols, 1)), np.cumsum(moves, axis=-1)], axis=-1)
     parts = {}
     for horizon, ahead in HORIZONS.items():
         side = direction[..., : hours - ahead]
         won = side * (path[..., ahead:hours] - path[..., : hours - ahead])
         in_r = won / (3 * volatility[..., : hours - ahead])
-        for verdict in ("CONFIRM", "SKIP"):
-            cell = (side != 0) & (confirmed[..., : hours - ahead] == (verdict == "CONFIRM"))
-            parts[verdict, verdict == "CONFIRM", horizon] = _sums(cell, won > 0, in_r, ahead)
+        for code, verdict in enumerate(null.verdicts):
+            cell = (side != 0) & (judged[..., : hours - ahead] == code)
+            traded = verdict in ("CONFIRM", "DOWNSIZE")
+            parts[verdict, traded, horizon] = _sums(cell, won > 0, in_r, ahead, apart=null.apart)
     return _tallies(parts, first)
 
 
@@ -74,10 +91,6 @@ def _directions(chance: np.random.Generator, shape: tuple[int, int, int]) -> np.
 
 def _turn(draw: np.ndarray) -> np.ndarray:
     return np.where(draw < _SPOKEN, np.where(draw < _SPOKEN / 2, 1, -1), 0).astype(np.int8)
-
-
-def _confirm(draw: np.ndarray) -> np.ndarray:
-    return draw < _CONFIRMED
 
 
 def _persisting(
@@ -99,12 +112,15 @@ def _volatility(chance: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     )
 
 
-def _sums(cell: np.ndarray, won: np.ndarray, in_r: np.ndarray, ahead: int) -> dict[str, np.ndarray]:
-    """Per run and day of exit."""
+def _sums(
+    cell: np.ndarray, won: np.ndarray, in_r: np.ndarray, ahead: int, *, apart: bool
+) -> dict[str, np.ndarray]:
+    """Per run, symbol and day of exit."""
 
     def by_day(values: np.ndarray) -> np.ndarray:
-        hourly = np.pad(values.sum(axis=1, dtype=np.float64), ((0, 0), (ahead, 0)))
-        return hourly.reshape(len(hourly), -1, 24).sum(axis=2)
+        kept = values if apart else values.sum(axis=1, keepdims=True, dtype=np.float64)
+        hourly = np.pad(kept, ((0, 0), (0, 0), (ahead, 0)))
+        return hourly.reshape(*kept.shape[:2], -1, 24).sum(axis=3, dtype=np.float64)
 
     n = by_day(cell)
     return {
@@ -116,10 +132,10 @@ def _sums(cell: np.ndarray, won: np.ndarray, in_r: np.ndarray, ahead: int) -> di
 
 
 def _tallies(parts: dict[tuple[str, bool, str], dict[str, np.ndarray]], first: int) -> pd.DataFrame:
-    runs, days = next(iter(parts.values()))["n"].shape
+    runs, symbols, days = next(iter(parts.values()))["n"].shape
+    dates = pd.date_range("2025-01-01", periods=days, tz="UTC")
     index = pd.MultiIndex.from_product(
-        [range(first, first + runs), pd.date_range("2025-01-01", periods=days, tz="UTC")],
-        names=["run", "day"],
+        [range(first, first + runs), range(symbols), dates], names=["run", "symbol", "day"]
     )
     frames = {
         key: pd.DataFrame({name: part.reshape(-1) for name, part in sums.items()}, index)

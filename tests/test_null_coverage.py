@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.accuracy import summarise_tallies
-from tests.null_market import HORIZONS, null_tallies
+from tests.null_market import HORIZONS, Null, null_tallies
 
 SIZES = [(1, 30), (1, 75), (1, 180), (20, 30), (20, 75), (20, 180)]
 TRUTH = {"win rate": 0.5, "lift": 0.0, "expectancy": 0.0}
@@ -29,9 +29,9 @@ def allowed(share: float, runs: pd.Series) -> pd.Series:
     return DEVIATIONS * np.sqrt(share * (1 - share) / runs)
 
 
-def summaries(symbols: int, days: int, runs: int, drift: float = 0.0) -> pd.DataFrame:
+def summaries(null: Null, runs: int, seed: int = 1) -> pd.DataFrame:
     """What the page would print of CONFIRM in every run; index (run, horizon)."""
-    parts = null_tallies(days + symbols, runs=runs, symbols=symbols, days=days, drift=drift)
+    parts = null_tallies(null, seed, runs)
     found = [summarise_tallies(part, ["run", "horizon", "verdict"]) for part in parts]
     return pd.concat(found).xs("CONFIRM", level="verdict")
 
@@ -43,7 +43,7 @@ def coverage(symbols: int, days: int, runs: int) -> pd.DataFrame:
     where those are few, more runs are made.
     """
     made = runs if days > 30 else int(2.3 * runs)
-    cells = summaries(symbols, days, made)
+    cells = summaries(Null(symbols, days), made, days + symbols)
     printed = cells["note"].isna().groupby("horizon").mean()
     shown = cells[cells["note"].isna()].groupby("horizon").head(runs)
     covered = {
