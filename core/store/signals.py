@@ -19,10 +19,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.errors import StoreError
 from core.market.frame import INDEX, NAMES
 from core.signals import Profile
-from core.store import rows
+from core.store import ledger, rows
 from core.store.bulk import floats, insert_new, texts, times
 from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
+from core.store.tallies import keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
@@ -100,9 +101,13 @@ def save_outcomes(
     """Store outcomes of stored signals; how many were new."""
     if resolved.empty:
         return 0
+    ledger.hold(conn)
     ordered = resolved.assign(signal_id=_signal_ids(conn, resolved.index, profile))
     ordered = ordered.reset_index("horizon").sort_values(["signal_id", "horizon"])
-    return insert_new(
+    keys = list(zip(ordered["signal_id"].tolist(), ordered["horizon"].tolist(), strict=True))
+    known = _known_outcomes(conn, resolved.index, profile)
+    ordered = ordered[[key not in known for key in keys]]
+    inserted = insert_new(
         conn,
         outcomes,
         {
@@ -117,6 +122,17 @@ def save_outcomes(
             "recorded_at": times(conn, pd.DatetimeIndex([recorded_at])) * len(ordered),
         },
     )
+    keep_tallies(conn, [key for key in keys if key not in known])
+    return inserted
+
+
+def _known_outcomes(conn: Connection, index: pd.Index, profile: Profile) -> set[tuple[int, str]]:
+    """Signal id and horizon of a profile's stored outcomes in the range of ``index``."""
+    query = _in_range(signals, ["id"], index).join(outcomes, outcomes.c.signal_id == signals.c.id)
+    query = query.add_columns(outcomes.c.horizon).where(
+        signals.c.profile_name == profile.name, signals.c.profile_version == profile.version
+    )
+    return {(row[0], row[1]) for row in conn.execute(query)}
 
 
 def _signal_ids(conn: Connection, index: pd.Index, profile: Profile) -> npt.NDArray[np.int64]:
