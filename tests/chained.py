@@ -16,6 +16,7 @@ from core.signals import load_profile
 from core.store import ledger
 from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
 from core.store.tables import signals, verdicts
+from core.store.tallies import keep_verdict_tallies
 from tests.builders import make_frame
 
 NOW = datetime(2025, 10, 1, 12, tzinfo=UTC)
@@ -80,3 +81,4 @@ def save_verdict(conn: Connection, signal_id: int, **changes: object) -> None:
     conn.execute(verdicts.insert().values(id=row_id, **row))
     ledger.spend_ids(conn, verdicts, row_id)
     ledger.append(conn, "verdict", [(row_id, ledger.verdict_content(row))])
+    keep_verdict_tallies(conn, [signal_id])

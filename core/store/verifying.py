@@ -18,6 +18,7 @@ from core.store.contents import OUTCOME, SIGNAL, VERDICT, utc_text
 from core.store.entries import Entry, read_entries
 from core.store.reading import raw
 from core.store.tables import ledger, measurements, outcomes, profiles, signals, verdicts
+from core.store.tallies import check_tallies
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def parse_published(text: str) -> Published:
 
 
 def verify(conn: Connection, progress: Callable[[int, int], None] = lambda *_: None) -> Verified:
-    """Walk the whole chain, then look for rows outside it; in a `core.store.entries.snapshot`.
+    """Walk the whole chain, then look for rows outside it and for sums that do not follow from it.
+
+    In a `core.store.entries.snapshot`.
 
     ``progress`` is told how many of how many entries are done, after every batch.
     """
@@ -71,7 +74,7 @@ def verify(conn: Connection, progress: Callable[[int, int], None] = lambda *_: N
         if walked.fault:
             break
         progress(walked.length, total)
-    fault = walked.fault or _outside(conn, walked.counts)
+    fault = walked.fault or _outside(conn, walked.counts) or _wrong_sum(conn)
     return Verified(walked.length, walked.head, fault)
 
 
@@ -183,6 +186,13 @@ def _outside(conn: Connection, entries: Counter[str]) -> str | None:
     if found is not None:
         return f"There is {found}, which is in no entry of the ledger: it was put in beside it."
     return _doubled(conn, entries) or _unused_measurement(conn) or _changed_profile(conn)
+
+
+def _wrong_sum(conn: Connection) -> str | None:
+    """A figure of the Accuracy page that does not follow from the outcomes."""
+    for difference in check_tallies(conn, limit=1):
+        return f"The sums behind the Accuracy page were changed: {difference}."
+    return None
 
 
 def _first_outside(conn: Connection) -> str | None:
