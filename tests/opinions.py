@@ -22,13 +22,14 @@ HOURS = 24 * 10
 BAR = (START + timedelta(hours=HOURS - 1)).to_pydatetime()
 SOON = BAR + timedelta(seconds=5)
 NOW = BAR + timedelta(seconds=10)
-SYMBOLS = [f"S{number}USDT" for number in range(8)]
+MANY = [f"S{number}USDT" for number in range(170)]
+SYMBOLS = MANY[:8]
 KEY = "sk-secret-of-ours"
 
 
 @cache
 def market() -> pd.DataFrame:
-    return make_frame(SYMBOLS, hours=HOURS, seed=5)
+    return make_frame(MANY, hours=HOURS, seed=5)
 
 
 @cache
@@ -38,19 +39,23 @@ def planned(profile_name: str) -> pd.DataFrame:
     return rows[rows.index.get_level_values("time") == pd.Timestamp(BAR)]
 
 
-def speaking() -> pd.DataFrame:
+def speaking(symbols: list[str] = SYMBOLS) -> pd.DataFrame:
     """Those with a direction, of every mode; column profile_name."""
     found = pd.concat([planned(name).assign(profile_name=name) for name in PROFILE_NAMES])
-    return found[found["direction"].abs() == 1]
+    return found[(found["direction"].abs() == 1) & found.index.isin(symbols, level="symbol")]
 
 
-def store(engine: Engine, recorded_at: datetime = SOON) -> None:
-    """Store the bars, and of each mode the signals of the last bar."""
-    ages = pd.DataFrame(0.5, index=market().index, columns=list(SOURCES))
+def store(engine: Engine, recorded_at: datetime = SOON, symbols: list[str] = SYMBOLS) -> None:
+    """Store some bars, and of each mode the signals of the last one."""
+    bars = market()
+    bars = bars[bars.index.get_level_values("time") > pd.Timestamp(BAR - timedelta(hours=6))]
+    bars = bars[bars.index.isin(symbols, level="symbol")]
+    ages = pd.DataFrame(0.5, index=bars.index, columns=list(SOURCES))
     with engine.begin() as conn:
-        save_bars(conn, market())
+        save_bars(conn, bars)
         for name in PROFILE_NAMES:
             profile, rows = load_profile(name), planned(name)
+            rows = rows[rows.index.isin(symbols, level="symbol")]
             save_profile(conn, profile, recorded_at)
             save_signals(conn, rows, ages.loc[rows.index], profile, recorded_at)
 

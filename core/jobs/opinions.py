@@ -7,11 +7,10 @@ model. Every signal with a direction is asked about once, while it is fresh, and
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
 import pandas as pd
@@ -19,11 +18,11 @@ import stamina
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.jobs.lost import find_lost
 from core.market.breaker import Breaker
 from core.settings import Settings
 from core.store.coins import load_coins
 from core.store.database import dump_json
-from core.store.leases import WORKER, load_leases
 from core.store.signals import load_bars
 from core.store.verdicts import (
     Asked,
@@ -31,10 +30,8 @@ from core.store.verdicts import (
     Limits,
     Opinion,
     claim,
-    has_open_claims,
     load_unasked,
     save_verdicts,
-    write_lost,
 )
 from core.verdicts.model import PROMPT_VERSION, Question, ask_about, price_summary
 from core.verdicts.model.asking import ATTEMPTS, Asker, Endpoint, Reply
@@ -43,7 +40,6 @@ PRICES = timedelta(days=30)
 FAILURES_TO_OPEN, OPEN_SECONDS, LONGEST_OPEN_SECONDS = 5, 60.0, 1800.0
 # An answer that was paid for is kept through a database that is away for a while.
 SAVING_SECONDS = 120.0
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Opinions:
 
     def ask(self, bar: datetime) -> int:
         """Ask about what is live and was not asked about yet, up to a bar; how many verdicts are new."""
-        find_lost(self.engine, self.worker, self._under_way, self.clock())
+        find_lost(self.engine, self.worker, self.clock(), self._under_way)
         groups = self.groups(bar)
         return asyncio.run(self._ask_all(groups)) if groups else 0
 
@@ -190,20 +186,6 @@ def group(unasked: pd.DataFrame, prices: dict[str, pd.DataFrame], coins: pd.Seri
         )
         together.setdefault(question.user, (question, []))[1].append(int(row["signal_id"]))
     return [Group(tuple(ids), question) for question, ids in together.values()]
-
-
-def find_lost(engine: Engine, worker: str, under_way: set[int], now: datetime) -> int:
-    """Record what workers that are gone had asked; how many."""
-    with engine.connect() as conn:
-        if not has_open_claims(conn):
-            return 0
-    with engine.begin() as conn:
-        # Leases run by the clock on the wall, whatever time the market is in.
-        living = set(load_leases(conn, WORKER, datetime.now(UTC)).values())
-        lost = write_lost(conn, living, worker, under_way, now)
-    if lost:
-        _logger.warning("%d questions to the model were lost with their workers.", lost)
-    return lost
 
 
 def _opinion(reply: Reply, question: Question) -> Opinion:

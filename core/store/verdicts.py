@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, and_, case, func, select, text
+from sqlalchemy import Connection, Select, and_, case, func, select, text
 
 from core.market.frame import INDEX
 from core.store import ledger, rows
@@ -253,38 +253,39 @@ def write_lost(
     conn: Connection,
     living: Collection[str],
     worker: str,
-    under_way: Collection[int],
     now: datetime,
+    under_way: Collection[int] | None = None,
+    since: datetime | None = None,
 ) -> int:
-    """Record claims whose worker is gone as lost; how many. They are never asked about again.
+    """Record claims, by default all there are, whose worker is gone as lost; how many. They are never asked about again.
 
-    A worker's own claims are lost too where they are not among those ``under_way``.
+    A worker's own claims are lost too where it says which are ``under_way`` and they are not.
     """
     ledger.hold(conn)
-    open_claims = conn.execute(
-        select(questions.c.signal_id, questions.c.worker)
-        .outerjoin(verdicts, verdicts.c.signal_id == questions.c.signal_id)
-        .where(verdicts.c.id.is_(None), questions.c.claimed_at <= now)
-    ).all()
+    open_claims = conn.execute(_open_claims(since)).all()
     gone = [
         row.signal_id
         for row in open_claims
         if (row.worker != worker and row.worker not in living)
-        or (row.worker == worker and row.signal_id not in under_way)
+        or (row.worker == worker and under_way is not None and row.signal_id not in under_way)
     ]
     lost = Opinion("lost", error="It was asked, and the worker that asked is gone.")
     return len(save_verdicts(conn, gone, lost, now)) if gone else 0
 
 
-def has_open_claims(conn: Connection) -> bool:
-    """Whether any claim has no verdict yet."""
+def has_open_claims(conn: Connection, since: datetime | None = None) -> bool:
+    """Whether any claim, since a time or at all, has no verdict yet."""
+    return conn.execute(_open_claims(since).limit(1)).first() is not None
+
+
+def _open_claims(since: datetime | None) -> Select[Any]:
     query = (
-        select(questions.c.signal_id)
+        select(questions.c.signal_id, questions.c.worker)
         .outerjoin(verdicts, verdicts.c.signal_id == questions.c.signal_id)
         .where(verdicts.c.id.is_(None))
-        .limit(1)
+        .order_by(questions.c.signal_id)
     )
-    return conn.scalar(query) is not None
+    return query if since is None else query.where(questions.c.claimed_at >= since)
 
 
 def _hold_budget(conn: Connection) -> None:

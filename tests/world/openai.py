@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.world.server import last_tasks
+
 SECONDS = 20.0
 USAGE = {"prompt_tokens": 1_200, "completion_tokens": 150, "total_tokens": 1_350}
 MODELS = ("stand-in", "stand-in-large")
@@ -151,7 +153,18 @@ STATUS: Mapping[str, tuple[int, Mapping[str, str]]] = {
     "500": (500, {}),
     "redirect": (302, {"Location": "http://127.0.0.1:9/elsewhere"}),
 }
-TRANSPORT = ("hang", "drip", "reset", "gzip", "html", "enormous", "empty", "echo", "answer echo")
+TRANSPORT = (
+    "hang",
+    "drip",
+    "reset",
+    "gzip",
+    "html",
+    "enormous",
+    "empty",
+    "bytes",
+    "echo",
+    "answer echo",
+)
 MODES = ("good", *CONTENTS, *ENVELOPES, *STATUS, *TRANSPORT)
 
 
@@ -169,6 +182,7 @@ class ModelServer:
     bodies: list[Json] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
+    usage: Mapping[str, int] = field(default_factory=lambda: dict(USAGE))
     at_once: int = 0
     most_at_once: int = 0
     port: int = 0
@@ -194,6 +208,7 @@ class ModelServer:
         trace: TracebackType | None,
     ) -> None:
         self._do(self._stop())
+        self._do(last_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
         self._loop.close()
@@ -253,7 +268,7 @@ class ModelServer:
         if mode in ENVELOPES:
             return web.json_response(ENVELOPES[mode](body))
         content = json.dumps(self.answer(body)) if mode == "good" else CONTENTS[mode](body)
-        return web.json_response(_completion(body, content=content))
+        return web.json_response(_completion(body, content=content) | {"usage": self.usage})
 
 
 def _status(mode: str, request: web.Request) -> web.StreamResponse:
@@ -271,6 +286,8 @@ async def _broken(mode: str, request: web.Request, body: Json) -> web.StreamResp
         await asyncio.sleep(SECONDS)
     if mode == "html":
         return web.Response(text="<html>CONFIRM</html>", content_type="text/html")
+    if mode == "bytes":
+        return web.Response(body=b"\x00\xff{\x00}" * 9, content_type="application/json")
     if mode == "empty":
         return web.Response(body=b"", content_type="application/json")
     if mode == "gzip":
