@@ -306,7 +306,7 @@ def load_verdict(conn: Connection, signal_id: int) -> dict[str, Any] | None:
 def load_verdict_of(
     conn: Connection, symbol: str, profile_name: str, time: datetime
 ) -> dict[str, Any] | None:
-    """`load_verdict` of the signal of one bar, with ``latency_ms`` of the call that it shares."""
+    """`load_verdict` of the signal of one bar; of several versions of a profile the first."""
     first = select(func.min(signals.c.id)).where(
         signals.c.profile_name == profile_name,
         signals.c.symbol == symbol,
@@ -323,6 +323,18 @@ def load_verdicts_for(conn: Connection, index: pd.Index, profile_name: str) -> p
     Where a bar has signals of several versions of the profile, it is of the one recorded first.
     """
     symbols, times = (index.get_level_values(name) for name in INDEX)
+    found = _said(conn, profile_name, symbols, times)
+    return found[found.index.isin(index)]
+
+
+def load_verdicts_of(conn: Connection, symbol: str, profile_name: str) -> pd.DataFrame:
+    """`load_verdicts_for` of every signal of a symbol; index time."""
+    return _said(conn, profile_name, pd.Index([symbol])).droplevel("symbol")
+
+
+def _said(
+    conn: Connection, profile_name: str, symbols: pd.Index, times: pd.Index | None = None
+) -> pd.DataFrame:
     query = (
         select(
             *raw(signals, *INDEX),
@@ -333,10 +345,12 @@ def load_verdicts_for(conn: Connection, index: pd.Index, profile_name: str) -> p
         .where(
             signals.c.profile_name == profile_name,
             signals.c.symbol.in_(symbols.unique().tolist()),
-            signals.c.time.in_([one.to_pydatetime() for one in times.unique()]),
         )
         .order_by(signals.c.id)
     )
+    if times is not None:
+        # Newest bars have few different times; a range could hold a year of one that is gone.
+        query = query.where(signals.c.time.in_([one.to_pydatetime() for one in times.unique()]))
     found = read_columns(conn, query)
     frame = pd.DataFrame(
         {
@@ -350,7 +364,7 @@ def load_verdicts_for(conn: Connection, index: pd.Index, profile_name: str) -> p
         [found["symbol"], moments(found["time"], "time")], names=list(INDEX)
     )
     first = frame[~frame.index.duplicated()]
-    return first[first["state"].notna() & first.index.isin(index)]
+    return first[first["state"].notna()]
 
 
 @dataclass(frozen=True)
