@@ -94,7 +94,7 @@ def test_symbol_shows_both_verdicts_what_stands_and_a_plan_of_that_size(here):
     assert f"By rules {row['verdict']} risk mode" in said
     assert "By stand-in <b>large</b> DOWNSIZE risk mode reduced · 0.25× risk" in said
     assert "Funding rate" in said
-    assert "Crowding Everybody is long." in said
+    assert "Crowding: Everybody is long." in said
     assert "What would change its mind: A fall." in said
     assert "abc123" in said
     assert "answered in 2.3 s" in said
@@ -230,3 +230,18 @@ def test_a_past_that_is_replayed_says_why_no_model_is_asked(here):
 
     assert "never" not in past_part()
     assert "live market only" in text(past_part())
+
+
+def test_a_verdict_that_shares_a_call_tells_what_the_call_took(here):
+    with here.engine.begin() as conn:
+        unasked = load_unasked(conn, BAR, NOW, ["balanced", "aggressive"])
+        symbol = traded()
+        own = unasked[unasked.index.isin([symbol], level="symbol")]
+        ids = own["signal_id"].tolist()
+        claim(conn, ids, ASKED, "one", NOW, limits=Limits(9), worst_usd=None)
+        assert save_verdicts(conn, ids, LOWER, NOW) == ids
+        assert len(ids) == 2
+    for mode in ("balanced", "aggressive"):
+        said = text(words(open_page("symbol.py", {"symbol": symbol, "mode": mode})))
+        assert "answered in 2.3 s" in said
+        assert "0.0039" in said
