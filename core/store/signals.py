@@ -23,6 +23,7 @@ from core.store import contents, ledger, rows
 from core.store.bulk import floats, insert_all, insert_new, texts, times
 from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
+from core.store.tallies import keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
@@ -93,18 +94,14 @@ def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int
     return len(ids)
 
 
-def _measure(conn: Connection, new: rows.Ready) -> list[str]:
+def _measure(conn: Connection, new: rows.Ready) -> list[str | datetime]:
     """Store what another profile has not stored; when each row's measurement was recorded."""
-    query = _in_range(measurements, ["digest", "recorded_at"], new.index)
-    known = read_columns(conn, query)
-    recorded = dict(
-        zip(known["digest"], times(conn, moments(known["recorded_at"], "at")), strict=True)
-    )
+    known = read_columns(conn, _in_range(measurements, ["digest", "recorded_at"], new.index))
+    recorded = dict(zip(known["digest"], known["recorded_at"], strict=True))
     measured: list[str] = new.measurements["digest"]
-    # To leave known rows to the database takes longer.
-    unknown = (
-        new.only(np.array([digest not in recorded for digest in measured])) if recorded else new
-    )
+    unknown = new
+    if recorded:  # To leave these to the database takes longer.
+        unknown = new.only(np.array([digest not in recorded for digest in measured]))
     insert_all(conn, measurements, unknown.measurements)
     own: list[str] = new.measurements["recorded_at"]
     return [recorded.get(digest, at) for digest, at in zip(measured, own, strict=True)]
@@ -136,6 +133,7 @@ def save_outcomes(
     insert_all(conn, outcomes, columns)
     kinds = [contents.OUTCOME + horizon for horizon in columns["horizon"]]
     ledger.chain(conn, kinds, columns["signal_id"], contents.outcome_contents(columns))
+    keep_tallies(conn, list(zip(columns["signal_id"], columns["horizon"], strict=True)))
     return len(ordered)
 
 
