@@ -35,6 +35,12 @@ from core.ui.loaders.stream import (
     load_stream_gaps,
     load_streams,
 )
+from core.ui.loaders.verdicts import (
+    load_model_record,
+    load_newest_verdicts,
+    load_past_verdicts,
+    load_verdict,
+)
 
 __all__ = [
     "load_about",
@@ -49,11 +55,14 @@ __all__ = [
     "load_liquidation_past",
     "load_liquidation_sums",
     "load_liquidations",
+    "load_model_record",
     "load_newest",
+    "load_newest_verdicts",
     "load_operation",
     "load_origin",
     "load_outcomes",
     "load_outcomes_of",
+    "load_past_verdicts",
     "load_pieces_of_work",
     "load_progress",
     "load_provenance",
@@ -62,4 +71,5 @@ __all__ = [
     "load_span",
     "load_stream_gaps",
     "load_streams",
+    "load_verdict",
 ]
