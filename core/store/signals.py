@@ -188,6 +188,11 @@ def _newest_times(profile_name: str) -> Subquery:
     )
 
 
+def load_symbols(conn: Connection, profile_name: str) -> list[str]:
+    """The symbols of which a profile has rows, sorted."""
+    return sorted(conn.scalars(select(_newest_times(profile_name).c.symbol)))
+
+
 def load_signal(
     conn: Connection, symbol: str, profile_name: str, time: datetime
 ) -> pd.Series | None:

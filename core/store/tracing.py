@@ -92,6 +92,14 @@ def load_origin(conn: Connection, symbol: str, profile_name: str, time: datetime
     )
 
 
+def load_stored_profile(conn: Connection, name: str, version: str) -> Profile | None:
+    """One version of a profile, as it was; None if there is no such one."""
+    body = conn.scalar(
+        select(profiles.c.body).where(profiles.c.name == name, profiles.c.version == version)
+    )
+    return None if body is None else parse_profile(body)
+
+
 def load_outcomes_of(
     conn: Connection, symbol: str, profile_name: str, time: datetime
 ) -> pd.DataFrame:
@@ -116,23 +124,3 @@ def load_outcomes_of(
         },
         index=pd.Index(found["horizon"], name="horizon", dtype=object),
     )
-
-
-def load_directions_since(conn: Connection, profile_name: str, since: datetime) -> pd.DataFrame:
-    """Every signal with a direction after ``since``; index (symbol, time), column direction."""
-    query = (
-        select(signals.c.symbol, signals.c.time, signals.c.direction)
-        .where(
-            signals.c.profile_name == profile_name,
-            signals.c.time > since,
-            signals.c.direction != 0,
-        )
-        .order_by(signals.c.symbol, signals.c.time, signals.c.id)
-    )
-    rows = conn.execute(query).all()
-    index = pd.MultiIndex.from_arrays(
-        [[row.symbol for row in rows], pd.DatetimeIndex([row.time for row in rows], tz="UTC")],
-        names=["symbol", "time"],
-    )
-    frame = pd.DataFrame({"direction": [float(row.direction) for row in rows]}, index=index)
-    return frame[~frame.index.duplicated()]

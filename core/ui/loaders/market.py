@@ -40,11 +40,6 @@ def load_bars(
     return _bars(state_now(), symbol, start, end)
 
 
-def load_outcomes(profile_name: str) -> pd.DataFrame:
-    """Every stored outcome of a profile."""
-    return _outcomes(state_now(), profile_name)
-
-
 def load_origin(symbol: str, profile_name: str, time: datetime) -> tracing.Origin | None:
     """The profile that made a stored row, and when it was stored."""
     return _origin(state_now(), symbol, profile_name, time)
@@ -60,11 +55,6 @@ def load_provenance(
 def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataFrame:
     """What became of one signal, by horizon; only what is finished."""
     return _outcomes_of(state_now(), symbol, profile_name, time)
-
-
-def load_directions_since(profile_name: str, since: datetime) -> pd.DataFrame:
-    """Direction of every signal after ``since`` that has one, by symbol and time."""
-    return _directions(state_now(), profile_name, since)
 
 
 def load_coins() -> pd.DataFrame:
@@ -120,12 +110,6 @@ def _bars(
         return store.load_bars(conn, symbol, start, end)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=6, show_spinner=False)
-def _outcomes(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
-    with reading() as conn:
-        return store.load_outcomes(conn, profile_name)
-
-
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
 def _coins(state: State) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
@@ -169,9 +153,3 @@ def _outcomes_of(
 ) -> pd.DataFrame:
     with reading() as conn:
         return tracing.load_outcomes_of(conn, symbol, profile_name, time)
-
-
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
-def _directions(state: State, profile_name: str, since: datetime) -> pd.DataFrame:  # noqa: ARG001
-    with reading() as conn:
-        return tracing.load_directions_since(conn, profile_name, since)
