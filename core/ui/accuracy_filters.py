@@ -27,7 +27,10 @@ _RECORDED: Mapping[str, str | None] = {
     "At the time": LIVE,
     "Filled in afterwards": LATER,
 }
-_COVERAGE: Mapping[str, float | None] = {ANY: None, **{f"{p} %": p / 100 for p in range(60, 101, 10)}}
+_COVERAGE: Mapping[str, float | None] = {
+    ANY: None,
+    **{f"{p} %": p / 100 for p in range(60, 101, 10)},
+}
 # Every filter's key in the address, with what it is when nothing is chosen.
 _USUAL: Mapping[str, object] = {
     "horizon": ALL,
@@ -209,7 +212,9 @@ def _ask_kind() -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
     risk = st.pills(
         "Risk mode", RISK_MODES, selection_mode="multi", key="risk", bind="query-params"
     )
-    coverage = st.selectbox("Coverage, at least", list(_COVERAGE), key="coverage", bind="query-params")
+    coverage = st.selectbox(
+        "Coverage, at least", list(_COVERAGE), key="coverage", bind="query-params"
+    )
     return tuple(sorted(judged)), tuple(sorted(risk)), _COVERAGE.get(coverage or ANY)
 
 

@@ -13,7 +13,9 @@ _FORMATS = {"csv": "CSV", "parquet": "Parquet", "jsonl": "JSON lines"}
 def draw_ledger() -> None:
     """Length and head hash, how to verify, and the exports."""
     length, head = loaders.load_head()
-    st.markdown(f"#### {count(length, 'entry', 'entries')}, and one number that stands for them all")
+    st.markdown(
+        f"#### {count(length, 'entry', 'entries')}, and one number that stands for them all"
+    )
     st.markdown(
         "Every signal with what it was made from, every model's verdict and every outcome is an entry "
         "of a chain: its hash is made from its own content and the hash before it. Whoever notes the "

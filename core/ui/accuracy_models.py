@@ -41,7 +41,9 @@ def draw_models(filters: Filters, options: pd.DataFrame) -> None:
         st.caption(f"This is {judge}; choose another as the source on top.")
     found = confusion(loaders.load_pairs(asked))
     if not found.n:
-        st.markdown(":material/filter_alt_off: **No signal that the model judged passes these filters.**")
+        st.markdown(
+            ":material/filter_alt_off: **No signal that the model judged passes these filters.**"
+        )
         st.caption(_SHORTER)
         return
     st.markdown(f"#### {agreement_words(found, judge)}")
@@ -145,7 +147,11 @@ def _draw_records(asked: Filters) -> None:
     rules = replace(asked, judge=RULES, recorded=LIVE)
     for filters, title, meaning in (
         (asked, "The model's trades", "what it let through of the signals it was asked about"),
-        (rules, "The rules' trades", "recorded at the time; they judge every signal, asked about or not"),
+        (
+            rules,
+            "The rules' trades",
+            "recorded at the time; they judge every signal, asked about or not",
+        ),
     ):
         tallies = loaders.load_tallies(filters, KEYS)
         if tallies.empty:

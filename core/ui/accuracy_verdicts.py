@@ -11,12 +11,12 @@ from core.accuracy import value_of_caution
 from core.outcomes import HORIZONS
 from core.store.record import Filters
 from core.ui import loaders
-from core.ui.accuracy_opened import draw_opened, opened_place, open_chosen
+from core.ui.accuracy_opened import draw_opened, open_chosen, opened_place
 from core.ui.accuracy_words import draw_nothing_left, unfinished_words
 from core.ui.charts.curves import curves_figure
 from core.ui.charts.rates import rates_figure
 from core.ui.charts.spread_of_r import spread_figure
-from core.ui.claims import claim, headline, hours, looked_at
+from core.ui.claims import claims, headline, hours, looked_at
 from core.ui.draw import draw_figure
 from core.ui.formats import count
 from core.ui.palette import palette
@@ -70,10 +70,7 @@ def _draw_rates(record: Record) -> None:
         figure = rates_figure(record.trades, record.shadows, palette(), compact=narrow)
         draw_figure(figure, key="rates")
     with right:
-        lines = [
-            f"- {claim(row.to_dict(), str(verdict), str(horizon))}"
-            for (verdict, horizon), row in record.trades.iterrows()
-        ]
+        lines = [f"- {said}" for said in claims(record.trades)]
         st.markdown("\n".join(lines) or "No trades among these outcomes.")
 
 

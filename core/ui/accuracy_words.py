@@ -22,10 +22,18 @@ def unfinished_words(waiting: Mapping[str, Unfinished]) -> str:
     """
     kinds = {
         "pending": {horizon: found.pending for horizon, found in waiting.items()},
-        "overdue, for want of bars,": {horizon: found.overdue for horizon, found in waiting.items()},
+        "overdue, for want of bars,": {
+            horizon: found.overdue for horizon, found in waiting.items()
+        },
     }
-    said = [f"{kind} {_listed(amounts)}" for kind, amounts in kinds.items() if any(amounts.values())]
-    return f"Not finished and not counted: {'; '.join(said)}." if said else "Every outcome is finished."
+    said = [
+        f"{kind} {_listed(amounts)}" for kind, amounts in kinds.items() if any(amounts.values())
+    ]
+    return (
+        f"Not finished and not counted: {'; '.join(said)}."
+        if said
+        else "Every outcome is finished."
+    )
 
 
 def _listed(amounts: Mapping[str, int]) -> str:
@@ -53,4 +61,6 @@ def draw_nothing_left(filters: Filters, waiting: str) -> None:
                     args=(key,),
                 )
         if not loosened:
-            st.markdown("No single filter is to blame: show everything, and narrow it step by step.")
+            st.markdown(
+                "No single filter is to blame: show everything, and narrow it step by step."
+            )

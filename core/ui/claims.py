@@ -32,6 +32,11 @@ def claim(row: Row, verdict: str, horizon: str) -> str:
     return f"{head}, 95 % interval {interval(row['low'], row['high'])}: {_standing(row, baseline)}."
 
 
+def claims(summary: pd.DataFrame) -> list[str]:
+    """Every row as a sentence; index (verdict, horizon)."""
+    return [claim(row, verdict, horizon) for (verdict, horizon), row in _rows(summary)]
+
+
 def headline(trades: pd.DataFrame, looks: int) -> str:
     """What the rows of trades come to together; index (verdict, horizon).
 
@@ -90,9 +95,7 @@ def looked_at(looks: int, flagged: int) -> str:
         return "No cell has enough outcomes over enough time to be compared."
     head = f"{count(looks, 'cell')} looked at"
     if not flagged:
-        return (
-            f"{head}, none marked: none differs from the raw signal beyond what luck does to so many."
-        )
+        return f"{head}, none marked: none differs from the raw signal beyond what luck does to so many."
     return (
         f"{head}, {flagged} marked: of marked cells at most about 5\u00a0% are luck "
         "(Benjamini and Hochberg)."

@@ -1,4 +1,4 @@
-"""Which market and which of its signals are open: ``?symbol=`` and ``?time=``."""
+"""Which market and which of its signals are open: ``?symbol=``, ``?time=`` and ``?version=``."""
 
 from __future__ import annotations
 
@@ -80,6 +80,11 @@ def choose_time(history: pd.DataFrame, clock: Clock) -> pd.Timestamp | None:
     return opened
 
 
+def asked_version() -> str | None:
+    """The version of the profile by which the open signal was made; None for the first recorded."""
+    return st.query_params.get("version") or None
+
+
 def open_clicked() -> None:
     """Open the signal whose mark was clicked on the chart."""
     picked = st.session_state["chart"].selection.points
@@ -132,6 +137,7 @@ def _step(title: str, options: list[str], to: int) -> None:
 
 
 def _open(option: str) -> None:
+    st.query_params.pop("version", None)
     if option == _NEWEST:
         st.query_params.pop("time", None)
     else:
@@ -145,4 +151,5 @@ def _address(time: pd.Timestamp) -> str:
 def _forget() -> None:
     """Another market has other signals."""
     st.session_state.pop(_UNKNOWN, None)
+    st.query_params.pop("version", None)
     st.query_params.pop("time", None)

@@ -32,7 +32,12 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
         "Win rate of every signal of the horizon, whatever its verdict",
     ),
     ("baseline_long", "Always long, %", "%.1f", "Win rate of buying at the same moments instead"),
-    ("baseline_coin", "Coin toss, %", "%.1f", "Win rate of a fair coin choosing the direction there"),
+    (
+        "baseline_coin",
+        "Coin toss, %",
+        "%.1f",
+        "Win rate of a fair coin choosing the direction there",
+    ),
     ("lift", "Lift, points", "%+.1f", "Won minus raw signal, in percentage points"),
     ("lift_interval", "Lift, 95 %", "", "Where the lift may lie: t interval over ten eras"),
     (
@@ -42,7 +47,12 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
         "Chance that a lift marked at this level is luck, after allowing for every cell shown",
     ),
     ("expectancy_r", "Mean net R", "%+.3f", "Mean result after costs in units of the risk taken"),
-    ("expectancy_interval", "Mean R, 95 %", "", "Where the mean R may lie: t interval over ten eras"),
+    (
+        "expectancy_interval",
+        "Mean R, 95 %",
+        "",
+        "Where the mean R may lie: t interval over ten eras",
+    ),
     ("mean_net_return", "Mean net, %", "%+.3f", "Mean return after costs, unleveraged"),
     ("profit_factor", "Profit factor", "%.2f", "Sum of gains over sum of losses, after costs"),
     ("drawdown_r", "Drawdown, R", "%.1f", "Largest fall of the cumulative R by exit day"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import pandas as pd
 
@@ -70,8 +71,8 @@ class Record:
     def count_of(self, place: Place) -> int:
         """How many outcomes a cell has; 0 where there is no such cell."""
         summary = self.trades if place.traded else self.shadows
-        key = (place.verdict, place.horizon)
-        return int(summary.loc[[key], "n"].sum()) if key in summary.index else 0
+        cells = [place.verdict, place.horizon]
+        return int(summary["n"][[list(cell) == cells for cell in summary.index]].sum())
 
 
 def record_of(tallies: pd.DataFrame, universe: pd.DataFrame) -> Record:
@@ -93,9 +94,10 @@ def of_kind(tallies: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
 def curves(tallies: pd.DataFrame, *, traded: bool) -> dict[tuple[str, str], pd.Series]:
     """Cumulative R per (verdict, horizon) at the end of each UTC day; index day."""
     found = daily_r(of_kind(tallies, traded=traded), KEYS)
+    parts = found.droplevel("traded").groupby(level=["verdict", "horizon"], observed=True)
     return {
-        (str(verdict), str(horizon)): part.droplevel(list(KEYS))
-        for (_, verdict, horizon), part in found.groupby(level=list(KEYS), observed=True)
+        cast("tuple[str, str]", cell): part.droplevel(["verdict", "horizon"])
+        for cell, part in parts
     }
 
 

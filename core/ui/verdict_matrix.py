@@ -38,9 +38,7 @@ def draw_matrix(
         if place is not None:
             on_open(place)
 
-    _MATRIX(
-        key=_KEY, data=matrix_data(trades, shadows, horizons, opened), on_open_change=chosen
-    )
+    _MATRIX(key=_KEY, data=matrix_data(trades, shadows, horizons, opened), on_open_change=chosen)
 
 
 def matrix_data(

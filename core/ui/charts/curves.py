@@ -86,10 +86,7 @@ def _cell(
         )
         | {"zeroline": True, "zerolinecolor": colours.neutral},
     )
-    traces = [
-        _curve(verdict, curve, colours) | cell.axes
-        for verdict, curve in curves.items()
-    ]
+    traces = [_curve(verdict, curve, colours) | cell.axes for verdict, curve in curves.items()]
     notes = [cell.head(f"{head}  <span style='color:{colours.muted}'>R</span>")]
     for (verdict, curve), place in zip(curves.items(), places, strict=True):
         notes.append(_curve_label(verdict, curve, cell, place, colours))

@@ -42,7 +42,9 @@ def information_figure(
     return figure
 
 
-def correlation_figure(matrix: pd.DataFrame, colours: Palette, *, compact: bool = False) -> go.Figure:
+def correlation_figure(
+    matrix: pd.DataFrame, colours: Palette, *, compact: bool = False
+) -> go.Figure:
     """`core.accuracy.correlations` as a heat map with its numbers; empty where never known together."""
     factors = list(matrix.index)
     names = [BY_NAME[name].title for name in factors]
@@ -82,7 +84,12 @@ def correlation_figure(matrix: pd.DataFrame, colours: Palette, *, compact: bool 
             "height": 40 * len(names) + (40 if compact else 90),
             "margin": {"l": 140, "r": 8, "t": 8, "b": 30 if compact else 80},
             "dragmode": False,
-            "xaxis": {"fixedrange": True, "showgrid": False, "showspikes": False, "type": "category"},
+            "xaxis": {
+                "fixedrange": True,
+                "showgrid": False,
+                "showspikes": False,
+                "type": "category",
+            },
             "yaxis": {
                 "fixedrange": True,
                 "showgrid": False,
@@ -181,7 +188,9 @@ def _two(value: float) -> str:
 
 
 def _information_alt(table: pd.DataFrame) -> str:
-    said = [f"{_said(row['factor'], row)} at {hours(row['horizon'])}." for _, row in table.iterrows()]
+    said = [
+        f"{_said(row['factor'], row)} at {hours(row['horizon'])}." for _, row in table.iterrows()
+    ]
     return f"Information coefficients of the factors. {' '.join(said)}"
 
 

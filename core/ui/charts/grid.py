@@ -60,7 +60,13 @@ class Cell:
 
 
 def grid_frame(
-    down: int, cell_px: int, colours: Palette, *, left: int = 46, right: int = 4, zooms: bool = False
+    down: int,
+    cell_px: int,
+    colours: Palette,
+    *,
+    left: int = 46,
+    right: int = 4,
+    zooms: bool = False,
 ) -> dict[str, Any]:
     """The layout around so many rows of charts."""
     return {

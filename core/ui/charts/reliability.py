@@ -126,7 +126,9 @@ def _as_claimed(low: float, high: float, colours: Palette) -> dict[str, Any]:
 
 def _said(row: pd.Series) -> str:
     band = (
-        f"95 % interval {interval(row['low'], row['high'], 1)}" if known(row["low"]) else row["note"]
+        f"95 % interval {interval(row['low'], row['high'], 1)}"
+        if known(row["low"])
+        else row["note"]
     )
     return (
         f"claimed {percent(row['claimed'])}: {percent(row['win_rate'])} of {number(row['n'])} won, "

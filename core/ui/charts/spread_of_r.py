@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -73,16 +72,18 @@ def _axes(cell: Cell, top: float, *, last: bool, colours: Palette) -> dict[str, 
     )
 
 
-def _bars(table: pd.DataFrame, cell: Cell, colours: Palette, *, hollow: bool) -> list[dict[str, Any]]:
-    width = float(np.median(np.diff(table["low"].to_numpy()[1:])))
-    total = table["n"].sum()
-    places = [_middle(low, high, width) for low, high in zip(table["low"], table["high"], strict=True)]
-    beyond = [math.isinf(low) or math.isinf(high) for low, high in zip(table["low"], table["high"], strict=True)]
+def _bars(
+    table: pd.DataFrame, cell: Cell, colours: Palette, *, hollow: bool
+) -> list[dict[str, Any]]:
+    lows, highs, counts = (table[name].tolist() for name in ("low", "high", "n"))
+    width, total = highs[1] - lows[1], sum(counts)
+    spans = list(zip(lows, highs, strict=True))
+    beyond = [math.isinf(low) or math.isinf(high) for low, high in spans]
     return [
         {
             "type": "bar",
-            "x": places,
-            "y": (table["n"] / total).to_numpy(),
+            "x": [_middle(low, high, width) for low, high in spans],
+            "y": [n / total for n in counts],
             "width": width * 0.9,
             "marker": {
                 "color": colours.ground if hollow else colours.muted,
@@ -90,8 +91,8 @@ def _bars(table: pd.DataFrame, cell: Cell, colours: Palette, *, hollow: bool) ->
                 "pattern": {"shape": ["/" if out else "" for out in beyond], "solidity": 0.3},
             },
             "hovertext": [
-                f"{_span(row.low, row.high)}: {percent(row.n / total)} of outcomes, n {number(row.n)}"
-                for row in table.itertuples()
+                f"{_span(low, high)}: {percent(n / total)} of outcomes, n {number(n)}"
+                for (low, high), n in zip(spans, counts, strict=True)
             ],
             "hovertemplate": "%{hovertext}<extra></extra>",
             "name": "counterfactuals" if hollow else "trades",

@@ -65,9 +65,7 @@ def load_disagreements(filters: Filters, limit: int, offset: int = 0) -> pd.Data
     return _disagreements(state_now(), filters, limit, offset)
 
 
-def load_factor_days(
-    windows_version: str, start: date | None, end: date | None
-) -> pd.DataFrame:
+def load_factor_days(windows_version: str, start: date | None, end: date | None) -> pd.DataFrame:
     """Sums per day of what factors had to do with each other and with what came after."""
     return _factor_days(state_now(), windows_version, start, end)
 

@@ -28,9 +28,11 @@ def load_history(symbol: str, profile_name: str) -> pd.DataFrame:
     return _history(state_now(), symbol, profile_name)
 
 
-def load_signal(symbol: str, profile_name: str, time: datetime) -> pd.Series | None:
-    """One stored row, whole; None where there is none."""
-    return _signal(state_now(), symbol, profile_name, time)
+def load_signal(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> pd.Series | None:
+    """One stored row, whole; None where there is none. Without a version the one recorded first."""
+    return _signal(state_now(), symbol, profile_name, time, version)
 
 
 def load_bars(
@@ -40,9 +42,11 @@ def load_bars(
     return _bars(state_now(), symbol, start, end)
 
 
-def load_origin(symbol: str, profile_name: str, time: datetime) -> tracing.Origin | None:
-    """The profile that made a stored row, and when it was stored."""
-    return _origin(state_now(), symbol, profile_name, time)
+def load_origin(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> tracing.Origin | None:
+    """The profile that made a stored row, when it was stored, and its entry in the ledger."""
+    return _origin(state_now(), symbol, profile_name, time, version)
 
 
 def load_provenance(
@@ -52,9 +56,11 @@ def load_provenance(
     return _provenance(state_now(), symbol, time, recorded_at)
 
 
-def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataFrame:
+def load_outcomes_of(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> pd.DataFrame:
     """What became of one signal, by horizon; only what is finished."""
-    return _outcomes_of(state_now(), symbol, profile_name, time)
+    return _outcomes_of(state_now(), symbol, profile_name, time, version)
 
 
 def load_coins() -> pd.DataFrame:
@@ -94,9 +100,10 @@ def _signal(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> pd.Series | None:
     with reading() as conn:
-        return store.load_signal(conn, symbol, profile_name, time)
+        return store.load_signal(conn, symbol, profile_name, time, version)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
@@ -128,9 +135,10 @@ def _origin(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> tracing.Origin | None:
     with reading() as conn:
-        return tracing.load_origin(conn, symbol, profile_name, time)
+        return tracing.load_origin(conn, symbol, profile_name, time, version)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
@@ -150,6 +158,7 @@ def _outcomes_of(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> pd.DataFrame:
     with reading() as conn:
-        return tracing.load_outcomes_of(conn, symbol, profile_name, time)
+        return tracing.load_outcomes_of(conn, symbol, profile_name, time, version)
