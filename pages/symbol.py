@@ -1,7 +1,5 @@
 """One market: what it did, what its signal rests on, and the plan for the reader's own account."""
 
-from datetime import datetime
-
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -14,7 +12,7 @@ from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, mar
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
 from core.ui.instance import instance
-from core.ui.opened import asked_version, choose_symbol, choose_time, lost_symbol, open_clicked
+from core.ui.opened import choose_symbol, choose_time, load_opened, lost_symbol, open_clicked
 from core.ui.palette import palette
 from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
@@ -75,7 +73,7 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
         opened = choose_time(history, reader_clock())
         version = None
         if opened is not None:
-            row, version = _load_opened(symbol, mode, opened.to_pydatetime())
+            row, version = load_opened(symbol, mode, opened.to_pydatetime())
         origin = loaders.load_origin(symbol, mode, bar_of(row)[1].to_pydatetime(), version)
         _draw_head(row, origin, past=opened is not None)
     with rest:
@@ -95,13 +93,6 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
             opened,
         )
         _draw_chart(view, narrow, keep=f"{symbol} {mode} {chosen} {opened}")
-
-
-def _load_opened(symbol: str, mode: str, time: datetime) -> tuple[pd.Series, str | None]:
-    """The stored row of a bar, and the version that was asked for if there is a row of it."""
-    version = asked_version()
-    row = loaders.load_signal(symbol, mode, time, version) if version else None
-    return (row, version) if row is not None else (loaders.load_signal(symbol, mode, time), None)
 
 
 def _places(narrow: bool) -> list[DeltaGenerator]:

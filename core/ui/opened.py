@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.ui import loaders
 from core.ui.charts import Window, signal_runs
 from core.ui.charts.steps import step_of
 from core.ui.formats import Clock, number
@@ -80,9 +81,14 @@ def choose_time(history: pd.DataFrame, clock: Clock) -> pd.Timestamp | None:
     return opened
 
 
-def asked_version() -> str | None:
-    """The version of the profile by which the open signal was made; None for the first recorded."""
-    return st.query_params.get("version") or None
+def load_opened(symbol: str, mode: str, time: datetime) -> tuple[pd.Series, str | None]:
+    """The stored row of a bar, and the version that was asked for if there is a row of it.
+
+    Without one it is the row that was recorded first.
+    """
+    version = st.query_params.get("version")
+    row = loaders.load_signal(symbol, mode, time, version) if version else None
+    return (row, version) if row is not None else (loaders.load_signal(symbol, mode, time), None)
 
 
 def open_clicked() -> None:
