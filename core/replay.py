@@ -7,8 +7,10 @@ replay that is killed goes on behind its last step, and one that is done does no
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -141,7 +143,8 @@ class _Run:
             done, end = done + len(step), times[step].max().to_pydatetime()
             if not self._has(end):
                 of_step = resolved[np.isin(row_of_outcome, step)]
-                new = self._store_step(step, planned.iloc[step], of_step, done, end)
+                with _without_collector():
+                    new = self._store_step(step, planned.iloc[step], of_step, done, end)
                 total = _added(total, new)
             progress(Progress(self.profile.name, done, self.rows))
         return total
@@ -192,6 +195,18 @@ class _Run:
             .where(replays.c.key == self.key)
             .values(updated_at=self.clock(), **values)
         )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """So many rows at once have the collector look through all of them again and again, in vain."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _added(one: Replayed, other: Replayed) -> Replayed:
