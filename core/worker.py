@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,10 +30,15 @@ from core.jobs.durable import (
     say_goodbye,
     stay_alive,
 )
+from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
+from core.settings import Settings
 from core.store.health import load_used_budgets, save_health
 from core.store.rounds import is_done
+
+if TYPE_CHECKING:
+    from core.jobs.opinions import Opinions
 
 TICK_SECONDS, POLL_SECONDS = 1.0, 0.1
 BEAT_SECONDS = 3.0
@@ -59,7 +65,8 @@ def new_name() -> str:
 
 @dataclass
 class Worker:
-    """What one process does. ``clock`` is the time of the market."""
+    """What one process does. ``clock`` is the time of the market, ``settings`` say which model is
+    asked, if any."""
 
     engine: Engine
     collector: Collector
@@ -67,6 +74,7 @@ class Worker:
     clock: Callable[[], datetime] = now
     batches: int = BATCHES
     tick_seconds: float = TICK_SECONDS
+    settings: Settings | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
 
@@ -77,7 +85,14 @@ class Worker:
         when this process is gone.
         """
         self._show_life()
-        jobs = Jobs(self.engine, self.collector, self.name, self.clock, self.batches)
+        jobs = Jobs(
+            self.engine,
+            self.collector,
+            self.name,
+            self.clock,
+            self.batches,
+            opinions=self._opinions(),
+        )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
         try:
@@ -92,8 +107,16 @@ class Worker:
     def stop(self) -> None:
         self.stopping.set()
 
+    def _opinions(self) -> Opinions | None:
+        if self.settings is None or self.settings.model is None:
+            return None
+        from core.jobs.opinions import Opinions  # brings what takes a second to import
+
+        return Opinions(self.engine, self.settings, self.name, self.clock, self.stopping)
+
     def _loop(self, rounds: Rounds) -> None:
         adopted = retained = -RETENTION_SECONDS
+        find_lost(self.engine, self.name, self.clock(), ever=True)
         while not self.stopping.wait(self._pause()):
             try:
                 if self.leads:
@@ -102,6 +125,7 @@ class Worker:
                     adopted = monotonic()
                     for flow in adopt_orphans(self.engine, self.name):
                         _logger.warning("%s takes up %s of a worker that is gone.", self.name, flow)
+                    find_lost(self.engine, self.name, self.clock())
                 if monotonic() - retained > RETENTION_SECONDS:
                     retained = monotonic()
                     drop_old(self.engine, self.clock())

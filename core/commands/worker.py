@@ -31,9 +31,11 @@ def command() -> None:
             passed_on = PassedOn(sources.contracts, sources.prices, key)
         else:
             collector = WithStreams(sources, engine, sources.contracts)
-        worker = Worker(engine, collector)
+        worker = Worker(engine, collector, settings=settings)
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: worker.stop())
+        if settings.model is not None:
+            beside.print(f"Signals are put before {settings.model} too.", markup=False)
         beside.print(f"{worker.name} works on {', '.join(settings.exchanges)}.", markup=False)
         spool = settings.data_dir / "spool"
         with Streams(

@@ -46,6 +46,12 @@ from core.ui.loaders.stream import (
     load_stream_gaps,
     load_streams,
 )
+from core.ui.loaders.verdicts import (
+    load_model_record,
+    load_newest_verdicts,
+    load_past_verdicts,
+    load_verdict,
+)
 
 __all__ = [
     "load_about",
@@ -62,11 +68,14 @@ __all__ = [
     "load_liquidation_past",
     "load_liquidation_sums",
     "load_liquidations",
+    "load_model_record",
     "load_newest",
+    "load_newest_verdicts",
     "load_operation",
     "load_origin",
     "load_outcomes_of",
     "load_pairs",
+    "load_past_verdicts",
     "load_pieces_of_work",
     "load_progress",
     "load_provenance",
@@ -82,4 +91,5 @@ __all__ = [
     "load_symbols",
     "load_tallies",
     "load_unfinished",
+    "load_verdict",
 ]
