@@ -63,7 +63,7 @@ def question(**changes: object) -> Question:
     return make_question(**({"verdict": "CONFIRM", "multiplier": 1.0} | changes))
 
 
-def ask(server: ModelServer, timeout: float = 5.0, attempts: int = 3, **environment: str) -> Reply:
+def ask(server: ModelServer, timeout: float = 5.0, **environment: str) -> Reply:
     settings = {
         "CRYPTOSATX_MODEL": "stand-in",
         "CRYPTOSATX_MODEL_TIMEOUT": str(timeout),
@@ -74,7 +74,7 @@ def ask(server: ModelServer, timeout: float = 5.0, attempts: int = 3, **environm
     async def once() -> Reply:
         endpoint = Endpoint(load_settings(settings | environment), first_wait=0.01)
         async with endpoint.opened() as asker:
-            return await asker.ask(question(), attempts)
+            return await asker.ask(question())
 
     return asyncio.run(once())
 

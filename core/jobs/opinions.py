@@ -30,11 +30,12 @@ from core.store.verdicts import (
     Limits,
     Opinion,
     claim,
+    claim_retry,
     load_unasked,
     save_verdicts,
 )
 from core.verdicts.model import PROMPT_VERSION, Question, ask_about, price_summary
-from core.verdicts.model.asking import ATTEMPTS, Asker, Endpoint, Reply
+from core.verdicts.model.asking import Asker, Endpoint, Reply
 
 PRICES = timedelta(days=30)
 FAILURES_TO_OPEN, OPEN_SECONDS, LONGEST_OPEN_SECONDS = 5, 60.0, 1800.0
@@ -117,11 +118,18 @@ class Opinions:
     async def _ask_or_say_why_not(self, asker: Asker, group: Group) -> int:
         admitted = self.breaker.admit(monotonic())
         try:
-            claimed = await asyncio.to_thread(self._claim, group, ATTEMPTS if admitted else 0)
-            if claimed is None or not claimed.attempts:
-                why = _over_budget() if admitted else self._unavailable()
-                return await self._keep(claimed, why)
-            reply = await asker.ask(group.question, claimed.attempts)
+            claimed = await asyncio.to_thread(self._claim, group, admitted)
+            if claimed is None:
+                return 0  # Another worker has it.
+            if not claimed.affordable:
+                return await self._keep(
+                    claimed, _over_budget() if admitted else self._unavailable()
+                )
+
+            async def may_retry() -> bool:
+                return await asyncio.to_thread(self._claim_retry, claimed, group.question)
+
+            reply = await asker.ask(group.question, may_retry)
             self._note(reply)
             return await self._keep(claimed, _opinion(reply, group.question))
         finally:
@@ -133,7 +141,8 @@ class Opinions:
         else:
             self.breaker.fail(monotonic())
 
-    def _claim(self, group: Group, attempts: int) -> Claim | None:
+    def _claim(self, group: Group, admitted: bool = True) -> Claim | None:
+        """What is not admitted to the endpoint takes nothing of the budget."""
         with self.engine.begin() as conn:
             return claim(
                 conn,
@@ -141,14 +150,21 @@ class Opinions:
                 self.asked,
                 self.worker,
                 self.clock(),
-                limits=self.limits,
+                limits=self.limits if admitted else Limits(0),
                 worst_usd=self.endpoint.worst_usd(group.question),
-                most_attempts=attempts,
             )
 
-    async def _keep(self, claimed: Claim | None, opinion: Opinion) -> int:
-        if claimed is None:
-            return 0  # Another worker has it.
+    def _claim_retry(self, claimed: Claim, question: Question) -> bool:
+        with self.engine.begin() as conn:
+            return claim_retry(
+                conn,
+                claimed.signal_ids[0],
+                self.clock(),
+                limits=self.limits,
+                worst_usd=self.endpoint.worst_usd(question),
+            )
+
+    async def _keep(self, claimed: Claim, opinion: Opinion) -> int:
         async for attempt in stamina.retry_context(
             on=SQLAlchemyError, attempts=None, timeout=SAVING_SECONDS
         ):

@@ -6,7 +6,6 @@ so that all workers together ask once and never pass a limit. A stored verdict i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, case, func, select, text
+from sqlalchemy import Connection, Select, and_, case, func, select, text, update
 
 from core.market.frame import INDEX
 from core.store import ledger, rows
@@ -89,11 +88,11 @@ class Spent:
 
 @dataclass(frozen=True)
 class Claim:
-    """The signals that this worker is to ask about, together in one question, and how often it may
-    try; 0 where the budget does not allow even one try."""
+    """The signals that this worker is to ask about together, the first of which carries the cost;
+    ``affordable`` tells whether the budget allows it."""
 
     signal_ids: tuple[int, ...]
-    attempts: int
+    affordable: bool
 
 
 def load_unasked(
@@ -138,23 +137,22 @@ def claim(
     *,
     limits: Limits,
     worst_usd: float | None,
-    most_attempts: int,
 ) -> Claim | None:
-    """Claim signals with the same question; the first that is free carries its cost.
+    """Claim signals with the same question, and one attempt to ask it; None where others have.
 
-    None where others have claimed all. ``worst_usd`` is what one attempt can cost at most; where a
-    limit of money is set it must be known. Where the budget allows no attempt the signals are
-    claimed all the same, so that they can be recorded as not asked.
+    ``worst_usd`` is what an attempt can cost at most; where a limit of money is set it must be known.
+    Where the budget allows no attempt the signals are claimed all the same, so that they can be
+    recorded as not asked.
     """
     _hold_budget(conn)
-    attempts = _affordable(load_spent(conn, now), limits, worst_usd, most_attempts)
+    affordable = _affordable(load_spent(conn, now), limits, worst_usd)
     taken = set(
         conn.scalars(select(questions.c.signal_id).where(questions.c.signal_id.in_(signal_ids)))
     )
     free = [one for one in signal_ids if one not in taken]
     if not free:
         return None
-    reserved = None if worst_usd is None else attempts * worst_usd
+    calls, reserved = (1, worst_usd) if affordable else (0, 0.0)
     for place, signal_id in enumerate(free):
         first = place == 0
         conn.execute(
@@ -162,28 +160,43 @@ def claim(
                 signal_id=signal_id,
                 shared_with=None if first else free[0],
                 worker=worker,
-                calls=attempts if first else 0,
+                calls=calls if first else 0,
                 reserved_usd=reserved if first else 0.0,
                 claimed_at=now,
                 **asdict(asked),
             )
         )
-    return Claim(tuple(free), attempts)
+    return Claim(tuple(free), affordable)
 
 
-def _affordable(spent: Spent, limits: Limits, worst_usd: float | None, most: int) -> int:
-    """How many attempts the day still allows.
+def claim_retry(
+    conn: Connection, signal_id: int, now: datetime, *, limits: Limits, worst_usd: float | None
+) -> bool:
+    """Reserve one more attempt for a claimed question; whether the budget allows it."""
+    _hold_budget(conn)
+    if not _affordable(load_spent(conn, now), limits, worst_usd):
+        return False
+    more = None if worst_usd is None else questions.c.reserved_usd + worst_usd
+    conn.execute(
+        update(questions)
+        .where(questions.c.signal_id == signal_id)
+        .values(calls=questions.c.calls + 1, reserved_usd=more)
+    )
+    return True
 
-    >>> _affordable(Spent(8, 0.5), Limits(10, 1.0), 0.2, 3), _affordable(Spent(8, 0.9), Limits(10, 1.0), 0.2, 3)
-    (2, 0)
+
+def _affordable(spent: Spent, limits: Limits, worst_usd: float | None) -> bool:
+    """Whether the day still allows one attempt.
+
+    >>> limits = Limits(10, 1.0)
+    >>> [_affordable(Spent(*one), limits, 0.2) for one in ((9, 0.8), (10, 0.0), (0, 0.9))]
+    [True, False, False]
     """
-    allowed = min(most, limits.calls - spent.calls)
-    if limits.usd is not None:
-        if worst_usd is None:
-            return 0
-        left = limits.usd - spent.usd
-        allowed = min(allowed, math.floor(left / worst_usd) if worst_usd > 0 else most)
-    return max(allowed, 0)
+    if spent.calls >= limits.calls:
+        return False
+    if limits.usd is None:
+        return True
+    return worst_usd is not None and spent.usd + worst_usd <= limits.usd
 
 
 def load_spent(conn: Connection, now: datetime) -> Spent:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -140,19 +140,25 @@ class Endpoint:
         return spent / 1e6
 
 
+# Asked before each further try, which may cost as much as the first.
+MayRetry = Callable[[], Awaitable[bool]]
+
+
 class Asker:
     """An endpoint with its connections open."""
 
     def __init__(self, endpoint: Endpoint, client: openai.AsyncOpenAI, first_wait: float) -> None:
         self._endpoint, self._client, self._first_wait = endpoint, client, first_wait
 
-    async def ask(self, question: Question, attempts: int = ATTEMPTS) -> Reply:
-        """Ask, again where that can help, within the seconds of the settings. Never raises for what
-        an endpoint does."""
+    async def ask(self, question: Question, may_retry: MayRetry | None = None) -> Reply:
+        """Ask, again where that can help and ``may_retry`` agrees, within the seconds of the settings.
+
+        Never raises for what an endpoint does.
+        """
         tally, began = _Tally(), monotonic()
         try:
             async with asyncio.timeout(self._endpoint.seconds):
-                reply = await self._ask(question, attempts, tally, began)
+                reply = await self._ask(question, may_retry, tally, began)
         except TimeoutError:
             reply = self._late(tally)
         except SourceRefused as error:
@@ -180,7 +186,9 @@ class Asker:
         except (ValueError, AttributeError, TypeError):
             return None  # what is listed is in no form that the package knows
 
-    async def _ask(self, question: Question, attempts: int, tally: _Tally, began: float) -> Reply:
+    async def _ask(
+        self, question: Question, may_retry: MayRetry | None, tally: _Tally, began: float
+    ) -> Reply:
         def seconds_before_retry(error: Exception) -> bool | float:
             if not isinstance(error, _Again):
                 return False
@@ -190,13 +198,15 @@ class Asker:
 
         async for attempt in stamina.retry_context(
             on=seconds_before_retry,
-            attempts=attempts,
+            attempts=ATTEMPTS,
             timeout=None,
             wait_initial=self._first_wait,
             wait_jitter=self._first_wait,
             wait_max=8.0,
         ):
             with attempt:
+                if tally.attempts and may_retry is not None and not await may_retry():
+                    raise SourceRefused(f"{tally.last} The day's budget allows no other try.")
                 tally.begin()
                 try:
                     body = await self._send(question, tally)
