@@ -326,9 +326,9 @@ def load_verdict(conn: Connection, signal_id: int) -> dict[str, Any] | None:
 
 
 def load_verdict_of(
-    conn: Connection, symbol: str, profile_name: str, time: datetime
+    conn: Connection, symbol: str, profile_name: str, time: datetime, version: str | None = None
 ) -> dict[str, Any] | None:
-    """`load_verdict` of the signal of one bar; of several versions of a profile the first.
+    """`load_verdict` of the signal of one bar; without a version of the profile the first one's.
 
     What the asking took is that of the call also where this signal shares another's.
     """
@@ -336,6 +336,7 @@ def load_verdict_of(
         signals.c.profile_name == profile_name,
         signals.c.symbol == symbol,
         signals.c.time == time,
+        *([] if version is None else [signals.c.profile_version == version]),
     )
     signal_id = conn.scalar(first)
     row = None if signal_id is None else load_verdict(conn, signal_id)

@@ -29,9 +29,11 @@ class ModelRecord:
     last_failure: store.Ended | None
 
 
-def load_verdict(symbol: str, profile_name: str, time: datetime) -> dict[str, Any] | None:
+def load_verdict(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> dict[str, Any] | None:
     """What a model said of one signal, or how asking failed; None where it was not asked."""
-    return _verdict(state_now(), symbol, profile_name, time)
+    return _verdict(state_now(), symbol, profile_name, time, version)
 
 
 def load_newest_verdicts(profile_name: str) -> pd.DataFrame:
@@ -59,9 +61,10 @@ def _verdict(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> dict[str, Any] | None:
     with reading() as conn:
-        return store.load_verdict_of(conn, symbol, profile_name, time)
+        return store.load_verdict_of(conn, symbol, profile_name, time, version)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
