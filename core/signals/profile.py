@@ -74,6 +74,16 @@ class Windows(_Part):
     least_known: Share = 0.75
     clip_sigma: Annotated[float, Field(gt=0, le=10)] = 3
 
+    @property
+    def reach_hours(self) -> float:
+        """How far back a bar's numbers look: against a history, on inputs with a history themselves.
+
+        >>> Windows().reach_hours / 24
+        70.0
+        """
+        inputs = (self.liquidations, *self.momentum, self.funding, self.open_interest)
+        return 2 * self.history + max(*inputs, self.social_mean, self.fast_volatility) + 72
+
     @model_validator(mode="after")
     def _history_is_longest(self) -> Self:
         if self.least_history > self.history:
