@@ -84,10 +84,9 @@ def _row(
 
 def _daily(tallies: pd.DataFrame, days: pd.DatetimeIndex, horizon: str) -> pd.DataFrame:
     """Sums of the trades at a horizon on every day, 0 where there were none."""
-    levels = tallies.index
-    chosen = levels.get_level_values("traded").astype(bool)
-    chosen &= levels.get_level_values("horizon") == horizon
-    sums = regroup(tallies[chosen], [DAY])[["n", "wins", "sum_r"]]
+    traded = tallies.index.get_level_values("traded").to_numpy(dtype=bool)
+    at_horizon = tallies.index.get_level_values("horizon").to_numpy() == horizon
+    sums = regroup(tallies[traded & at_horizon], [DAY])[["n", "wins", "sum_r"]]
     return sums.reindex(days, fill_value=0.0)
 
 

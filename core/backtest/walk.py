@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def folds(of: Split, count: int = FOLDS) -> list[tuple[pd.Timestamp, pd.Timestam
     """
     days = of.shown_days
     edges = [of.start + (days * number // count) * _DAY for number in range(count + 1)]
-    return [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if a < b]
+    return [(a, b) for a, b in pairwise(edges) if a < b]
 
 
 @dataclass(frozen=True)
