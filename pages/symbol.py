@@ -12,7 +12,7 @@ from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, mar
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
 from core.ui.instance import instance
-from core.ui.opened import choose_symbol, choose_time, lost_symbol, open_clicked
+from core.ui.opened import choose_symbol, choose_time, load_opened, lost_symbol, open_clicked
 from core.ui.palette import palette
 from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
@@ -25,7 +25,6 @@ USUAL_RANGE = "7 d"
 
 
 def main() -> None:
-    mode = chosen_mode()
     with st.container(horizontal=True, vertical_alignment="center", key="choices"):
         market_at = st.container(width="content")
         mode = chosen_mode()
@@ -72,9 +71,10 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
     history = loaders.load_history(symbol, mode)
     with head:
         opened = choose_time(history, reader_clock())
+        version = None
         if opened is not None:
-            row = loaders.load_signal(symbol, mode, opened.to_pydatetime())
-        origin = loaders.load_origin(symbol, mode, bar_of(row)[1].to_pydatetime())
+            row, version = load_opened(symbol, mode, opened.to_pydatetime())
+        origin = loaders.load_origin(symbol, mode, bar_of(row)[1].to_pydatetime(), version)
         _draw_head(row, origin, past=opened is not None)
     with rest:
         _draw_rest(row, origin)
@@ -127,7 +127,7 @@ def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
     symbol, at = bar_of(row)
     time, became = at.to_pydatetime(), ""
     if past:
-        outcomes = loaders.load_outcomes_of(symbol, origin.profile.name, time)
+        outcomes = loaders.load_outcomes_of(symbol, origin.profile.name, time, origin.version)
         _, through = loaders.load_span()
         became = decision.outcome_part(row, outcomes, at=time, through=through)
     coins = loaders.load_coins()

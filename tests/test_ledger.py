@@ -13,7 +13,7 @@ def test_every_entry_follows_from_the_one_before(engine: Engine) -> None:
     for batch in ([(1, {"a": 0.1}), (2, {"a": 2.5})], [(3, {"a": None})]):
         with engine.begin() as conn:
             ledger.hold(conn)
-            ledger.append(conn, "signal", batch)
+            ledger.append(conn, "signal", [(row, dump_json(content)) for row, content in batch])
     with engine.connect() as conn:
         rows = conn.execute(select(entries).order_by(entries.c.position)).all()
         length, newest = ledger.head(conn)

@@ -18,7 +18,7 @@ from core.market.frame import SOURCES
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
 from core.signals.words import Contribution, explain
-from core.store.tracing import Origin, Provenance
+from core.store.tracing import Entry, Origin, Provenance
 from core.ui import formats
 from core.ui.charts import bar_of
 from core.ui.formats import Clock, known, number, price
@@ -214,6 +214,7 @@ def trace_part(row: pd.Series, origin: Origin, market: str, clock: Clock) -> str
         "Bar closed": f"{clock.stamp(bar_of(row)[1])} {zone}",
         "Profile": f"{escape(origin.profile.name)} <code>{origin.version}</code>",
         "Recorded": f"{clock.stamp(origin.recorded_at)} {zone}",
+        "Ledger": _entry(origin.entry),
     }
     return _part(f"<h3>Where this comes from</h3>{_pairs(lines)}")
 
@@ -335,6 +336,14 @@ def _source(
         f"<tr><th>{escape(_SOURCE_TITLES[source])}</th><td>{escape(feeds)}{why}</td>"
         f"<td{hatch}{when}>{told}{of_whom}</td></tr>"
     )
+
+
+def _entry(entry: Entry | None) -> str:
+    """Position and hash in the ledger, by which an export or a noted head can be compared."""
+    if entry is None:
+        return "not in it"
+    whole = entry.hash.hex()
+    return f'entry {number(entry.position)} <code title="{whole}">{whole[:12]}…</code>'
 
 
 def _pairs(lines: Mapping[str, str]) -> str:
