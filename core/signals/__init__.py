@@ -1,6 +1,13 @@
 """Eight factors, one score."""
 
-from core.signals.profile import FACTORS, PROFILE_NAMES, Profile, load_profile, parse_profile
+from core.signals.profile import (
+    FACTORS,
+    PROFILE_NAMES,
+    Profile,
+    load_profile,
+    parse_profile,
+    profile_faults,
+)
 from core.signals.schedule import Schedule
 from core.signals.scoring import score
 
@@ -11,5 +18,6 @@ __all__ = [
     "Schedule",
     "load_profile",
     "parse_profile",
+    "profile_faults",
     "score",
 ]

@@ -17,6 +17,18 @@ from core.ui.loaders.accuracy import (
     load_tallies,
     load_unfinished,
 )
+from core.ui.loaders.backtests import (
+    count_living_workers,
+    load_contents,
+    load_held_back,
+    load_in_force,
+    load_looks,
+    load_result,
+    load_run,
+    load_runs,
+    load_schedule,
+    load_versions,
+)
 from core.ui.loaders.kept import load_progress
 from core.ui.loaders.market import (
     load_bars,
@@ -48,20 +60,25 @@ from core.ui.loaders.stream import (
 )
 
 __all__ = [
+    "count_living_workers",
     "load_about",
     "load_bar_totals",
     "load_bars",
     "load_closes",
     "load_coins",
+    "load_contents",
     "load_disagreements",
     "load_factor_days",
     "load_first_known",
     "load_head",
+    "load_held_back",
     "load_history",
+    "load_in_force",
     "load_liquidation_pairs",
     "load_liquidation_past",
     "load_liquidation_sums",
     "load_liquidations",
+    "load_looks",
     "load_newest",
     "load_operation",
     "load_origin",
@@ -72,6 +89,10 @@ __all__ = [
     "load_provenance",
     "load_published",
     "load_record_options",
+    "load_result",
+    "load_run",
+    "load_runs",
+    "load_schedule",
     "load_settled",
     "load_signal",
     "load_signals_behind",
@@ -82,4 +103,5 @@ __all__ = [
     "load_symbols",
     "load_tallies",
     "load_unfinished",
+    "load_versions",
 ]
