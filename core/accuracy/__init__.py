@@ -6,8 +6,8 @@ from core.accuracy.caution import value_of_caution
 from core.accuracy.eras import (
     CONFIDENCE,
     ERAS,
+    Eras,
     benjamini_hochberg,
-    era_interval,
     power_n_eff,
     split_eras,
 )
@@ -25,6 +25,7 @@ __all__ = [
     "ERAS",
     "Agreement",
     "Brier",
+    "Eras",
     "benjamini_hochberg",
     "brier",
     "confusion",
@@ -32,7 +33,6 @@ __all__ = [
     "cumulative_r",
     "daily_r",
     "distribution",
-    "era_interval",
     "factor_sums",
     "information",
     "power_n_eff",

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.accuracy.cells import gather, horizon_days, need
-from core.accuracy.eras import era_sums, notes, split_eras, t_interval
+from core.accuracy.eras import Eras
 from core.accuracy.tallies import regroup
 
 BINS: tuple[int, ...] = tuple(range(50, 100, 5))
@@ -46,13 +46,10 @@ def reliability(tallies: pd.DataFrame) -> pd.DataFrame:
     need(tallies, ["score_bin", "horizon"])
     merged = _in_bins(tallies)
     cells = gather(merged, ["score_bin"], _SUMS)
-    eras = split_eras(cells["n"])
-    note = notes(cells["n"], eras, cells.days, horizon_days(merged, cells))
+    eras = Eras.of(cells["n"], cells.days, horizon_days(merged, cells))
     n, wins = cells.total("n"), cells.total("wins")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rates = era_sums(cells["wins"], eras) / era_sums(cells["n"], eras)
     smooth = (wins + 2) / (n + 4)
-    won = t_interval(wins / n, rates, note, np.sqrt(smooth * (1 - smooth) / n))
+    won = eras.mean(cells["wins"], cells["n"], np.sqrt(smooth * (1 - smooth) / n))
     table = pd.DataFrame(
         {
             "n": n.astype(np.int64),
@@ -60,7 +57,7 @@ def reliability(tallies: pd.DataFrame) -> pd.DataFrame:
             "win_rate": wins / n,
             "low": np.maximum(won.low, 0),
             "high": np.minimum(won.high, 1),
-            "note": pd.Series(note, index=cells.index, dtype=object),
+            "note": pd.Series(eras.note, index=cells.index, dtype=object),
         },
         index=cells.index,
     ).reindex(pd.Index(BINS, name="score_bin"))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.accuracy.cells import gather, horizon_days, need
-from core.accuracy.eras import era_interval
+from core.accuracy.eras import Eras
 
 CAUTIOUS = ("DOWNSIZE", "WAIT", "SKIP")
 _SUMS = ["n_r", "forgone_loss_r", "forgone_gain_r"]
@@ -39,7 +39,8 @@ def value_of_caution(
         return pd.DataFrame(columns=_COLUMNS, index=cells.index)
     n, avoided, missed = (cells.total(name) for name in _SUMS)
     gained = cells["forgone_loss_r"] - cells["forgone_gain_r"]
-    mean = era_interval(gained, cells["n_r"], cells.days, horizon_days(part, cells))
+    eras = Eras.of(cells["n_r"], cells.days, horizon_days(part, cells))
+    mean = eras.mean(gained, cells["n_r"])
     return pd.DataFrame(
         {
             "n": n.astype(np.int64),
@@ -48,7 +49,7 @@ def value_of_caution(
             "value_r": avoided - missed,
             "low": n * mean.low,
             "high": n * mean.high,
-            "note": pd.Series(mean.note, index=cells.index, dtype=object),
+            "note": pd.Series(eras.note, index=cells.index, dtype=object),
         },
         index=cells.index,
     )

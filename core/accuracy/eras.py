@@ -2,10 +2,18 @@
 
 Outcomes of neighbouring hours share most of their future, and symbols move together, so a plain
 interval is far too narrow. Here the days of a cell are cut into ten contiguous eras of about equal
-count, each holding every symbol of its time, and the interval is a t interval over the eras' own
-estimates (Ibragimov and Mueller 2010, "t-Statistic Based Correlation and Heterogeneity Robust
-Inference", Journal of Business & Economic Statistics 28(4)): it asks only that eras are about
-independent of each other, not what happens within them. Everything is made from sums per day.
+count, each holding every symbol of its time, and the interval is a t interval over the eras
+(Ibragimov and Mueller 2010, "t-Statistic Based Correlation and Heterogeneity Robust Inference",
+Journal of Business & Economic Statistics 28(4)): it asks only that eras are about independent of
+each other, not what happens within them. Everything is made from sums per day.
+
+Three things keep it honest where eras are short or uneven; tests/test_null_coverage.py measures it.
+The error is the jackknife's, from the estimate with each era left out in turn (Quenouille 1956,
+Tukey 1958): for eras of equal count it is that of the eras' own means, and it holds for a difference
+of two rates as well. Eras of uneven count are worth fewer, so the degrees of freedom are those of
+their effective number, (sum n)^2 / sum n^2, less one (Carter, Schnepel and Steigerwald 2017,
+"Asymptotic Behavior of a t-Test Robust to Cluster Heterogeneity", Review of Economics and Statistics
+99(4)). And the last outcomes of an era share their future with the first of the next, see `overlap`.
 """
 
 from __future__ import annotations
@@ -21,34 +29,106 @@ from core.market.grid import Floats, Ints
 
 ERAS = 10
 CONFIDENCE = 0.95
-FREEDOM = ERAS - 1
-HALF_WIDTHS = float(stdtrit(FREEDOM, 0.5 + CONFIDENCE / 2))
 LEAST = 2 * ERAS
 
 TOO_FEW = "too few: {} of the {} outcomes that an interval needs"
 TOO_FEW_DAYS = "not enough time yet: outcomes on {} of the {} days that an interval needs"
 TOO_SHORT = "not enough time yet: an era is shorter than two horizons"
 
+Notes = npt.NDArray[np.object_]
+
 
 @dataclass(frozen=True)
 class Interval:
-    """95 % interval of a mean per cell, arrays of one shape; NaN where ``note`` says why not."""
+    """95 % interval of an estimate per cell, arrays of one shape; NaN where there is none."""
 
     estimate: Floats
     error: Floats
-    low: Floats
-    high: Floats
-    note: npt.NDArray[np.object_]
+    freedom: Floats
+
+    @property
+    def low(self) -> Floats:
+        return np.asarray(self.estimate - self._half)
+
+    @property
+    def high(self) -> Floats:
+        return np.asarray(self.estimate + self._half)
 
     @property
     def p_value(self) -> Floats:
-        """Two-sided, of the mean being zero: t with nine degrees of freedom.
-
-        NaN where there is no interval or nothing that could differ.
-        """
+        """Two-sided, of the truth being zero; NaN where nothing could differ."""
         with np.errstate(invalid="ignore", divide="ignore"):
             t = np.where(self.error > 0, np.abs(self.estimate) / self.error, np.nan)
-        return np.asarray(2 * stdtr(FREEDOM, -t))
+        return np.asarray(2 * stdtr(self.freedom, -t))
+
+    @property
+    def _half(self) -> Floats:
+        return np.asarray(stdtrit(self.freedom, 0.5 + CONFIDENCE / 2) * self.error)
+
+
+@dataclass(frozen=True)
+class Eras:
+    """The eras of cells over days: ``number`` (cells, days) is each day's, 0 to 9.
+
+    ``freedom``, ``widening`` (of the error, for overlap) and ``note`` (why a cell has no interval,
+    else None) are per cell.
+    """
+
+    number: Ints
+    freedom: Floats
+    widening: Floats
+    note: Notes
+
+    @classmethod
+    def of(cls, counts: Floats, days: npt.ArrayLike, horizon_days: Floats) -> Eras:
+        """From outcomes per cell and day; ``days`` are day numbers, horizons in days per cell."""
+        number = split_eras(counts)
+        lengths = _median_length(counts, number, np.asarray(days))
+        of_eras = era_sums(counts, number)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            effective = of_eras.sum(axis=-1) ** 2 / (of_eras**2).sum(axis=-1)
+            share = np.minimum(horizon_days / lengths, 0.5)
+        note = _notes(counts, lengths, horizon_days)
+        return cls(number, effective - 1, overlap(share), note)
+
+    def left_out(self, values: Floats) -> Floats:
+        """Sums over all days but those of each era in turn (cells, eras)."""
+        of_eras = era_sums(values, self.number)
+        return np.asarray(of_eras.sum(axis=-1, keepdims=True) - of_eras)
+
+    def interval(
+        self, estimate: Floats, left_out: Floats, steady: Floats | float = 0.0
+    ) -> Interval:
+        """Around an estimate per cell, from those with each era left out (cells, eras).
+
+        Where all of these are the same, as after nothing but wins, the error is ``steady``.
+        """
+        moved = left_out - estimate[..., None]
+        error = np.sqrt((ERAS - 1) / ERAS * (moved**2).sum(axis=-1)) * self.widening
+        same = np.abs(moved).max(axis=-1, initial=0) < 1e-12
+        error = np.where(same, steady, error)
+        return Interval(estimate, np.where(pd.isna(self.note), error, np.nan), self.freedom)
+
+    def mean(self, sums: Floats, counts: Floats, steady: Floats | float = 0.0) -> Interval:
+        """Of the mean per outcome, from sums and counts per cell and day."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            estimate = sums.sum(axis=-1) / counts.sum(axis=-1)
+            return self.interval(estimate, self.left_out(sums) / self.left_out(counts), steady)
+
+
+def overlap(share: Floats) -> Floats:
+    """How much larger the error is than eras that share no future show; ``share`` is horizon / era.
+
+    Outcomes u apart have 1 - u / h of a horizon h in common. Summed over an era of length L that is
+    a variance of L h - h^2 / 3, and a covariance of h^2 / 6 with the next era: a correlation of
+    r = (q / 6) / (1 - q / 3), q = h / L. The variance of the mean of k eras is then 1 + 2 r (k - 1) / k
+    times what independence says, while the spread between eras shows 1 - 2 r / k of it.
+
+    >>> overlap(np.array([0.0, 1 / 3])).round(3).tolist()
+    [1.0, 1.061]
+    """
+    r = (share / 6) / (1 - share / 3)
+    return np.asarray(np.sqrt((1 + 2 * r * (ERAS - 1) / ERAS) / (1 - 2 * r / ERAS)))
 
 
 def split_eras(counts: npt.ArrayLike, eras: int = ERAS) -> Ints:
@@ -91,73 +171,26 @@ def era_sums(values: npt.ArrayLike, eras: Ints, count: int = ERAS) -> Floats:
     return np.asarray(sums.reshape(*array.shape[:-1], count))
 
 
-def era_lengths(counts: npt.ArrayLike, eras: Ints, days: npt.ArrayLike) -> Floats:
-    """Days from the first outcome of each era to that of the next, median per cell.
-
-    ``days`` are day numbers, as the last axis of ``counts`` and ``eras``.
-    """
-    n, number = np.asarray(counts), np.asarray(days, dtype=np.float64)
-    cells = n.reshape(-1, n.shape[-1])
-    lengths = np.full(len(cells), np.nan)
-    for cell, (of_cell, era) in enumerate(zip(cells, eras.reshape(cells.shape), strict=True)):
-        busy = np.flatnonzero(of_cell > 0)
+def _median_length(counts: Floats, number: Ints, days: Ints) -> Floats:
+    """Days from the first outcome of an era to that of the next: the median of each cell."""
+    lengths = np.full(len(counts), np.nan)
+    for cell, (n, era) in enumerate(zip(counts, number, strict=True)):
+        busy = np.flatnonzero(n > 0)
         if len(busy):
             starts = busy[np.flatnonzero(np.diff(era[busy], prepend=-1))]
-            lengths[cell] = np.median(np.diff(np.append(number[starts], number[busy[-1]] + 1)))
-    return lengths.reshape(n.shape[:-1])
+            lengths[cell] = np.median(np.diff(np.append(days[starts], days[busy[-1]] + 1)))
+    return lengths
 
 
-def notes(
-    counts: Floats, eras: Ints, days: npt.ArrayLike, horizon_days: Floats
-) -> npt.NDArray[np.object_]:
-    """Why a cell (..., days) has no interval, else None; ``horizon_days`` is per cell."""
+def _notes(counts: Floats, lengths: Floats, horizon_days: Floats) -> Notes:
     n, busy = counts.sum(axis=-1), (counts > 0).sum(axis=-1)
-    short = ~(era_lengths(counts, eras, days) >= 2 * horizon_days)
-    found = np.full(n.shape, None, dtype=object)
-    found[short] = TOO_SHORT
-    for place in np.argwhere(busy < ERAS):
-        found[tuple(place)] = TOO_FEW_DAYS.format(int(busy[tuple(place)]), ERAS)
-    for place in np.argwhere(n < LEAST):
-        found[tuple(place)] = TOO_FEW.format(int(n[tuple(place)]), LEAST)
+    found = np.full(len(n), None, dtype=object)
+    found[~(lengths >= 2 * horizon_days)] = TOO_SHORT
+    for cell in np.flatnonzero(busy < ERAS):
+        found[cell] = TOO_FEW_DAYS.format(int(busy[cell]), ERAS)
+    for cell in np.flatnonzero(n < LEAST):
+        found[cell] = TOO_FEW.format(int(n[cell]), LEAST)
     return found
-
-
-def t_interval(
-    estimate: Floats,
-    of_eras: Floats,
-    note: npt.NDArray[np.object_],
-    least_error: Floats | float = 0.0,
-) -> Interval:
-    """t interval around ``estimate`` (...) from the eras' own estimates (..., eras).
-
-    Its error is that of the mean of the eras, and at least ``least_error``.
-    """
-    with np.errstate(invalid="ignore"):
-        error = of_eras.std(axis=-1, ddof=1) / np.sqrt(of_eras.shape[-1])
-    error = np.maximum(error, least_error)
-    known = pd.isna(note) & ~np.isnan(error)
-    error = np.where(known, error, np.nan)
-    half = HALF_WIDTHS * error
-    return Interval(estimate, error, estimate - half, estimate + half, note)
-
-
-def era_interval(
-    sums: Floats, counts: Floats, days: npt.ArrayLike, horizon_days: Floats
-) -> Interval:
-    """95 % interval of the mean per outcome, from sums and counts per cell and day (..., days).
-
-    ``days`` are day numbers and ``horizon_days`` the horizon of each cell (...). Without an interval
-    (too few outcomes or days, or eras shorter than twice the horizon) its note says why.
-
-    >>> once = np.ones((1, 5))
-    >>> era_interval(once, once, np.arange(5), np.array([1.0])).note[0]
-    'too few: 5 of the 20 outcomes that an interval needs'
-    """
-    eras = split_eras(counts)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        of_eras = era_sums(sums, eras) / era_sums(counts, eras)
-        mean = sums.sum(axis=-1) / counts.sum(axis=-1)
-    return t_interval(mean, of_eras, notes(counts, eras, days, horizon_days))
 
 
 def benjamini_hochberg(
@@ -188,7 +221,7 @@ def power_n_eff(baseline: float, edge: float, power: float = 0.8) -> float:
     """How many independent outcomes (n_eff) find a win rate ``edge`` above ``baseline``.
 
     Found: the 95 % t interval over ten eras leaves the baseline out, with chance ``power``. The
-    test has nine degrees of freedom, so its statistic is noncentral t with mean shift edge / error
+    test has nine degrees of freedom (eras of equal count), so its statistic is noncentral t with mean shift edge / error
     (Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2), the shift that
     has this power is found, and n_eff = p (1 - p) / error^2 at the rate p that is true.
 
@@ -199,5 +232,6 @@ def power_n_eff(baseline: float, edge: float, power: float = 0.8) -> float:
     if not 0 < rate < 1 or not edge:
         raise ValueError("give a baseline and an edge that leave a rate between 0 and 1")
 
-    shift = float(nctdtrinc(FREEDOM, 1 - power, HALF_WIDTHS))
+    limit = stdtrit(ERAS - 1, 0.5 + CONFIDENCE / 2)
+    shift = float(nctdtrinc(ERAS - 1, 1 - power, limit))
     return rate * (1 - rate) * (shift / edge) ** 2

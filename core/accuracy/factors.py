@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.accuracy.cells import day_numbers
-from core.accuracy.eras import era_interval
+from core.accuracy.eras import Eras
 from core.market.grid import Floats, Grid, shift
 from core.outcomes import HORIZONS
 from core.signals.factors import Market
@@ -124,17 +124,19 @@ def _information(factor: str, horizon: str, part: pd.DataFrame) -> dict[str, obj
     part = part.groupby("day", sort=True)[_SUMS].sum()
     n, product, squared, other = (part[name].to_numpy(dtype=np.float64)[None] for name in _SUMS)
     length = np.array([pd.Timedelta(horizon) / pd.Timedelta("1D")])
-    mean = era_interval(product, n, day_numbers(part.index), length)
-    scale = n.sum() / np.sqrt(squared.sum() * other.sum())
-    low, high = np.clip((mean.low[0] * scale, mean.high[0] * scale), -1, 1)
+    eras = Eras.of(n, day_numbers(part.index), length)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ic = product.sum(axis=1) / np.sqrt(squared.sum(axis=1) * other.sum(axis=1))
+        rest = [eras.left_out(part) for part in (product, squared, other)]
+        found = eras.interval(ic, rest[0] / np.sqrt(rest[1] * rest[2]))
     return {
         "factor": factor,
         "horizon": horizon,
-        "ic": mean.estimate[0] * scale,
-        "low": low,
-        "high": high,
+        "ic": ic[0],
+        "low": np.clip(found.low[0], -1, 1),
+        "high": np.clip(found.high[0], -1, 1),
         "n": int(n.sum()),
-        "note": mean.note[0],
+        "note": eras.note[0],
     }
 
 
@@ -142,7 +144,7 @@ def correlations(factor_days: pd.DataFrame) -> pd.DataFrame:
     """Matrix of uncentred correlations between factors, as `factor_sums` takes them; index factor.
 
     1 on the diagonal, NaN where two were never known together; how many bars each rests on is in
-    ``attrs["n"]``, a matrix of the same shape. Above 0 two factors pull the score the same way, and
+    ``attrs["n"]``, by factor and factor. Above 0 two factors pull the score the same way, and
     near 1 the second repeats the first; all are bullish above 0, so the sign is not that of the
     correlation of their raw inputs where one of two is contrarian.
     """
@@ -158,7 +160,7 @@ def correlations(factor_days: pd.DataFrame) -> pd.DataFrame:
     for name in FACTORS:
         if counts.loc[name].sum():
             matrix.loc[name, name] = 1.0
-    matrix.attrs["n"] = counts
+    matrix.attrs["n"] = counts.to_dict()
     return matrix
 
 

@@ -18,14 +18,7 @@ from core.accuracy.cells import (
     need,
     rows_of,
 )
-from core.accuracy.eras import (
-    Interval,
-    benjamini_hochberg,
-    era_sums,
-    notes,
-    split_eras,
-    t_interval,
-)
+from core.accuracy.eras import Eras, Interval, benjamini_hochberg
 from core.accuracy.tallies import COLUMNS, DAY, R_COUNTS, R_EDGES, regroup, tally
 from core.market.grid import Floats, Ints
 
@@ -165,29 +158,24 @@ def _untraded(tallies: pd.DataFrame, keys: list[str], cells: Cells) -> Any:
 def _add_intervals(
     table: pd.DataFrame, cells: Cells, raw: Cells, rows: Ints, horizon: Floats
 ) -> None:
-    eras = split_eras(cells["n"])
-    note = notes(cells["n"], eras, cells.days, horizon)
-    n, total = era_sums(cells["n"], eras), cells.total("n")
-    raw_n, raw_wins = raw["n"][rows], raw["wins"][rows]
-    raw_total = raw_n.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rates = era_sums(cells["wins"], eras) / n
-        raw_rates = era_sums(raw_wins, eras) / era_sums(raw_n, eras)
-        in_r = era_sums(cells["sum_r"], eras) / era_sums(cells["n_r"], eras)
-    smooth = (cells.total("wins") + 2) / (total + 4)
+    eras = Eras.of(cells["n"], cells.days, horizon)
+    n, raw_n, raw_wins = cells.total("n"), raw["n"][rows], raw["wins"][rows]
+    smooth = (cells.total("wins") + 2) / (n + 4)
     spread = smooth * (1 - smooth)
-    won = t_interval(table["win_rate"].to_numpy(), rates, note, np.sqrt(spread / total))
-    table["baseline"] = raw_wins.sum(axis=1) / raw_total
+    won = eras.mean(cells["wins"], cells["n"], np.sqrt(spread / n))
+    table["baseline"] = raw_wins.sum(axis=1) / raw_n.sum(axis=1)
     table["lift"] = table["win_rate"] - table["baseline"]
-    apart = np.sqrt(spread * np.maximum(1 / total - 1 / raw_total, 0))
-    lift = t_interval(table["lift"].to_numpy(), rates - raw_rates, note, apart)
-    made = t_interval(table["expectancy_r"].to_numpy(), in_r, note)
-    table["n_eff"] = np.minimum(total, spread / won.error**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rates = eras.left_out(cells["wins"]) / eras.left_out(cells["n"])
+        raw_rates = eras.left_out(raw_wins) / eras.left_out(raw_n)
+    apart = np.sqrt(spread * np.maximum(1 / n - 1 / raw_n.sum(axis=1), 0))
+    lift = eras.interval(table["lift"].to_numpy(), rates - raw_rates, apart)
+    table["n_eff"] = np.minimum(n, spread / won.error**2)
     table["low"], table["high"] = np.maximum(won.low, 0), np.minimum(won.high, 1)
     _set(table, "lift", lift)
-    _set(table, "expectancy", made)
+    _set(table, "expectancy", eras.mean(cells["sum_r"], cells["n_r"]))
     table["p_value"] = lift.p_value
-    table["note"] = pd.Series(note, index=table.index, dtype=object)
+    table["note"] = pd.Series(eras.note, index=table.index, dtype=object)
 
 
 def _set(table: pd.DataFrame, name: str, interval: Interval) -> None:

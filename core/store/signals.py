@@ -23,6 +23,7 @@ from core.store import contents, ledger, rows
 from core.store.bulk import floats, insert_all, insert_new, texts, times
 from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
+from core.store.tallies import keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
@@ -136,6 +137,7 @@ def save_outcomes(
     insert_all(conn, outcomes, columns)
     kinds = [contents.OUTCOME + horizon for horizon in columns["horizon"]]
     ledger.chain(conn, kinds, columns["signal_id"], contents.outcome_contents(columns))
+    keep_tallies(conn, list(zip(columns["signal_id"], columns["horizon"], strict=True)))
     return len(ordered)
 
 

@@ -16,7 +16,7 @@ from core.ui.claims import hours
 from core.ui.formats import count, percent
 from core.verdicts.rules import RISK_MODES, VERDICTS
 
-ALL, BOTH, NEWEST, ANY = "all", "Both", "newest", "any"
+ALL, BOTH, NEWEST, ANY = "All", "Both", "newest", "any"
 _HORIZONS: Mapping[str, tuple[str, ...]] = {
     ALL: (),
     **{hours(horizon): (horizon,) for horizon in HORIZONS},

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.errors import StoreError
 from core.ui import loaders
 from core.ui.charts import Window, signal_runs
 from core.ui.charts.steps import step_of
@@ -88,7 +89,12 @@ def load_opened(symbol: str, mode: str, time: datetime) -> tuple[pd.Series, str 
     """
     version = st.query_params.get("version")
     row = loaders.load_signal(symbol, mode, time, version) if version else None
-    return (row, version) if row is not None else (loaders.load_signal(symbol, mode, time), None)
+    if row is not None:
+        return row, version
+    first = loaders.load_signal(symbol, mode, time)
+    if first is None:
+        raise StoreError(f"The signal of {symbol} at {time:%Y-%m-%d %H:%M} is gone: try again.")
+    return first, None
 
 
 def open_clicked() -> None:

@@ -98,7 +98,11 @@ def draw_signals(signals: pd.DataFrame, version: str, clock: Clock, *, key: str)
 
 def list_data(signals: pd.DataFrame, version: str, clock: Clock) -> dict[str, Any]:
     """Everything the browser needs, as JSON."""
-    shown = {name: column for name, column in COLUMNS.items() if name in signals.columns}
+    shown = {
+        name: column
+        for name, column in COLUMNS.items()
+        if name in signals.columns and not (name == "model_verdict" and signals[name].isna().all())
+    }
     rows = [{str(name): value for name, value in row.items()} for row in signals.to_dict("records")]
     return {
         "caption": "Signals, newest first",

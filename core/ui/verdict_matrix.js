@@ -16,7 +16,7 @@ function cellHtml(cell, opened) {
   if (!cell) return `<td><span class="none" title="no finished outcomes">–</span></td>`
   return (
     `<td><button type="button" data-key="${esc(cell.key)}" aria-pressed="${cell.key === opened}"` +
-    ` class="${cell.mark ? "flagged" : ""}" aria-label="${esc(cell.said)}" title="${esc(cell.why)}">` +
+    ` class="${cell.mark ? "flagged" : cell.thin ? "thin" : ""}" aria-label="${esc(cell.said)}" title="${esc(cell.why)}">` +
     `<span class="rate"><b>${esc(cell.rate)}</b> <i>${esc(cell.interval)}</i></span>` +
     `<span class="mark">${esc(cell.mark)}</span>` +
     `<span class="lift">${esc(cell.lift)} <i>${esc(cell.liftInterval)}</i></span>` +

@@ -78,14 +78,15 @@ def _rows(summary: pd.DataFrame, horizons: Sequence[str], *, traded: bool) -> li
     ]
 
 
-def _cell(place: Place, row: Mapping[str, Any]) -> dict[str, str]:
+def _cell(place: Place, row: Mapping[str, Any]) -> dict[str, Any]:
     mark = (ABOVE if row["lift"] > 0 else BELOW) if row["flagged"] else ""
     band = interval(row["low"], row["high"], 1)
     beside = [("raw", "baseline"), ("long", "baseline_long"), ("coin", "baseline_coin")]
     cell = {
         "key": str(place),
         "rate": percent(row["win_rate"]),
-        "interval": band if known(row["low"]) else "no interval",
+        "interval": band if known(row["low"]) else str(row["note"]).split(":")[0],
+        "thin": not known(row["low"]),
         "mark": mark,
         "lift": f"lift {number(100 * row['lift'], 1, sign=True)}" if known(row["lift"]) else "",
         "liftInterval": f"({_points(row)})" if known(row["lift_low"]) else "",
