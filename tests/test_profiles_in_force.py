@@ -106,16 +106,12 @@ def test_what_is_decided_cannot_be_put_under_another_version(
     for moment in (FIRST, FIRST - timedelta(days=3)):
         with pytest.raises(ProfileError, match="are decided and stay as they are"):
             set_from(engine, LOOSE, moment)
-    with pytest.raises(ProfileError, match="There is no version 0123456789abcdef of balanced"):
-        with engine.begin() as conn:
-            put_in_force(
-                conn,
-                name="balanced",
-                version="0123456789abcdef",
-                from_at=FIRST + HOUR,
-                by="ada",
-                at=NOW,
-            )
+    unsaved = {"name": "balanced", "version": "0123456789abcdef"}
+    with (
+        pytest.raises(ProfileError, match="There is no version 0123456789abcdef of balanced"),
+        engine.begin() as conn,
+    ):
+        put_in_force(conn, **unsaved, from_at=FIRST + HOUR, by="ada", at=NOW)
     with engine.connect() as conn:
         assert load_settings(conn) == []
 

@@ -33,11 +33,10 @@ def draw_form(draft: Draft, *, guest: bool) -> None:
         "Markets", found.symbols if found else (), key="bt_symbols", placeholder="All markets"
     )
     left, right = st.columns(2)
-    span = (
-        {} if found is None else {"min_value": found.first.date(), "max_value": found.last.date()}
-    )
-    start = left.date_input("From", value=None, key="bt_start", **span)
-    end = right.date_input("To", value=None, key="bt_end", **span)
+    first = None if found is None else found.first.date()
+    last = None if found is None else found.last.date()
+    start = left.date_input("From", value=None, min_value=first, max_value=last, key="bt_start")
+    end = right.date_input("To", value=None, min_value=first, max_value=last, key="bt_end")
     _draw_division(found, start, end)
     usual = "" if draft.profile is None else name_of(draft.profile)
     name = st.text_input("Name", key="bt_name", placeholder=usual, max_chars=128)

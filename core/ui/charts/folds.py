@@ -101,7 +101,9 @@ def _fold_marks(part: dict[int, pd.Series], cell: Cell, colours: Palette) -> lis
 
 
 def _cells(rows: pd.DataFrame) -> list[tuple[tuple[int, str], pd.Series]]:
-    return [((int(row.name[0]), str(row.name[1])), row) for _, row in rows.iterrows()]
+    index = rows.index.to_frame(index=False)
+    names = zip(index["fold"].astype(int), index["horizon"].astype(str), strict=True)
+    return [(name, rows.iloc[at]) for at, name in enumerate(names)]
 
 
 def _said(row: pd.Series) -> str:
