@@ -143,14 +143,14 @@ class Backtests:
     def _go_on(self, run_id: str, fraction: float, stage: str) -> None:
         """Note how far it is, after rounds that are due; `Stopped` where it is not to go on."""
         while True:
-            due = self._round_is_due()
+            due, ending = self._round_is_due(), self.stopping.is_set()
+            said = "the newest bar goes first" if due else stage
             with self.engine.begin() as conn:
-                if self.stopping.is_set():
+                ours = store.advance(conn, run_id, self.worker, fraction, said, self.clock())
+                if ending:
                     store.hand_back(conn, run_id, self.worker, self.clock())
-                    raise Stopped
-                said = "the newest bar goes first" if due else stage
-                if not store.advance(conn, run_id, self.worker, fraction, said, self.clock()):
-                    raise Stopped
+            if ending or not ours:
+                raise Stopped
             if not due:
                 return
             self.stopping.wait(_WAIT_SECONDS)

@@ -338,12 +338,13 @@ def load_looks(conn: Connection, history: str) -> list[Look]:
     return [Look(**row) for row in conn.execute(query).mappings()]
 
 
-def dump_tallies(tallies: pd.DataFrame) -> dict[str, list[Any]]:
+def dump_tallies(tallies: pd.DataFrame) -> dict[str, Any]:
     """Tallies by any keys and day, column by column, as JSON takes them."""
     flat = tallies.reset_index()
-    keys = [name for name in tallies.index.names if name != DAY]
+    keys = [str(name) for name in tallies.index.names if name != DAY]
     return {
-        **{str(name): flat[name].tolist() for name in keys},
+        "keys": keys,
+        **{name: flat[name].tolist() for name in keys},
         DAY: [f"{day:%Y-%m-%d}" for day in flat[DAY]],
         **{name: flat[name].astype(np.int64).tolist() for name in COUNTS},
         **{name: [_rounded(value) for value in flat[name]] for name in SUMS},
@@ -352,11 +353,10 @@ def dump_tallies(tallies: pd.DataFrame) -> dict[str, list[Any]]:
 
 def parse_tallies(body: Mapping[str, list[Any]]) -> pd.DataFrame:
     """The tallies that `dump_tallies` wrote."""
-    flat = pd.DataFrame(dict(body))
+    keys = [*body["keys"], DAY]
+    flat = pd.DataFrame({name: body[name] for name in (*keys, *COUNTS, *SUMS)})
     flat[DAY] = pd.to_datetime(flat[DAY], utc=True).astype("datetime64[us, UTC]")
-    keys = [name for name in flat.columns if name not in (*COUNTS, *SUMS)]
-    numbers = flat.set_index(keys)
-    return numbers.astype(np.float64)
+    return flat.set_index(keys).astype(np.float64)
 
 
 def _rounded(value: float) -> float:
