@@ -26,6 +26,8 @@ COLUMNS = (
     "high",
     "win_rate",
     "win_rate_other",
+    "mean_r",
+    "mean_r_other",
     "note",
 )
 
@@ -39,6 +41,7 @@ def paired(
     """Trades of two runs on the days that both cover; index horizon, columns `COLUMNS`.
 
     ``tallies`` are by `core.backtest.walk.CELL` and day, the days from ``start`` to before ``end``.
+    ``mean_r`` is net R per trade, which tells a profile that trades better from one that trades less;
     ``difference`` is net R per day of the first minus the other's, with a 95 % t interval over ten
     contiguous eras of those days; without one (too few days, or eras shorter than two horizons)
     its ends are NaN and ``note`` says why. A day on which neither traded counts as no difference.
@@ -76,8 +79,10 @@ def _row(
         "difference": difference.mean() if len(days) else np.nan,
         "low": low,
         "high": high,
-        "win_rate": _share(one),
-        "win_rate_other": _share(two),
+        "win_rate": _share(one, "wins", "n"),
+        "win_rate_other": _share(two, "wins", "n"),
+        "mean_r": _share(one, "sum_r", "n_r"),
+        "mean_r_other": _share(two, "sum_r", "n_r"),
         "note": note,
     }
 
@@ -86,7 +91,7 @@ def _daily(tallies: pd.DataFrame, days: pd.DatetimeIndex, horizon: str) -> pd.Da
     """Sums of the trades at a horizon on every day, 0 where there were none."""
     traded = tallies.index.get_level_values("traded").to_numpy(dtype=bool)
     at_horizon = tallies.index.get_level_values("horizon").to_numpy() == horizon
-    sums = regroup(tallies[traded & at_horizon], [DAY])[["n", "wins", "sum_r"]]
+    sums = regroup(tallies[traded & at_horizon], [DAY])[["n", "wins", "n_r", "sum_r"]]
     return sums.reindex(days, fill_value=0.0)
 
 
@@ -104,6 +109,6 @@ def _interval(difference: Floats, horizon: pd.Timedelta) -> tuple[float, float, 
     return middle - half, middle + half, None
 
 
-def _share(sums: pd.DataFrame) -> float:
-    n = float(sums["n"].sum())
-    return float(sums["wins"].sum()) / n if n else np.nan
+def _share(sums: pd.DataFrame, part: str, whole: str) -> float:
+    n = float(sums[whole].sum())
+    return float(sums[part].sum()) / n if n else np.nan

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.backtest.looking import widening
 from core.backtest.paired import daily_difference, paired
 from core.outcomes import HORIZONS
 from core.store.backtests import Run
@@ -103,39 +104,41 @@ def _draw_not_alike(run: Run, other: Run, why: str, *, guest: bool) -> None:
 
 
 def _headline(found: pd.DataFrame) -> str:
-    sure = found[(found["low"] > 0) | (found["high"] < 0)]
+    """What is beyond chance, after allowing for every horizon that was looked at."""
     judged = int(found["low"].notna().sum())
     if not judged:
         return f"No interval yet: {found['note'].iloc[0]}."
+    half = widening(judged) * (found["high"] - found["low"]) / 2
+    sure = found[found["difference"].abs() > half]
     if sure.empty:
-        return "No difference beyond chance: every interval of the difference holds zero."
+        return f"No difference beyond chance, {count(judged, 'horizon')} allowed for."
     said = [
         f"{'more' if row['difference'] > 0 else 'less'} at {hours(str(horizon))} "
         f"({r_multiple(row['difference'])} a day)"
         for horizon, row in sure.iterrows()
     ]
-    chance = (
-        ""
-        if judged == 1
-        else f" {judged} horizons were looked at, one of which misses more easily."
+    return (
+        f"The first made {', '.join(said)} than the second, beyond chance, "
+        f"{count(judged, 'horizon')} allowed for."
     )
-    return f"The first made {', '.join(said)}.{chance}"
 
 
 def _draw_table(found: pd.DataFrame) -> None:
     rows = [
         {
             "Horizon": hours(str(horizon)),
-            "Trades": number(row["n"]),
-            "of the second": number(row["n_other"]),
-            "Won": percent(row["win_rate"]),
-            "of the second ": percent(row["win_rate_other"]),
-            "Net R a day": r_multiple(row["r_per_day"]),
-            "of the second  ": r_multiple(row["r_per_day_other"]),
-            "Difference": r_multiple(row["difference"]),
+            "Difference, R a day": number(row["difference"], 2, sign=True),
             "95 % interval": interval(row["low"], row["high"], 2, unit="R")
             if known(row["low"])
             else DASH,
+            "R a day, first": number(row["r_per_day"], 2, sign=True),
+            "second": number(row["r_per_day_other"], 2, sign=True),
+            "R a trade, first": number(row["mean_r"], 3, sign=True),
+            "second ": number(row["mean_r_other"], 3, sign=True),
+            "Trades, first": number(row["n"]),
+            "second  ": number(row["n_other"]),
+            "Won, first": percent(row["win_rate"]),
+            "second   ": percent(row["win_rate_other"]),
             "Note": row["note"] or "",
         }
         for horizon, row in found.iterrows()
@@ -150,6 +153,10 @@ def _draw_table(found: pd.DataFrame) -> None:
             for name in rows[0]
             if name != "Note"
         },
+    )
+    st.caption(
+        "Where trades lose on average, a profile that trades less makes more a day without being any "
+        "better: look at R a trade too."
     )
 
 

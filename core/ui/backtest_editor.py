@@ -134,7 +134,9 @@ def _draw_field(
         value = st.text_input(label, key=key, help=field.meaning)
     elif field.ends is not None and field.ends[0] <= st.session_state[key] <= field.ends[1]:
         low, high = field.ends
-        value = st.slider(label, low, high, step=field.step, key=key, help=field.meaning)
+        value = st.slider(
+            label, low, high, step=field.step, key=key, help=field.meaning, format="%.4g"
+        )
     else:
         value = st.number_input(label, step=field.step, key=key, help=field.meaning, format="%.4g")
     shown[field.path] = value

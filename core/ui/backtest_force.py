@@ -27,8 +27,7 @@ def draw_in_force(person: Person) -> None:
         "that made them."
     )
     newest = _newest()
-    for mode in PROFILE_NAMES:
-        st.markdown(_words(mode, newest))
+    st.markdown("\n".join(_words(mode, newest) for mode in PROFILE_NAMES))
     if may(person, "admin", write=True):
         _draw_form(newest)
     _draw_past()

@@ -27,7 +27,7 @@ def difference_figure(daily: Mapping[str, pd.Series], colours: Palette) -> go.Fi
     sums = {horizon: values.cumsum() for horizon, values in daily.items()}
     data: list[dict[str, Any]] = []
     for column, (horizon, values) in enumerate(sums.items()):
-        cell = Cell(0, column, 1, len(sums), label_part=0.1)
+        cell = Cell(0, column, 1, len(sums), label_part=0.16)
         ends = room([*values, 0.0], around=0.0)
         ticks = axis_ticks(*ends, 4)
         data.append(

@@ -37,7 +37,7 @@ def folds_figure(
     layout = grid_frame(1, _CELL_PX, colours)
     data: list[dict[str, Any]] = []
     for column, horizon in enumerate(horizons):
-        cell = Cell(0, column, 1, len(horizons), label_part=0.1)
+        cell = Cell(0, column, 1, len(horizons), label_part=0.16)
         part = {fold: row for (fold, at), row in _cells(rows) if at == horizon}
         data += _fold_marks(part, cell, colours)
         across = {
@@ -49,6 +49,7 @@ def folds_figure(
             ],
             "fixedrange": True,
             "showgrid": False,
+            "zeroline": False,
             "showspikes": False,
             "tickangle": 0,
             "tickfont": {"size": 11},
