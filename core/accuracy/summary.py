@@ -1,10 +1,4 @@
-"""How good the verdicts are: rates with the intervals that overlapping outcomes leave them.
-
-Outcomes of neighbouring hours share most of their future and symbols move together, so a plain
-interval is far too narrow. Here a cell is cut into ten contiguous eras of about equal count, each
-holding every symbol of its time, and the interval is a t interval over the eras' rates
-(Ibragimov and Mueller, 2010, "t-statistic based correlation and heterogeneity robust inference").
-"""
+"""Rates, returns and lift per cell, with what they are measured against."""
 
 from __future__ import annotations
 
@@ -12,36 +6,52 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtrit
 
+from core.accuracy.cells import (
+    DECISIONS,
+    Cells,
+    belonging,
+    day_numbers,
+    gather,
+    horizon_days,
+    need,
+    rows_of,
+)
+from core.accuracy.eras import Eras, Interval, benjamini_hochberg
+from core.accuracy.tallies import COLUMNS, DAY, R_COUNTS, R_EDGES, regroup, tally
 from core.market.grid import Floats, Ints
 
-ERAS = 10
-CONFIDENCE = 0.95
-_WIN_LINE = 0.01
-
-_NOT_TRADED = ("WAIT", "SKIP")
 _COLUMNS = [
     "n",
     "n_eff",
     "win_rate",
     "low",
     "high",
+    "p_value",
+    "q_value",
+    "flagged",
     "baseline",
     "baseline_long",
+    "baseline_coin",
     "lift",
+    "lift_low",
+    "lift_high",
     "expectancy_r",
+    "expectancy_low",
+    "expectancy_high",
     "mean_net_return",
     "profit_factor",
+    "drawdown_r",
+    "mae_r",
+    "mfe_r",
+    "stop_share",
+    "target_share",
     "beyond_1pct",
     "counterfactual",
     "note",
 ]
-
-# Keys that tell signals apart by what was decided; the raw signal is followed whatever they say.
-_DECISIONS = frozenset({"verdict", "risk_mode", "multiplier", "traded"})
+_USED = [name for name in COLUMNS if name not in R_COUNTS]
 
 
 def summarise(
@@ -49,49 +59,140 @@ def summarise(
 ) -> pd.DataFrame:
     """One row per cell of ``by`` (columns or index levels of `core.outcomes.resolve`).
 
+    The columns are those of `summarise_tallies`, from the tallies of these outcomes.
+    """
+    keys = _keys(by)
+    needed = [name for name in ("traded", "horizon") if name not in keys]
+    return summarise_tallies(tally(outcomes, [*keys, *needed]), keys)
+
+
+def summarise_tallies(
+    tallies: pd.DataFrame,
+    by: Sequence[str] | str = ("verdict", "horizon"),
+    universe: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row per cell of ``by``, from sums per day (`core.accuracy.tally`).
+
+    The tallies must tell "traded" and "horizon" apart. Where they are only a part of what was
+    judged (one verdict, say), ``universe`` is the whole that the raw signal is taken from.
+
     ``n`` outcomes; ``n_eff``, how many independent ones would leave the same interval;
-    ``win_rate``, the share with a net return above 0, with ``low`` and ``high`` (95 %);
-    ``baseline``, the win rate of every raw signal of the same horizon and keys, whatever its
-    verdict; ``baseline_long``, of always being long instead; ``lift`` = win_rate - baseline;
-    ``expectancy_r`` and ``mean_net_return``; ``profit_factor``; ``beyond_1pct``, the share that
-    moved more than 1 % the right way before costs; ``counterfactual``, True where nothing was
-    traded; ``note``, why there is no interval, else None. Cells without outcomes do not appear.
+    ``win_rate``, the share with a net return above 0, with ``low`` and ``high``; ``baseline``, the
+    win rate of the raw signal: every outcome of the same horizon and keys whatever was decided
+    about it; ``baseline_long``, of always being long at the cell's own moments; ``baseline_coin``,
+    of a fair coin choosing the direction there, at the same costs; ``lift`` = win_rate - baseline,
+    with ``lift_low`` and ``lift_high``. ``p_value`` is of the lift being zero, whichever way it
+    differs: that what was decided says nothing about winning, for trades and for what was not
+    traded alike. ``q_value`` allows for every cell of this table that has a p_value (Benjamini and
+    Hochberg; their number is in ``attrs["cells"]``), ``flagged`` is q_value <= 0.05.
+
+    ``expectancy_r`` with ``expectancy_low`` and ``expectancy_high``; ``mean_net_return``;
+    ``profit_factor``, gains over losses; ``drawdown_r``, the largest fall of the cumulative R by
+    exit day; ``mae_r`` and ``mfe_r``, mean worst and best excursion; ``stop_share`` and
+    ``target_share``, how often that barrier came first; ``beyond_1pct``, the share that moved more
+    than 1 % the right way before costs; ``counterfactual``, True where nothing was traded; ``note``,
+    why there is no interval, else None. Intervals are 95 % t intervals over eras, see
+    `core.accuracy.eras`. Cells without outcomes do not appear.
 
     Trades and counterfactuals are never counted together: cells of WAIT and SKIP hold what would
     have been, all others hold trades only. Name "traded" in ``by`` to see both of every verdict.
     """
-    keys = [by] if isinstance(by, str) else list(by)
-    flat = outcomes.reset_index()
-    unknown = [key for key in keys if key not in flat.columns]
-    if unknown:
-        raise ValueError(f"outcomes have no {unknown[0]!r}; choose from {', '.join(flat.columns)}")
-    flat = flat[flat["net_return"].notna()]
-    flat = flat.assign(
-        all="all",
-        win=(flat["net_return"] > 0).astype(float),
-        long_win=(flat["long_net_return"] > 0).astype(float),
-        beyond=(flat["gross_return"] > _WIN_LINE).astype(float),
-    )
-    keys = keys or ["all"]
-    counted = flat if "traded" in keys else flat[_belongs(flat, keys)]
-    if counted.empty:
-        return _empty(keys)
-    rows = {cell: _cell(part) for cell, part in counted.groupby(keys, observed=True, sort=True)}
-    table = pd.DataFrame(list(rows.values()))
-    table.index = _cells([tuple(cell) for cell in rows], keys)
-    table["note"] = table["note"].astype(object).where(table["note"].notna(), None)
-    table["baseline"] = _baseline(flat, table.index, keys)
+    keys = _keys(by)
+    need(tallies, [*keys, "traded", "horizon"])
+    counted = belonging(tallies, keys)
+    cells = gather(counted, keys, _USED, _days(tallies, universe))
+    if not len(cells.keys):
+        return _empty(cells)
+    shared = [key for key in keys if key not in DECISIONS]
+    raw = gather(tallies if universe is None else universe, shared, ["n", "wins"], cells.days)
+    table = pd.DataFrame(_sums(cells), index=cells.index)
+    table["counterfactual"] = _untraded(counted, keys, cells)
+    _add_intervals(table, cells, raw, rows_of(cells, raw, shared), horizon_days(counted, cells))
+    return _with_flags(table)
+
+
+def _keys(by: Sequence[str] | str) -> list[str]:
+    return [by] if isinstance(by, str) else list(by)
+
+
+def _days(tallies: pd.DataFrame, universe: pd.DataFrame | None) -> Ints:
+    whole = tallies.index.get_level_values(DAY)
+    if universe is not None:
+        whole = whole.append(universe.index.get_level_values(DAY))
+    return np.unique(day_numbers(whole.unique()))
+
+
+def _sums(cells: Cells) -> dict[str, Floats]:
+    def share(part: str, of: str) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(cells.total(part) / cells.total(of))
+
+    running = np.cumsum(cells["sum_r"], axis=1)
+    peak = np.maximum.accumulate(np.maximum(running, 0), axis=1)
+    losses = cells.total("loss_net")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(losses > 0, cells.total("gain_net") / losses, np.nan)
+    return {
+        "n": cells.total("n").astype(np.int64),
+        "win_rate": share("wins", "n"),
+        "baseline_long": share("long_wins", "n"),
+        "baseline_coin": (share("wins", "n") + share("opposite_wins", "n")) / 2,
+        "expectancy_r": share("sum_r", "n_r"),
+        "mean_net_return": share("sum_net", "n"),
+        "profit_factor": factor,
+        "drawdown_r": np.where(cells.total("n_r") > 0, (peak - running).max(axis=1), np.nan),
+        "mae_r": share("sum_mae_r", "n_path"),
+        "mfe_r": share("sum_mfe_r", "n_path"),
+        "stop_share": share("stops", "n_barrier"),
+        "target_share": share("targets", "n_barrier"),
+        "beyond_1pct": share("beyond", "n"),
+    }
+
+
+def _untraded(tallies: pd.DataFrame, keys: list[str], cells: Cells) -> Any:
+    traded = tallies.index.get_level_values("traded").to_numpy(dtype=bool)
+    part = tallies[["n"]].assign(n=tallies["n"].to_numpy() * traded)
+    return gather(part, keys, ["n"], cells.days).total("n") == 0
+
+
+def _add_intervals(
+    table: pd.DataFrame, cells: Cells, raw: Cells, rows: Ints, horizon: Floats
+) -> None:
+    eras = Eras.of(cells["n"], cells.days, horizon)
+    n, raw_n, raw_wins = cells.total("n"), raw["n"][rows], raw["wins"][rows]
+    smooth = (cells.total("wins") + 2) / (n + 4)
+    spread = smooth * (1 - smooth)
+    won = eras.mean(cells["wins"], cells["n"], np.sqrt(spread / n))
+    table["baseline"] = raw_wins.sum(axis=1) / raw_n.sum(axis=1)
     table["lift"] = table["win_rate"] - table["baseline"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rates = eras.left_out(cells["wins"]) / eras.left_out(cells["n"])
+        raw_rates = eras.left_out(raw_wins) / eras.left_out(raw_n)
+    apart = np.sqrt(spread * np.maximum(1 / n - 1 / raw_n.sum(axis=1), 0))
+    lift = eras.interval(table["lift"].to_numpy(), rates - raw_rates, apart)
+    table["n_eff"] = np.minimum(n, spread / won.error**2)
+    table["low"], table["high"] = np.maximum(won.low, 0), np.minimum(won.high, 1)
+    _set(table, "lift", lift)
+    _set(table, "expectancy", eras.mean(cells["sum_r"], cells["n_r"]))
+    table["p_value"] = lift.p_value
+    table["note"] = pd.Series(eras.note, index=table.index, dtype=object)
+
+
+def _set(table: pd.DataFrame, name: str, interval: Interval) -> None:
+    table[f"{name}_low"], table[f"{name}_high"] = interval.low, interval.high
+
+
+def _with_flags(table: pd.DataFrame) -> pd.DataFrame:
+    q, flagged = benjamini_hochberg(table["p_value"].to_numpy())
+    table["q_value"], table["flagged"] = q, flagged
+    table.attrs["cells"] = int(table["p_value"].notna().sum())
     return table[_COLUMNS]
 
 
-def _belongs(flat: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.bool_]:
-    """Trades; and where cells tell verdicts apart, of WAIT and SKIP what was not traded."""
-    traded = flat["traded"].to_numpy(dtype=bool)
-    if "verdict" not in keys:
-        return traded
-    skipped = flat["verdict"].astype(object).isin(_NOT_TRADED).to_numpy()
-    return traded | skipped
+def _empty(cells: Cells) -> pd.DataFrame:
+    table = pd.DataFrame(columns=_COLUMNS, index=cells.index)
+    table.attrs["cells"] = 0
+    return table
 
 
 def cumulative_r(outcomes: pd.DataFrame) -> pd.Series:
@@ -104,100 +205,23 @@ def cumulative_r(outcomes: pd.DataFrame) -> pd.Series:
     return total.sort_index().cumsum().rename("cumulative_r")
 
 
-def _cell(part: pd.DataFrame) -> dict[str, Any]:
-    win, times = part["win"].to_numpy(), part["time"].to_numpy(dtype="datetime64[ns]")
-    horizon = _longest_horizon(part)
-    low, high, n_eff, note = era_interval(win, times, horizon)
-    net = part["net_return"].to_numpy()
-    losses = -net[net < 0].sum()
-    return {
-        "n": len(part),
-        "n_eff": n_eff,
-        "win_rate": win.mean(),
-        "low": low,
-        "high": high,
-        "baseline_long": part["long_win"].mean(),
-        "expectancy_r": part["r_multiple"].mean(),
-        "mean_net_return": net.mean(),
-        "profit_factor": net[net > 0].sum() / losses if losses > 0 else np.nan,
-        "beyond_1pct": part["beyond"].mean(),
-        "counterfactual": not part["traded"].any(),
-        "note": note,
-    }
+def daily_r(tallies: pd.DataFrame, by: Sequence[str] | str = ("verdict", "horizon")) -> pd.Series:
+    """Cumulative R of each cell at the end of each UTC day on which outcomes ended.
 
-
-def _longest_horizon(part: pd.DataFrame) -> pd.Timedelta:
-    return max(pd.Timedelta(text) for text in part["horizon"].unique())
-
-
-def era_interval(
-    values: Floats, times: npt.NDArray[Any], horizon: pd.Timedelta
-) -> tuple[float, float, float, str | None]:
-    """95 % interval of the mean of rates in 0..1: ``low``, ``high``, ``n_eff`` and a note.
-
-    The interval is never narrower than independent outcomes would leave it. Without one (too few
-    outcomes, or eras shorter than twice the horizon) the numbers are NaN and the note says why.
-
-    >>> era_interval(np.ones(5), np.arange(5).astype("datetime64[h]"), pd.Timedelta("1h"))[3]
-    'too few: 5 of the 20 outcomes that an interval needs'
+    Index (*by, day). Trades and counterfactuals are told apart as in `summarise_tallies`.
     """
-    n = len(values)
-    if n < 2 * ERAS:
-        return (
-            np.nan,
-            np.nan,
-            np.nan,
-            f"too few: {n} of the {2 * ERAS} outcomes that an interval needs",
-        )
-    eras, spans = split_eras(times)
-    if eras.max() < ERAS - 1:
-        return np.nan, np.nan, np.nan, "not enough time yet: under ten separate moments"
-    if np.median(spans) < 2 * horizon.value:
-        return np.nan, np.nan, np.nan, "not enough time yet: an era is shorter than two horizons"
-    rates = np.bincount(eras, weights=values) / np.bincount(eras)
-    rate = float(values.mean())
-    smooth = (values.sum() + 2) / (n + 4)
-    independent = np.sqrt(smooth * (1 - smooth) / n)
-    error = max(float(rates.std(ddof=1)) / np.sqrt(ERAS), float(independent))
-    half = float(stdtrit(ERAS - 1, 0.5 + CONFIDENCE / 2)) * error
-    n_eff = min(float(n), smooth * (1 - smooth) / error**2)
-    return max(0.0, rate - half), min(1.0, rate + half), n_eff, None
+    keys = _keys(by)
+    need(tallies, keys)
+    daily = regroup(belonging(tallies, keys), [*keys, DAY])["sum_r"]
+    total = daily.groupby(level=keys, observed=True).cumsum() if keys else daily.cumsum()
+    return total.rename("cumulative_r")
 
 
-def split_eras(times: npt.NDArray[Any], count: int = ERAS) -> tuple[Ints, Floats]:
-    """Number of the era (0..count-1) of each time, and the eras' spans in nanoseconds.
+def distribution(tallies: pd.DataFrame) -> pd.DataFrame:
+    """How many outcomes of all these cells had an R from ``low`` up to ``high``: columns low, high, n.
 
-    Eras are contiguous, of about equal count, and never divide one moment.
-
-    >>> split_eras(np.array([0, 0, 1, 1, 2, 3]).astype("datetime64[ns]"), 2)[0].tolist()
-    [0, 0, 1, 1, 1, 1]
+    The first and the last row hold everything beyond the edges.
     """
-    stamps = times.astype("datetime64[ns]").astype(np.int64)
-    moments, inverse, sizes = np.unique(stamps, return_inverse=True, return_counts=True)
-    # A moment belongs to the era in which its middle outcome falls.
-    middle = (np.cumsum(sizes) - sizes / 2) / len(stamps)
-    of_moment = np.minimum((middle * count).astype(np.int64), count - 1)
-    of_moment = np.unique(of_moment, return_inverse=True)[1]
-    starts = moments[np.flatnonzero(np.diff(of_moment, prepend=-1))]
-    ends = np.append(starts[1:], moments[-1])
-    return of_moment[inverse], (ends - starts).astype(np.float64)
-
-
-def _baseline(flat: pd.DataFrame, cells: pd.Index, keys: list[str]) -> Floats:
-    shared = [key for key in keys if key not in _DECISIONS]
-    if not shared:
-        return np.full(len(cells), flat["win"].mean())
-    rates = flat.groupby(shared, observed=True)["win"].mean()
-    wanted = pd.MultiIndex.from_frame(cells.to_frame(index=False)[shared])
-    if len(shared) == 1:
-        return rates.reindex(wanted.get_level_values(0)).to_numpy()
-    return rates.reindex(wanted).to_numpy()
-
-
-def _empty(keys: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(columns=_COLUMNS, index=_cells([], keys))
-
-
-def _cells(cells: list[tuple[Any, ...]], keys: list[str]) -> pd.Index:
-    frame = pd.DataFrame(cells, columns=keys)
-    return pd.Index(frame[keys[0]]) if len(keys) == 1 else pd.MultiIndex.from_frame(frame)
+    edges = np.concatenate(([-np.inf], R_EDGES, [np.inf]))
+    counts = tallies[list(R_COUNTS)].sum().to_numpy().astype(np.int64)
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": counts})

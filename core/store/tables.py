@@ -26,6 +26,7 @@ from sqlalchemy import (
 from core.accuracy import tallies as sums
 from core.market import frame
 from core.market.files import FILES, UNIVERSE, Source
+from core.store.append_only import make_append_only
 from core.store.database import UtcDateTime
 from core.store.measures import AGES, MEASURED
 
@@ -535,3 +536,6 @@ sign_in_attempts = Table(
     Column("succeeded", Boolean, nullable=False),
     Column("attempted_at", UtcDateTime, nullable=False),
 )
+
+# What makes up the record can be added to and nothing else, which the database itself sees to.
+make_append_only(metadata)
