@@ -38,7 +38,7 @@ LIVE, LATER = "live", "later"
 # Edges of the counts of R; what lies beyond is in the first and the last.
 R_EDGES: npt.NDArray[np.float64] = np.linspace(-2.5, 2.5, 21)
 R_COUNTS: tuple[str, ...] = tuple(f"r_{number:02d}" for number in range(len(R_EDGES) + 1))
-_BEYOND = 0.01
+BEYOND = 0.01
 
 COUNTS: tuple[str, ...] = (
     "n",
@@ -147,7 +147,7 @@ def _content(flat: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
         "wins": win,
         "long_wins": (long_net > 0).astype(float),
         "opposite_wins": (opposite > 0).astype(float),
-        "beyond": (_floats(flat, "gross_return") > _BEYOND).astype(float),
+        "beyond": (_floats(flat, "gross_return") > BEYOND).astype(float),
         "n_r": (~np.isnan(r)).astype(float),
         "n_barrier": (~np.isnan(barrier_r)).astype(float),
         "stops": (barrier == "stop").astype(float),

@@ -37,6 +37,16 @@ def insert_new(
     return _copy_new(conn, table.name, _quoted(columns), rows, _on_conflict(table, fill))
 
 
+def insert_all(conn: Connection, table: Table, columns: Mapping[str, Values]) -> int:
+    """`insert_new` for rows of which none may be there; `StoreError` where one is."""
+    count = len(next(iter(columns.values())))
+    if insert_new(conn, table, columns) != count:
+        raise StoreError(
+            f"A row of {table.name} was there before it was stored: something else writes the record."
+        )
+    return count
+
+
 def _on_conflict(table: Table, fill: Sequence[str]) -> str:
     if not fill:
         return "ON CONFLICT DO NOTHING"

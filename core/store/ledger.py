@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Table, func, select, text
 
-from core.store.bulk import insert_new
-from core.store.database import dump_json
+from core.store.bulk import insert_all
+from core.store.contents import verdict_content
 from core.store.tables import ledger
+
+__all__ = [
+    "GENESIS",
+    "append",
+    "chain",
+    "head",
+    "hold",
+    "link",
+    "next_id",
+    "spend_ids",
+    "verdict_content",
+]
 
 GENESIS = bytes(32)
 _LOCK = 7_267_283_002  # any number of its own, the same in every process
@@ -39,31 +50,50 @@ def head(conn: Connection) -> tuple[int, bytes]:
     return (0, GENESIS) if row is None else (row.position, row.hash)
 
 
-def append(conn: Connection, kind: str, contents: Sequence[tuple[int, dict[str, Any]]]) -> None:
-    """Chain rows that were stored in this transaction, by id and content; `hold` comes first."""
-    position, previous = head(conn)
-    hashes = []
-    for number, (row_id, content) in enumerate(contents, start=position + 1):
-        previous = link(previous, number, kind, row_id, dump_json(content))
-        hashes.append(previous)
-    count = len(contents)
-    insert_new(
-        conn,
-        ledger,
-        {
-            "position": list(range(position + 1, position + 1 + count)),
-            "kind": [kind] * count,
-            "row_id": [row_id for row_id, _ in contents],
-            "hash": hashes,
-        },
+def append(conn: Connection, kind: str, contents: Sequence[tuple[int, bytes]]) -> None:
+    """Chain rows that were stored in this transaction, by id and content; `hold` comes first.
+
+    Contents are those of `core.store.contents`.
+    """
+    chain(
+        conn, [kind] * len(contents), [row_id for row_id, _ in contents], [c for _, c in contents]
     )
 
 
-def link(previous: bytes, position: int, kind: str, row_id: int, content: str) -> bytes:
-    """The hash of an entry; ``content`` is canonical JSON (`core.store.database.dump_json`).
+def chain(
+    conn: Connection, kinds: Sequence[str], row_ids: Sequence[int], contents: Sequence[bytes]
+) -> None:
+    """`append` for rows of several kinds, in the order given."""
+    position, previous = head(conn)
+    positions = range(position + 1, position + 1 + len(row_ids))
+    hashes = []
+    for number, kind, row_id, content in zip(positions, kinds, row_ids, contents, strict=True):
+        previous = link(previous, number, kind, row_id, content)
+        hashes.append(previous)
+    columns = {"position": positions, "kind": kinds, "row_id": row_ids, "hash": hashes}
+    insert_all(conn, ledger, columns)
 
-    >>> link(GENESIS, 1, "signal", 1, '{"score":61.5}').hex()[:16]
+
+def link(previous: bytes, position: int, kind: str, row_id: int, content: bytes) -> bytes:
+    """The hash of an entry; ``content`` is canonical JSON (see `core.store.contents`).
+
+    >>> link(GENESIS, 1, "signal", 1, b'{"score":61.5}').hex()[:16]
     'da8240e03332f84b'
     """
-    entry = f'{{"content":{content},"kind":"{kind}","position":{position},"row_id":{row_id}}}'
-    return hashlib.sha256(previous + entry.encode()).digest()
+    end = f',"kind":"{kind}","position":{position},"row_id":{row_id}}}'
+    return hashlib.sha256(previous + b'{"content":' + content + end.encode()).digest()
+
+
+def next_id(conn: Connection, table: Table, kind: str) -> int:
+    """The id of the next row of a table under `hold`: one that no row and no entry has had."""
+    newest_row = conn.scalar(select(func.max(table.c.id))) or 0
+    newest_entry = conn.scalar(select(func.max(ledger.c.row_id)).where(ledger.c.kind == kind)) or 0
+    following: int = max(newest_row, newest_entry) + 1
+    return following
+
+
+def spend_ids(conn: Connection, table: Table, last: int) -> None:
+    """Have PostgreSQL go on behind ``last`` when it gives an id itself."""
+    if conn.dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(table.name, "id")
+        conn.execute(select(func.setval(sequence, last)))

@@ -21,6 +21,7 @@ from core.errors import StoreError
 from core.market.frame import INDEX, NAMES, SOURCES
 from core.signals import FACTORS, Profile
 from core.store.bulk import floats, number_objects, texts, times
+from core.store.contents import measured_contents
 from core.store.database import dump_json
 from core.store.measures import AGES, MEASURED, MEASURES, digests
 from core.store.reading import gather, moments, numbers, raw, words
@@ -59,11 +60,15 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Ready:
-    """Signals and what each was made from, row by row and as the driver takes them."""
+    """Signals and what each was made from, row by row and as the driver takes them.
+
+    ``measured`` is what the ledger says of the measurements.
+    """
 
     index: pd.Index
     signals: Columns
     measurements: Columns
+    measured: list[bytes]
 
     def only(self, wanted: npt.NDArray[np.bool_]) -> Ready:
         """The rows where ``wanted`` is true."""
@@ -72,6 +77,7 @@ class Ready:
             self.index[wanted],
             {name: list(compress(values, keep)) for name, values in self.signals.items()},
             {name: list(compress(values, keep)) for name, values in self.measurements.items()},
+            list(compress(self.measured, keep)),
         )
 
 
@@ -103,7 +109,8 @@ def make_ready(
         **_said(planned),
         **recorded,
     }
-    return Ready(planned.index, of_signals, {**keys, **measured, **recorded})
+    of_measurements = {**keys, **measured, **recorded}
+    return Ready(planned.index, of_signals, of_measurements, measured_contents(of_measurements))
 
 
 def _measured(

@@ -19,10 +19,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.errors import StoreError
 from core.market.frame import INDEX, NAMES
 from core.signals import Profile
-from core.store import rows
-from core.store.bulk import floats, insert_new, texts, times
+from core.store import contents, ledger, rows
+from core.store.bulk import floats, insert_all, insert_new, texts, times
 from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
+from core.store.tallies import keep_signals, keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
@@ -77,21 +78,34 @@ def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int
     """`save_signals` for rows that were made ready before."""
     if ready.index.empty:
         return 0
+    ledger.hold(conn)
     # A signal that is stored stays with its own numbers; nobody would refer to these.
     stored, _ = _stored(conn, ready.index, profile)
     new = ready.only(stored.get_indexer(ready.index) < 0) if len(stored) else ready
     if new.index.empty:
         return 0
-    insert_new(conn, measurements, _unmeasured(conn, new).measurements)
-    return insert_new(conn, signals, new.signals)
+    measured_at = _measure(conn, new)
+    first = ledger.next_id(conn, signals, contents.SIGNAL)
+    ids = range(first, first + len(new.index))
+    insert_all(conn, signals, {"id": ids, **new.signals})
+    ledger.spend_ids(conn, signals, ids[-1])
+    keep_signals(conn, ids[0], ids[-1])
+    of_signals = contents.signal_contents(new.signals, new.measured, measured_at)
+    ledger.append(conn, contents.SIGNAL, list(zip(ids, of_signals, strict=True)))
+    return len(ids)
 
 
-def _unmeasured(conn: Connection, ready: rows.Ready) -> rows.Ready:
-    """The rows that another profile has not stored; to leave them to the database takes longer."""
-    known = set(conn.scalars(_in_range(measurements, ["digest"], ready.index)))
-    if not known:
-        return ready
-    return ready.only(np.array([one not in known for one in ready.measurements["digest"]]))
+def _measure(conn: Connection, new: rows.Ready) -> list[str | datetime]:
+    """Store what another profile has not stored; when each row's measurement was recorded."""
+    known = read_columns(conn, _in_range(measurements, ["digest", "recorded_at"], new.index))
+    recorded = dict(zip(known["digest"], known["recorded_at"], strict=True))
+    measured: list[str] = new.measurements["digest"]
+    unknown = new
+    if recorded:  # To leave these to the database takes longer.
+        unknown = new.only(np.array([digest not in recorded for digest in measured]))
+    insert_all(conn, measurements, unknown.measurements)
+    own: list[str] = new.measurements["recorded_at"]
+    return [recorded.get(digest, at) for digest, at in zip(measured, own, strict=True)]
 
 
 def save_outcomes(
@@ -100,23 +114,46 @@ def save_outcomes(
     """Store outcomes of stored signals; how many were new."""
     if resolved.empty:
         return 0
+    ledger.hold(conn)
     ordered = resolved.assign(signal_id=_signal_ids(conn, resolved.index, profile))
     ordered = ordered.reset_index("horizon").sort_values(["signal_id", "horizon"])
-    return insert_new(
-        conn,
-        outcomes,
-        {
-            "signal_id": ordered["signal_id"].tolist(),
-            "horizon": ordered["horizon"].tolist(),
-            "entry_at": times(conn, pd.DatetimeIndex(ordered["entry_at"])),
-            "exit_at": times(conn, pd.DatetimeIndex(ordered["exit_at"])),
-            **{name: floats(ordered[name], name) for name in (*_RETURNS, "r_multiple", *_IN_R)},
-            "barrier": texts(ordered["barrier"]),
-            "traded": ordered["traded"].tolist(),
-            "funding_assumed": ordered["funding_assumed"].tolist(),
-            "recorded_at": times(conn, pd.DatetimeIndex([recorded_at])) * len(ordered),
-        },
+    ordered = ordered[~_has_outcome(conn, resolved.index, profile, ordered)]
+    if ordered.empty:
+        return 0
+    columns = {
+        "signal_id": ordered["signal_id"].tolist(),
+        "horizon": ordered["horizon"].tolist(),
+        "entry_at": times(conn, pd.DatetimeIndex(ordered["entry_at"])),
+        "exit_at": times(conn, pd.DatetimeIndex(ordered["exit_at"])),
+        **{name: floats(ordered[name], name) for name in (*_RETURNS, "r_multiple", *_IN_R)},
+        "barrier": texts(ordered["barrier"]),
+        "traded": ordered["traded"].tolist(),
+        "funding_assumed": ordered["funding_assumed"].tolist(),
+        "recorded_at": times(conn, pd.DatetimeIndex([recorded_at])) * len(ordered),
+    }
+    insert_all(conn, outcomes, columns)
+    kinds = [contents.OUTCOME + horizon for horizon in columns["horizon"]]
+    ledger.chain(conn, kinds, columns["signal_id"], contents.outcome_contents(columns))
+    keep_tallies(conn, list(zip(columns["signal_id"], columns["horizon"], strict=True)))
+    return len(ordered)
+
+
+def _has_outcome(
+    conn: Connection, index: pd.Index, profile: Profile, wanted: pd.DataFrame
+) -> npt.NDArray[np.bool_]:
+    """Which rows of ``wanted``, by signal_id and horizon, are stored already."""
+    query = (
+        _in_range(signals, [], index)
+        .with_only_columns(outcomes.c.signal_id, outcomes.c.horizon)
+        .join_from(signals, outcomes)
+        .where(signals.c.profile_name == profile.name, signals.c.profile_version == profile.version)
     )
+    found = read_columns(conn, query)
+    if not found["signal_id"]:
+        return np.zeros(len(wanted), dtype=bool)
+    stored = pd.MultiIndex.from_arrays([found["signal_id"], found["horizon"]])
+    keys = pd.MultiIndex.from_frame(wanted[["signal_id", "horizon"]])
+    return stored.get_indexer(keys) >= 0
 
 
 def _signal_ids(conn: Connection, index: pd.Index, profile: Profile) -> npt.NDArray[np.int64]:
@@ -188,14 +225,23 @@ def _newest_times(profile_name: str) -> Subquery:
     )
 
 
+def load_symbols(conn: Connection, profile_name: str) -> list[str]:
+    """The symbols of which a profile has rows, sorted."""
+    return sorted(conn.scalars(select(_newest_times(profile_name).c.symbol)))
+
+
 def load_signal(
-    conn: Connection, symbol: str, profile_name: str, time: datetime
+    conn: Connection, symbol: str, profile_name: str, time: datetime, version: str | None = None
 ) -> pd.Series | None:
-    """The row of one bar as it was, by column name; its name is (symbol, time). None if not stored."""
+    """The row of one bar as it was, by column name; its name is (symbol, time). None if not stored.
+
+    Without a ``version`` of the profile it is the one recorded first.
+    """
     query = rows.whole_rows().where(
         signals.c.profile_name == profile_name,
         signals.c.symbol == symbol,
         signals.c.time == time,
+        *([] if version is None else [signals.c.profile_version == version]),
     )
     found = _load_rows(conn, query)
     return None if found.empty else found.iloc[0]

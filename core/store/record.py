@@ -1,0 +1,460 @@
+"""Reading the record: sums per cell and day, and the outcomes behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, Select, and_, exists, func, select, type_coerce
+from sqlalchemy.types import NullType
+
+from core.accuracy.tallies import CELL, COLUMNS, DAY, RULES
+from core.errors import StoreError
+from core.outcomes import HORIZONS
+from core.store.reading import flags, moments, numbers, raw, read_columns, words
+from core.store.sums import (
+    ANY_BIN,
+    BINS,
+    Expression,
+    Judged,
+    added_up,
+    cell_of,
+    followed,
+    judged_by,
+    outcome_rows,
+    totals,
+)
+from core.store.tables import bars, factor_days, outcomes, signals, tallies, tally_cells, verdicts
+
+# Single markets have no sums of their own: theirs are made from their outcomes when asked for.
+MOST_SYMBOLS = 10
+_DAY = timedelta(days=1)
+_OF_SIGNAL = ("symbol", "time", "direction", "score", "verdict", "multiplier")
+_OF_OUTCOME = ("horizon", "exit_at", "net_return", "r_multiple", "barrier")
+_LISTED = ("signal_id", *_OF_SIGNAL, "model_verdict", "model_multiplier", "traded", *_OF_OUTCOME)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which outcomes: those of one version of a profile, as one judge sees them, and less.
+
+    ``profile_version`` None is the one whose signals are newest. ``judge`` is "rules" or
+    "MODEL / PROMPT_VERSION". An empty tuple or None lets everything through. ``least_coverage``
+    counts in whole tenths, 0..1, ``traded`` is by the asked judge. ``start`` and ``end`` are UTC days of the exit, both included.
+    """
+
+    profile_name: str
+    profile_version: str | None = None
+    judge: str = RULES
+    recorded: str | None = None
+    verdicts: tuple[str, ...] = ()
+    risk_modes: tuple[str, ...] = ()
+    traded: bool | None = None
+    direction: int | None = None
+    horizons: tuple[str, ...] = ()
+    least_coverage: float | None = None
+    symbols: tuple[str, ...] = ()
+    start: date | None = None
+    end: date | None = None
+
+
+class Unfinished(NamedTuple):
+    """Followed signals without an outcome: ``pending`` while the horizon runs, ``overdue`` where
+    it is over and bars are missing."""
+
+    pending: int
+    overdue: int
+
+
+def load_options(conn: Connection) -> pd.DataFrame:
+    """What there is to choose from: one row per stored cell, whatever its bins.
+
+    The columns of `CELL` without its bins, and ``n``, ``first_day`` and ``last_day`` of the cell's
+    outcomes.
+    """
+    names = [name for name in CELL if name not in BINS]
+    query = (
+        select(
+            *(tally_cells.c[name] for name in names),
+            func.sum(tallies.c.n).label("n"),
+            type_coerce(func.min(tallies.c.day), NullType()).label("first_day"),
+            type_coerce(func.max(tallies.c.day), NullType()).label("last_day"),
+        )
+        .join_from(tally_cells, tallies)
+        .where(*(tally_cells.c[name] == ANY_BIN for name in BINS), tallies.c.n > 0)
+        .group_by(tally_cells.c.id)
+        .order_by(tally_cells.c.id)
+    )
+    found = read_columns(conn, query)
+    frame = pd.DataFrame({name: _keys(name, found[name]) for name in names})
+    frame["n"] = np.array(found["n"], dtype=np.int64)
+    for name in ("first_day", "last_day"):
+        frame[name] = moments(found[name], name)
+    return frame
+
+
+def load_tallies(
+    conn: Connection, filters: Filters, by: Sequence[str], columns: Sequence[str] = COLUMNS
+) -> pd.DataFrame:
+    """Sums of the outcomes that pass, per cell of ``by`` and day, as `tally` makes them.
+
+    ``by`` names columns of `CELL`, or "symbol" where the filters name symbols. Index (*by, day),
+    sorted, day at midnight UTC; the ``columns`` of `COLUMNS`, float64: fewer are faster.
+    `StoreError` for more than `MOST_SYMBOLS` symbols.
+    """
+    chosen = settled(conn, filters)
+    keys = [*by, DAY]
+    if chosen.symbols:
+        _refuse_many(chosen)
+        each = _outcome_rows(conn, chosen, columns).subquery("each")
+        query = added_up(each, keys, columns)
+    else:
+        asked = [tally_cells.c[name] for name in by]
+        query = (
+            select(*asked, type_coerce(tallies.c.day, NullType()), *totals(tallies, columns))
+            .join_from(tally_cells, tallies)
+            .where(*_of_cells(chosen, by), tallies.c.n > 0)
+            .group_by(*asked, tallies.c.day)
+        )
+    found = read_columns(conn, query)
+    days = moments(found[DAY], DAY)
+    content = {name: numbers(found[name]) for name in columns}
+    arrays = [*(_keys(name, found[name]) for name in by), days]
+    index = pd.MultiIndex.from_arrays(arrays, names=keys) if by else days
+    return pd.DataFrame(content, index=index).sort_index()
+
+
+def list_signals(conn: Connection, filters: Filters, limit: int, offset: int = 0) -> pd.DataFrame:
+    """The outcomes that pass, those whose exit is newest first.
+
+    Columns signal_id, symbol, time, horizon, exit_at, direction, score, verdict and multiplier (of
+    the rules), model_verdict and model_multiplier (of whichever model answered, else missing),
+    traded (by the asked judge), net_return, r_multiple, barrier.
+    """
+    chosen = settled(conn, filters)
+    if chosen.symbols:
+        return _outcome_list([_list_page(conn, chosen, limit, offset)])
+    pages = []
+    for day, skipped, wanted in _days_of_page(conn, chosen, limit, offset):
+        of_day = replace(chosen, start=day, end=day)
+        pages.append(_list_page(conn, of_day, wanted, skipped))
+    return _outcome_list(pages)
+
+
+def count_unfinished(conn: Connection, filters: Filters) -> dict[str, Unfinished]:
+    """Followed signals without an outcome, by horizon."""
+    chosen = settled(conn, filters)
+    newest = conn.scalar(select(func.max(bars.c.time)))
+    horizons = chosen.horizons or HORIZONS
+    if newest is None:
+        return dict.fromkeys(horizons, Unfinished(0, 0))
+    missing = _count_missing(conn, chosen)
+    found = {}
+    for horizon in horizons:
+        pending = _count_pending(conn, chosen, horizon, newest)
+        found[horizon] = Unfinished(pending, missing.get(horizon, 0) - pending)
+    return found
+
+
+def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
+    """How often which verdict of the rules met which of the model: rules, model, n.
+
+    Counts signals, of the days of their bars; the filters' verdicts, risk modes and horizons do not
+    count. ``judge`` must name a model.
+    """
+    query = (
+        select(signals.c.verdict, verdicts.c.verdict, func.count())
+        .select_from(judged_by(filters.judge).signals)
+        .where(*_of_pairs(conn, filters))
+        .group_by(signals.c.verdict, verdicts.c.verdict)
+        .order_by(signals.c.verdict, verdicts.c.verdict)
+    )
+    rows = conn.execute(query).all()
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=["rules", "model", "n"])
+    return frame.astype({"n": np.int64})
+
+
+def list_disagreements(
+    conn: Connection, filters: Filters, limit: int, offset: int = 0
+) -> pd.DataFrame:
+    """Signals on which the rules and the model gave different verdicts, the newest bars first.
+
+    Columns signal_id, symbol, time, direction, score, verdict, multiplier, model_verdict,
+    model_multiplier, and per horizon what followed: r_<horizon>, NaN while unfinished. The same
+    filters count as in `load_pairs`.
+    """
+    query = (
+        select(
+            signals.c.id.label("signal_id"),
+            *raw(signals, *_OF_SIGNAL),
+            verdicts.c.verdict.label("model_verdict"),
+            verdicts.c.multiplier.label("model_multiplier"),
+        )
+        .select_from(judged_by(filters.judge).signals)
+        .where(*_of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
+        .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
+    )
+    found = read_columns(conn, query.limit(limit).offset(offset))
+    frame = pd.DataFrame(
+        {
+            "signal_id": np.array(found["signal_id"], dtype=np.int64),
+            "symbol": words(found["symbol"]),
+            "time": moments(found["time"], "time"),
+            **{name: numbers(found[name]) for name in ("direction", "score")},
+            "verdict": words(found["verdict"]),
+            "multiplier": numbers(found["multiplier"]),
+            "model_verdict": words(found["model_verdict"]),
+            "model_multiplier": numbers(found["model_multiplier"]),
+        }
+    )
+    ids = found["signal_id"]
+    rows = conn.execute(
+        select(outcomes.c.signal_id, outcomes.c.horizon, outcomes.c.r_multiple).where(
+            outcomes.c.signal_id.in_(ids)
+        )
+    )
+    followed_by = {(row[0], row[1]): row[2] for row in rows}
+    for horizon in HORIZONS:
+        frame[f"r_{horizon}"] = numbers([followed_by.get((one, horizon)) for one in ids])
+    return frame
+
+
+def load_factor_days(
+    conn: Connection,
+    windows_version: str,
+    start: date | None = None,
+    end: date | None = None,
+) -> pd.DataFrame:
+    """The stored sums of products of factors, a row per day, factor and other; days included."""
+    names = [column.name for column in factor_days.c if column.name != "windows_version"]
+    query = select(*raw(factor_days, *names)).where(
+        factor_days.c.windows_version == windows_version, *_within(factor_days.c.day, start, end)
+    )
+    order = (factor_days.c.day, factor_days.c.factor, factor_days.c.other)
+    found = read_columns(conn, query.order_by(*order))
+    frame = pd.DataFrame({name: numbers(found[name]) for name in names if name.startswith("sum_")})
+    frame.insert(0, "n", np.array(found["n"], dtype=np.int64))
+    for at, name in enumerate(("factor", "other")):
+        frame.insert(at, name, words(found[name]))
+    frame.insert(0, "day", moments(found["day"], "day"))
+    return frame
+
+
+def settled(conn: Connection, filters: Filters) -> Filters:
+    """The filters with the version of the profile that they mean."""
+    if filters.profile_version is not None:
+        return filters
+    newest = (
+        select(signals.c.profile_version)
+        .where(signals.c.profile_name == filters.profile_name, followed())
+        .order_by(signals.c.time.desc(), signals.c.id.desc())
+        .limit(1)
+    )
+    # A version of no signal has nothing; there is no such version as "".
+    return replace(filters, profile_version=conn.scalar(newest) or "")
+
+
+def _refuse_many(filters: Filters) -> None:
+    if len(filters.symbols) > MOST_SYMBOLS:
+        raise StoreError(
+            f"{len(filters.symbols)} symbols are chosen, and what single symbols add up to is "
+            f"counted outcome by outcome: choose at most {MOST_SYMBOLS}, or none for all of them."
+        )
+
+
+def _of_cells(filters: Filters, by: Sequence[str]) -> list[Expression]:
+    """What a stored sum must be to pass; where no bins are asked for, one over all of them."""
+    of_cell = {name: tally_cells.c[name] for name in CELL}
+    asked = {*by, *(["coverage_bin"] if filters.least_coverage is not None else [])}
+    bins = [of_cell[name] >= 0 if name in asked else of_cell[name] == ANY_BIN for name in BINS]
+    within = _within(tallies.c.day, filters.start, filters.end)
+    return [*_of_keys(filters, of_cell), *bins, *within]
+
+
+def _of_outcomes(conn: Connection, filters: Filters) -> list[Expression]:
+    """What an outcome must be to pass."""
+    conditions = _of_keys(filters, cell_of(judged_by(filters.judge), conn.dialect.name))
+    if filters.symbols:
+        conditions.append(signals.c.symbol.in_(filters.symbols))
+    # What the exit says of the signal's time finds it in the index.
+    lengths = [_length(horizon) for horizon in filters.horizons or HORIZONS]
+    if filters.start is not None:
+        conditions.append(signals.c.time >= _midnight(filters.start) - max(lengths))
+    if filters.end is not None:
+        conditions.append(signals.c.time < _midnight(filters.end) + _DAY - min(lengths))
+    return [followed(), *conditions, *_within(outcomes.c.exit_at, filters.start, filters.end)]
+
+
+def _of_keys(filters: Filters, keys: Mapping[str, Expression]) -> list[Expression]:
+    asked: list[tuple[str, Sequence[Any]]] = [
+        ("recorded", () if filters.recorded is None else (filters.recorded,)),
+        ("verdict", filters.verdicts),
+        ("risk_mode", filters.risk_modes),
+        ("traded", () if filters.traded is None else (filters.traded,)),
+        ("direction", () if filters.direction is None else (filters.direction,)),
+        ("horizon", filters.horizons),
+    ]
+    conditions = [
+        keys["profile_name"] == filters.profile_name,
+        keys["profile_version"] == filters.profile_version,
+        keys["judge"] == filters.judge,
+        *(keys[name].in_(values) for name, values in asked if values and name in keys),
+    ]
+    if filters.least_coverage is not None:
+        conditions.append(keys["coverage_bin"] >= int(filters.least_coverage * 10 + 1e-9))
+    return conditions
+
+
+def _of_signals(conn: Connection, filters: Filters, judged: Judged) -> list[Expression]:
+    """What a signal must be to pass, whatever the horizon and the time."""
+    cell = cell_of(judged, conn.dialect.name)
+    of_signal = {name: key for name, key in cell.items() if name not in ("horizon", "traded")}
+    conditions = [followed(), *_of_keys(filters, of_signal)]
+    if filters.symbols:
+        conditions.append(signals.c.symbol.in_(filters.symbols))
+    return conditions
+
+
+def _of_pairs(conn: Connection, filters: Filters) -> list[Expression]:
+    if filters.judge == RULES:
+        raise ValueError("name the model that the rules are compared with as the judge")
+    alike = replace(settled(conn, filters), verdicts=(), risk_modes=())
+    within = _within(signals.c.time, filters.start, filters.end)
+    return [*_of_signals(conn, alike, judged_by(filters.judge)), *within]
+
+
+def _within(time: Expression, start: date | None, end: date | None) -> list[Expression]:
+    conditions: list[Expression] = []
+    if start is not None:
+        conditions.append(time >= _midnight(start))
+    if end is not None:
+        conditions.append(time < _midnight(end) + _DAY)
+    return conditions
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _outcome_rows(conn: Connection, filters: Filters, columns: Sequence[str]) -> Select[Any]:
+    rows = outcome_rows(judged_by(filters.judge), conn.dialect.name, columns)
+    return rows.add_columns(signals.c.symbol).where(*_of_outcomes(conn, filters))
+
+
+def _listed(judged: Judged, filters: Filters) -> Select[Any]:
+    source = judged.outcomes
+    if filters.judge == RULES:
+        answered = and_(verdicts.c.signal_id == signals.c.id, verdicts.c.state == "answered")
+        source = source.outerjoin(verdicts, answered)
+    return select(
+        signals.c.id.label("signal_id"),
+        *raw(signals, *_OF_SIGNAL),
+        verdicts.c.verdict.label("model_verdict"),
+        verdicts.c.multiplier.label("model_multiplier"),
+        judged.traded.label("traded"),
+        *raw(outcomes, *_OF_OUTCOME),
+    ).select_from(source)
+
+
+def _days_of_page(
+    conn: Connection, filters: Filters, limit: int, offset: int
+) -> Iterator[tuple[date, int, int]]:
+    """The days that a page is on, the newest first: the day, how many of it to skip, how many are
+    still wanted. The stored sums tell how many there are, so what comes before is not gone through.
+    """
+    query = (
+        select(tallies.c.day, func.sum(tallies.c.n))
+        .join_from(tally_cells, tallies)
+        .where(*_of_cells(filters, ()), tallies.c.n > 0)
+        .group_by(tallies.c.day)
+        .order_by(tallies.c.day.desc())
+    )
+    skipped, wanted = offset, limit
+    for day, n in conn.execute(query):
+        if wanted <= 0:
+            return
+        if skipped < n:
+            yield day.date(), skipped, wanted
+            wanted -= n - skipped
+        skipped = max(0, skipped - n)
+
+
+def _list_page(conn: Connection, filters: Filters, limit: int, offset: int) -> dict[str, list[Any]]:
+    order = (outcomes.c.exit_at.desc(), signals.c.symbol, outcomes.c.horizon, outcomes.c.signal_id)
+    query = _listed(judged_by(filters.judge), filters).where(*_of_outcomes(conn, filters))
+    return read_columns(conn, query.order_by(*order).limit(limit).offset(offset))
+
+
+def _outcome_list(pages: Sequence[dict[str, list[Any]]]) -> pd.DataFrame:
+    found = {name: [one for page in pages for one in page[name]] for name in _LISTED}
+    return pd.DataFrame(
+        {
+            "signal_id": np.array(found["signal_id"], dtype=np.int64),
+            "symbol": words(found["symbol"]),
+            "time": moments(found["time"], "time"),
+            "horizon": words(found["horizon"]),
+            "exit_at": moments(found["exit_at"], "exit_at"),
+            **{name: numbers(found[name]) for name in ("direction", "score")},
+            "verdict": words(found["verdict"]),
+            "multiplier": numbers(found["multiplier"]),
+            "model_verdict": words(found["model_verdict"]),
+            "model_multiplier": numbers(found["model_multiplier"]),
+            "traded": flags(found["traded"]),
+            **{name: numbers(found[name]) for name in ("net_return", "r_multiple")},
+            "barrier": words(found["barrier"]),
+        }
+    )
+
+
+def _count_missing(conn: Connection, filters: Filters) -> dict[str, int]:
+    """How many outcomes are not there, by horizon."""
+    if not filters.symbols:
+        query = (
+            select(tally_cells.c.horizon, func.sum(tallies.c.followed - tallies.c.n))
+            .join_from(tally_cells, tallies)
+            .where(*_of_cells(filters, ()))
+            .group_by(tally_cells.c.horizon)
+        )
+        return {row[0]: int(row[1]) for row in conn.execute(query)}
+    found = {}
+    for horizon in filters.horizons or HORIZONS:
+        there = exists().where(outcomes.c.signal_id == signals.c.id, outcomes.c.horizon == horizon)
+        query = _of_horizon(conn, filters, horizon).where(~there)
+        found[horizon] = conn.scalar(query) or 0
+    return found
+
+
+def _count_pending(conn: Connection, filters: Filters, horizon: str, newest: datetime) -> int:
+    """Signals whose horizon is not over with the newest bar."""
+    query = _of_horizon(conn, filters, horizon)
+    return conn.scalar(query.where(signals.c.time > newest - _length(horizon))) or 0
+
+
+def _of_horizon(conn: Connection, filters: Filters, horizon: str) -> Select[Any]:
+    """The number of signals that pass, whose horizon ends on the days that are asked for."""
+    judged = judged_by(filters.judge)
+    query = select(func.count()).select_from(judged.signals)
+    ended = [None if day is None else _midnight(day) for day in (filters.start, filters.end)]
+    if ended[0] is not None:
+        query = query.where(signals.c.time >= ended[0] - _length(horizon))
+    if ended[1] is not None:
+        query = query.where(signals.c.time < ended[1] + _DAY - _length(horizon))
+    return query.where(*_of_signals(conn, filters, judged))
+
+
+def _length(horizon: str) -> timedelta:
+    length: timedelta = pd.Timedelta(horizon).to_pytimedelta()
+    return length
+
+
+def _keys(name: str, values: Sequence[Any]) -> Any:
+    """Values of a key, as `tally` has them."""
+    if name == "traded":
+        return flags(values)
+    if name in ("direction", "coverage_bin", "score_bin"):
+        return np.array(values, dtype=np.int64)
+    return words(values)
