@@ -1,5 +1,7 @@
 """One market: what it did, what its signal rests on, and the plan for the reader's own account."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,11 +14,12 @@ from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, mar
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
 from core.ui.instance import instance
-from core.ui.opened import choose_symbol, choose_time, lost_symbol, open_clicked
+from core.ui.opened import choose_symbol, choose_time, load_opened, lost_symbol, open_clicked
 from core.ui.palette import palette
 from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
 from core.ui.viewport import is_narrow, watch_viewport
+from core.verdicts import settle
 
 require_user("trader")
 
@@ -25,7 +28,6 @@ USUAL_RANGE = "7 d"
 
 
 def main() -> None:
-    mode = chosen_mode()
     with st.container(horizontal=True, vertical_alignment="center", key="choices"):
         market_at = st.container(width="content")
         mode = chosen_mode()
@@ -69,15 +71,21 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
     narrow = is_narrow()
     head, chart_at, rest = _places(narrow)
     symbol, _ = bar_of(row)
-    history = loaders.load_history(symbol, mode)
+    history = settle(loaders.load_history(symbol, mode), loaders.load_past_verdicts(symbol, mode))
     with head:
         opened = choose_time(history, reader_clock())
+        version = None
         if opened is not None:
-            row = loaders.load_signal(symbol, mode, opened.to_pydatetime())
-        origin = loaders.load_origin(symbol, mode, bar_of(row)[1].to_pydatetime())
+            row, version = load_opened(symbol, mode, opened.to_pydatetime())
+        time = bar_of(row)[1].to_pydatetime()
+        origin, model = (
+            loaders.load_origin(symbol, mode, time, version),
+            loaders.load_verdict(symbol, mode, time, version),
+        )
+        row = decision.settled(row, model)
         _draw_head(row, origin, past=opened is not None)
     with rest:
-        _draw_rest(row, origin)
+        _draw_rest(row, origin, model)
     with chart_at, st.skeleton(height=300 if narrow else 900):
         window = Window.around(history.index[0], history.index[-1], RANGES.get(chosen), opened)
         view = View(
@@ -127,7 +135,7 @@ def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
     symbol, at = bar_of(row)
     time, became = at.to_pydatetime(), ""
     if past:
-        outcomes = loaders.load_outcomes_of(symbol, origin.profile.name, time)
+        outcomes = loaders.load_outcomes_of(symbol, origin.profile.name, time, origin.version)
         _, through = loaders.load_span()
         became = decision.outcome_part(row, outcomes, at=time, through=through)
     coins = loaders.load_coins()
@@ -140,11 +148,11 @@ def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
     )
 
 
-def _draw_rest(row: pd.Series, origin: Origin) -> None:
+def _draw_rest(row: pd.Series, origin: Origin, model: dict[str, Any] | None) -> None:
     st.html(
         decision.why_part(row, origin.profile)
         + decision.against_part(row)
-        + decision.verdict_part(row)
+        + decision.verdict_part(row, model, reader_clock())
         + decision.plan_title()
     )
     _draw_plan(row)

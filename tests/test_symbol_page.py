@@ -19,7 +19,7 @@ from core.backtest import decide
 from core.plan import Account, plan
 from core.signals import load_profile
 from core.store.signals import load_signal
-from core.store.tracing import Provenance, load_directions_since, load_origin, load_outcomes_of
+from core.store.tracing import Provenance, load_origin, load_outcomes_of
 from core.ui import decision, session
 from core.ui.formats import UTC_CLOCK
 from core.ui.instance import Instance
@@ -273,15 +273,6 @@ def test_the_outcomes_of_one_signal_are_those_of_the_whole(market, planned):
         found = load_outcomes_of(conn, "BTCUSDT", "balanced", row.name[1].to_pydatetime())
     assert sorted(found.index) == ["1h", "24h", "4h"]
     assert set(found["barrier"]) <= {"stop", "target", "horizon"}
-
-
-def test_directions_since_a_time_leave_out_what_is_neutral_or_earlier(market, planned):
-    since = planned.index.get_level_values("time").max() - pd.Timedelta("24h")
-    times = planned.index.get_level_values("time")
-    expected = planned[(times > since) & planned["direction"].abs().eq(1)]
-    with market.engine.connect() as conn:
-        found = load_directions_since(conn, "balanced", since.to_pydatetime())
-    assert found["direction"].to_dict() == expected["direction"].to_dict()
 
 
 # The page

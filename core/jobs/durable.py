@@ -18,6 +18,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import CryptoSatXError
+from core.jobs.backtest_queue import BacktestQueue
+from core.jobs.backtests import Backtests
 from core.jobs.round import Jobs
 from core.store.bookkeeping import bookkeeping_url
 from core.store.leases import WORKER, drop_lease, load_leases, take_lease
@@ -25,8 +27,8 @@ from core.store.leases import WORKER, drop_lease, load_leases, take_lease
 APP = "cryptosatx"
 # Work that was begun by one version must be finished by the next, so all share this; it changes
 # only when the parts of a round do.
-VERSION = "2"
-PARTS = "parts"
+VERSION = "3"
+PARTS, OPINIONS = "parts", "opinions"
 LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
@@ -37,6 +39,8 @@ _UNFINISHED = ["PENDING", "ENQUEUED"]
 class Rounds:
     """The workflows of this process; there can be one at a time, see `durable_rounds`."""
 
+    backtests: BacktestQueue | None = None
+
     def __init__(self, jobs: Jobs) -> None:
         @DBOS.workflow(name="decide")
         def decide(bar: str, number: int, of: int) -> list[int]:
@@ -46,9 +50,13 @@ class Rounds:
         def resolve(bar: str, number: int, of: int) -> list[int]:
             return [DBOS.run_step({"name": "resolve"}, jobs.resolve, _time(bar), number, of)]
 
+        @DBOS.workflow(name="ask")
+        def ask(bar: str) -> int:
+            return DBOS.run_step({"name": "ask"}, jobs.ask, _time(bar))
+
         @DBOS.workflow(name=ROUND)
         def round_(bar: str) -> None:
-            _run_round(jobs, decide, resolve, bar)
+            _run_round(jobs, decide, ask, resolve, bar)
 
         self._round = round_
 
@@ -78,7 +86,9 @@ class Rounds:
 Part = Callable[[str, int, int], list[int]]
 
 
-def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
+def _run_round(
+    jobs: Jobs, decide: Part, ask: Callable[[str], int], resolve: Part, bar_text: str
+) -> None:
     bar = _time(bar_text)
     if not DBOS.run_step({"name": "begin"}, jobs.begin, bar):
         return
@@ -86,6 +96,9 @@ def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
         parts = DBOS.run_step({"name": "parts"}, jobs.parts)
         bars, signals = _in_batches(parts, decide, bar_text)
+        if signals and jobs.opinions is not None:
+            # On a queue of its own and not waited for: a model takes as long as it takes.
+            DBOS.enqueue_workflow(OPINIONS, ask, bar_text)
         if waiting:
             DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
             return
@@ -107,8 +120,10 @@ def _in_batches(parts: int, part: Part, bar: str) -> list[int]:
 
 
 @contextmanager
-def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
-    """Take part in the rounds of a database until the block ends."""
+def durable_rounds(
+    jobs: Jobs, poll_seconds: float = 0.1, backtests: Backtests | None = None
+) -> Iterator[Rounds]:
+    """Take part in the rounds and backtests of a database until the block ends."""
     logging.getLogger("dbos").setLevel(logging.WARNING)
     DBOS(
         config=DBOSConfig(
@@ -122,8 +137,12 @@ def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
     )
     try:
         rounds = Rounds(jobs)
+        rounds.backtests = None if backtests is None else BacktestQueue(backtests)
         DBOS.launch()
         DBOS.register_queue(PARTS, worker_concurrency=2, polling_interval_sec=poll_seconds)
+        DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=poll_seconds)
+        if rounds.backtests is not None:
+            rounds.backtests.open(poll_seconds)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)
@@ -146,6 +165,12 @@ def say_goodbye(engine: Engine, worker: str) -> None:
     with engine.begin() as conn:
         drop_lease(conn, WORKER + worker, worker)
         drop_lease(conn, LEADER, worker)
+
+
+def living(engine: Engine) -> set[str]:
+    """The workers that are alive."""
+    with engine.connect() as conn:
+        return set(load_leases(conn, WORKER, _now()).values())
 
 
 def adopt_orphans(engine: Engine, worker: str) -> list[str]:

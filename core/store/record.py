@@ -44,7 +44,7 @@ class Filters:
 
     ``profile_version`` None is the one whose signals are newest. ``judge`` is "rules" or
     "MODEL / PROMPT_VERSION". An empty tuple or None lets everything through. ``least_coverage``
-    counts in whole tenths, 0..1. ``start`` and ``end`` are UTC days of the exit, both included.
+    counts in whole tenths, 0..1, ``traded`` is by the asked judge. ``start`` and ``end`` are UTC days of the exit, both included.
     """
 
     profile_name: str
@@ -53,6 +53,7 @@ class Filters:
     recorded: str | None = None
     verdicts: tuple[str, ...] = ()
     risk_modes: tuple[str, ...] = ()
+    traded: bool | None = None
     direction: int | None = None
     horizons: tuple[str, ...] = ()
     least_coverage: float | None = None
@@ -293,6 +294,7 @@ def _of_keys(filters: Filters, keys: Mapping[str, Expression]) -> list[Expressio
         ("recorded", () if filters.recorded is None else (filters.recorded,)),
         ("verdict", filters.verdicts),
         ("risk_mode", filters.risk_modes),
+        ("traded", () if filters.traded is None else (filters.traded,)),
         ("direction", () if filters.direction is None else (filters.direction,)),
         ("horizon", filters.horizons),
     ]

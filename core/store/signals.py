@@ -225,14 +225,23 @@ def _newest_times(profile_name: str) -> Subquery:
     )
 
 
+def load_symbols(conn: Connection, profile_name: str) -> list[str]:
+    """The symbols of which a profile has rows, sorted."""
+    return sorted(conn.scalars(select(_newest_times(profile_name).c.symbol)))
+
+
 def load_signal(
-    conn: Connection, symbol: str, profile_name: str, time: datetime
+    conn: Connection, symbol: str, profile_name: str, time: datetime, version: str | None = None
 ) -> pd.Series | None:
-    """The row of one bar as it was, by column name; its name is (symbol, time). None if not stored."""
+    """The row of one bar as it was, by column name; its name is (symbol, time). None if not stored.
+
+    Without a ``version`` of the profile it is the one recorded first.
+    """
     query = rows.whole_rows().where(
         signals.c.profile_name == profile_name,
         signals.c.symbol == symbol,
         signals.c.time == time,
+        *([] if version is None else [signals.c.profile_version == version]),
     )
     found = _load_rows(conn, query)
     return None if found.empty else found.iloc[0]

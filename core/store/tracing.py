@@ -6,24 +6,34 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pandas as pd
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from core.market.files import FILES, HOUR_US, UNIVERSE, Source
 from core.market.held import venue_rank
 from core.signals import Profile, parse_profile
 from core.store.reading import numbers, raw, read_columns, words
-from core.store.tables import observed, outcomes, profiles, signals
+from core.store.tables import ledger, observed, outcomes, profiles, signals
 
 _OUTCOME = ("net_return", "gross_return", "r_multiple", "barrier_r")
 
 
 @dataclass(frozen=True)
+class Entry:
+    """Where a row stands in the ledger, and the hash of the chain up to it."""
+
+    position: int
+    hash: bytes
+
+
+@dataclass(frozen=True)
 class Origin:
-    """The profile that made a signal, as it was then, and when the signal was stored."""
+    """The profile that made a signal, as it was then, when the signal was stored, and its entry in
+    the ledger."""
 
     profile: Profile
     version: str
     recorded_at: datetime
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -72,38 +82,58 @@ def _newest(
     return Provenance(*[tuple(row) for row in rows if row.venue == venue][-1])
 
 
-def load_origin(conn: Connection, symbol: str, profile_name: str, time: datetime) -> Origin | None:
+def load_origin(
+    conn: Connection, symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> Origin | None:
     """Where the row of `core.store.signals.load_signal` comes from; None if it is not stored."""
+    entry = and_(ledger.c.kind == "signal", ledger.c.row_id == signals.c.id)
     query = (
-        select(signals.c.profile_version, signals.c.recorded_at, profiles.c.body)
-        .join_from(signals, profiles)
-        .where(
-            signals.c.profile_name == profile_name,
-            signals.c.symbol == symbol,
-            signals.c.time == time,
+        select(
+            signals.c.profile_version,
+            signals.c.recorded_at,
+            profiles.c.body,
+            ledger.c.position,
+            ledger.c.hash,
         )
+        .select_from(signals.join(profiles).outerjoin(ledger, entry))
+        .where(*_of_bar(symbol, profile_name, time, version))
         .order_by(signals.c.id)
     )
     row = conn.execute(query).first()
-    return (
-        None
-        if row is None
-        else Origin(parse_profile(row.body), row.profile_version, row.recorded_at)
+    if row is None:
+        return None
+    place = None if row.position is None else Entry(row.position, row.hash)
+    return Origin(parse_profile(row.body), row.profile_version, row.recorded_at, place)
+
+
+def _of_bar(
+    symbol: str, profile_name: str, time: datetime, version: str | None
+) -> list[ColumnElement[bool]]:
+    of_version = [] if version is None else [signals.c.profile_version == version]
+    return [
+        signals.c.profile_name == profile_name,
+        signals.c.symbol == symbol,
+        signals.c.time == time,
+        *of_version,
+    ]
+
+
+def load_stored_profile(conn: Connection, name: str, version: str) -> Profile | None:
+    """One version of a profile, as it was; None if there is no such one."""
+    body = conn.scalar(
+        select(profiles.c.body).where(profiles.c.name == name, profiles.c.version == version)
     )
+    return None if body is None else parse_profile(body)
 
 
 def load_outcomes_of(
-    conn: Connection, symbol: str, profile_name: str, time: datetime
+    conn: Connection, symbol: str, profile_name: str, time: datetime, version: str | None = None
 ) -> pd.DataFrame:
     """The finished outcomes of one signal; index horizon, columns of `core.outcomes.resolve`.
 
     Has net_return, gross_return, r_multiple, barrier_r, barrier and traded.
     """
-    first = select(func.min(signals.c.id)).where(
-        signals.c.profile_name == profile_name,
-        signals.c.symbol == symbol,
-        signals.c.time == time,
-    )
+    first = select(func.min(signals.c.id)).where(*_of_bar(symbol, profile_name, time, version))
     query = select(*raw(outcomes, "horizon", "barrier", "traded", *_OUTCOME)).where(
         outcomes.c.signal_id == first.scalar_subquery()
     )
@@ -116,23 +146,3 @@ def load_outcomes_of(
         },
         index=pd.Index(found["horizon"], name="horizon", dtype=object),
     )
-
-
-def load_directions_since(conn: Connection, profile_name: str, since: datetime) -> pd.DataFrame:
-    """Every signal with a direction after ``since``; index (symbol, time), column direction."""
-    query = (
-        select(signals.c.symbol, signals.c.time, signals.c.direction)
-        .where(
-            signals.c.profile_name == profile_name,
-            signals.c.time > since,
-            signals.c.direction != 0,
-        )
-        .order_by(signals.c.symbol, signals.c.time, signals.c.id)
-    )
-    rows = conn.execute(query).all()
-    index = pd.MultiIndex.from_arrays(
-        [[row.symbol for row in rows], pd.DatetimeIndex([row.time for row in rows], tz="UTC")],
-        names=["symbol", "time"],
-    )
-    frame = pd.DataFrame({"direction": [float(row.direction) for row in rows]}, index=index)
-    return frame[~frame.index.duplicated()]

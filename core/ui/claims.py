@@ -1,29 +1,27 @@
 """What a summary of outcomes proves, in sentences computed from its intervals.
 
-A rate is called better only where its whole interval lies above the baseline. An edge is claimed
-only where that still holds after allowing for every row that was looked at, and where the trades
-made money after costs.
+A rate is called better only where its lift is flagged: beyond chance after allowing for every cell
+that was looked at. An edge is claimed only where trades were flagged as better and made money after
+costs.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
-from core.accuracy import CONFIDENCE, ERAS
 from core.ui.formats import count, interval, known, number, percent, r_multiple
 
 Row = Mapping[str, Any]
 
 
 def claim(row: Row, verdict: str, horizon: str) -> str:
-    """One row of `core.accuracy.summarise` as a sentence.
+    """One row of `core.accuracy.summarise_tallies` as a sentence.
 
-    >>> row = {"n": 1203, "win_rate": 0.48, "low": 0.44, "high": 0.52, "baseline": 0.49, "note": None}
+    >>> row = {"n": 1203, "win_rate": 0.48, "low": 0.44, "high": 0.52, "baseline": 0.49, "note": None,
+    ...     "lift": -0.01, "lift_low": -0.05, "lift_high": 0.03, "flagged": False}
     >>> claim(row, "CONFIRM", "4h").replace("\\u00a0", " ")
     'CONFIRM at 4 h: 48 % of 1,203 won, 95 % interval 44 to 52 %: no better than the raw signal (49 %).'
     """
@@ -31,66 +29,77 @@ def claim(row: Row, verdict: str, horizon: str) -> str:
     baseline = f"the raw signal ({percent(row['baseline'], 0)})"
     if not known(row["low"]):
         return f"{head}, against {baseline}. No interval: {row['note']}."
-    return (
-        f"{head}, 95 % interval {interval(row['low'], row['high'])}: {_standing(row)} {baseline}."
-    )
+    return f"{head}, 95 % interval {interval(row['low'], row['high'])}: {_standing(row, baseline)}."
 
 
-def headline(trades: pd.DataFrame) -> str:
-    """What the rows of trades come to together; index (verdict, horizon)."""
+def claims(summary: pd.DataFrame) -> list[str]:
+    """Every row as a sentence; index (verdict, horizon)."""
+    return [claim(row, verdict, horizon) for (verdict, horizon), row in _rows(summary)]
+
+
+def headline(trades: pd.DataFrame, looks: int) -> str:
+    """What the rows of trades come to together; index (verdict, horizon).
+
+    ``looks`` is how many cells their flags allow for, those of counterfactuals included.
+    """
     judged = {place: row for place, row in _rows(trades) if known(row["low"])}
     if not judged:
         return "Nothing is proven yet: no row has enough outcomes over enough time for an interval."
-    looks = len(judged)
-    proven = {place: row for place, row in judged.items() if is_proven(row, looks)}
-    allowed = f"beyond chance, {looks} looks allowed for" if looks > 1 else "beyond chance"
+    proven = {place: row for place, row in judged.items() if is_proven(row)}
+    allowed = f"beyond chance, {looks} cells allowed for" if looks > 1 else "beyond chance"
     if proven:
         names = _listed([f"{verdict} at {hours(horizon)}" for verdict, horizon in proven])
         beat = "beats" if len(proven) == 1 else "beat"
         return (
-            f"An edge in {len(proven)} of {count(looks, 'row')} of trades: {names} {beat} the raw "
-            f"signal {allowed}, and made money after costs ({_mean_r(proven.values())} a trade)."
+            f"An edge in {len(proven)} of {count(len(judged), 'row')} of trades: {names} {beat} the "
+            f"raw signal {allowed}, and made money after costs ({_mean_r(proven.values())} a trade)."
         )
     ((verdict, horizon), *_) = judged
+    better = [f"{name} at {hours(of)}" for (name, of), row in judged.items() if is_better(row)]
+    if better:
+        beat = "beats" if len(better) == 1 else "beat"
+        return (
+            f"No proven edge: {_listed(better)} {beat} the raw signal {allowed}, but made no "
+            f"money. {_money(list(judged.values()))}"
+        )
     which = (
-        f"none of {looks} rows of trades beats"
-        if looks > 1
-        else (f"{verdict} at {hours(horizon)} does not beat")
+        f"none of {len(judged)} rows of trades beats"
+        if len(judged) > 1
+        else f"{verdict} at {hours(horizon)} does not beat"
     )
     return f"No proven edge: {which} the raw signal {allowed}. {_money(list(judged.values()))}"
 
 
-def is_proven(row: Row, looks: int) -> bool:
-    """Whether the interval, widened for so many looks, lies above the baseline, and money was made.
+def is_better(row: Row) -> bool:
+    """Whether the rate is above the raw signal's, beyond chance for as many cells as were shown."""
+    return bool(row["flagged"]) and bool(row["lift"] > 0)
 
-    >>> row = {"win_rate": 0.6, "low": 0.55, "high": 0.65, "baseline": 0.54, "expectancy_r": 0.1}
-    >>> is_proven(row, looks=1), is_proven(row, looks=6), is_proven({**row, "expectancy_r": -0.1}, 1)
+
+def is_proven(row: Row) -> bool:
+    """Whether trades were better, and made money.
+
+    >>> row = {"flagged": True, "lift": 0.05, "expectancy_r": 0.1}
+    >>> is_proven(row), is_proven({**row, "flagged": False}), is_proven({**row, "expectancy_r": -0.1})
     (True, False, False)
     """
-    if not known(row["low"]) or not known(row["expectancy_r"]):
-        return False
-    half = max(row["win_rate"] - row["low"], row["high"] - row["win_rate"])
-    lower: float = row["win_rate"] - half * widening(looks)
-    return bool(lower > row["baseline"] and row["expectancy_r"] > 0)
+    return is_better(row) and known(row["expectancy_r"]) and bool(row["expectancy_r"] > 0)
 
 
-def widening(looks: int) -> float:
-    """How much wider an interval must be for its level to hold over so many looks (Bonferroni).
+def looked_at(looks: int, flagged: int) -> str:
+    """How many cells were looked at, and what the marks allow for.
 
-    >>> widening(1), round(widening(6), 2)
-    (1.0, 1.49)
+    >>> looked_at(18, 0)
+    '18 cells looked at, none marked: none differs from the raw signal beyond what luck does to so many.'
     """
-    beyond = (1 - CONFIDENCE) / 2
-    return float(stats.t.isf(beyond / max(looks, 1), ERAS - 1) / stats.t.isf(beyond, ERAS - 1))
-
-
-def luck(rows: int) -> float:
-    """Chance that at least one of so many intervals misses a rate that is no better, by luck alone.
-
-    >>> round(luck(6), 2)
-    0.26
-    """
-    return 1 - math.pow(CONFIDENCE, rows)
+    if not looks:
+        return "No cell has enough outcomes over enough time to be compared."
+    head = f"{count(looks, 'cell')} looked at"
+    if not flagged:
+        return f"{head}, none marked: none differs from the raw signal beyond what luck does to so many."
+    return (
+        f"{head}, {flagged} marked: of marked cells at most about 5\u00a0% are luck "
+        "(Benjamini and Hochberg)."
+    )
 
 
 def hours(horizon: str) -> str:
@@ -102,10 +111,13 @@ def hours(horizon: str) -> str:
     return f"{horizon.removesuffix('h')} h"
 
 
-def _standing(row: Row) -> str:
-    if row["low"] > row["baseline"]:
-        return "better than"
-    return "worse than" if row["high"] < row["baseline"] else "no better than"
+def _standing(row: Row, baseline: str) -> str:
+    if row["flagged"]:
+        return f"{'better' if row['lift'] > 0 else 'worse'} than {baseline}"
+    if known(row["lift_low"]) and (row["lift_low"] > 0 or row["lift_high"] < 0):
+        side = "above" if row["lift"] > 0 else "below"
+        return f"{side} {baseline}, but not beyond what luck does to so many cells"
+    return f"no better than {baseline}"
 
 
 def _rows(summary: pd.DataFrame) -> list[tuple[tuple[str, str], dict[str, Any]]]:

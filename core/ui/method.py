@@ -1,28 +1,114 @@
-"""How outcomes are measured, in short, for whoever wants to check a number."""
+"""How outcomes are measured, for whoever wants to check a number: definitions, costs, biases."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from core.accuracy import CONFIDENCE, ERAS
 from core.outcomes import Costs
 from core.ui.formats import percent
 
 
 def draw_method() -> None:
-    """Costs, entry, eras, counterfactuals and R, folded away."""
-    costs = Costs()
-    with st.expander("How this is measured", key="method"):
-        st.markdown(
-            f"""
-- **Entry** is the open of the bar after the signal, the first price after publication; the exit of
+    """The whole method, part by part."""
+    for title, body in (
+        ("What is counted", _counted()),
+        ("Costs", _costs()),
+        ("How sure a number is", _intervals()),
+        ("What it is measured against", _baselines()),
+        ("Scores, models and factors", _others()),
+        ("What may still mislead", _biases()),
+        ("Sources", _sources()),
+    ):
+        st.markdown(f"##### {title}")
+        st.markdown(body)
+
+
+def _counted() -> str:
+    return """
+- **Entry** is the open of the bar after the signal, the first price after publication; the **exit** of
   a horizon is the close at entry + horizon, from stored bars, so a late job changes nothing.
-- **Costs** are in every return: {percent(costs.taker_fee, 2)} fee and {costs.slippage_bps:g} basis
-  points of slippage at entry and at exit, and the funding of the hours held.
-- **R** is the result in units of the distance to the stop: −1 R is a full stop, before costs.
-- **Interval**: the outcomes are cut into ten contiguous eras of about equal count, each holding every
-  symbol of its time, and the interval is a t interval over the eras' rates. It allows for hours that
-  overlap and symbols that move together, which a plain interval does not.
-- **Raw signal** follows every signal whatever its verdict; **always long** buys at the same moments.
-- **Counterfactuals**: SKIP and WAIT are followed as if traded, to know what was avoided or missed.
+- **Won** is a net return above 0. **R** is the net result in units of the distance to the stop. A stop
+  and a target inside one bar count as the stop.
+- **Counterfactuals**: WAIT and SKIP, and trades whose plan was refused, are followed as if traded, to
+  know what was avoided or missed. They are never counted among trades.
+- **Not finished** is an outcome whose horizon still runs (pending) or whose bars are missing (overdue).
+  Neither is in any rate.
+- **Recorded at the time** is a signal stored within two hours of its bar; **filled in afterwards** is
+  one that a replay made of the past. The rules are the same function in both.
+- Judges and versions are never pooled: the rules, each model with each version of its prompt, and each
+  version of a profile have records of their own.
+- A **day** is the UTC day of the exit. Every figure is made from sums per day, so late outcomes
+  change the day they belong to.
 """
-        )
+
+
+def _costs() -> str:
+    costs = Costs()
+    return f"""
+- {percent(costs.taker_fee, 2)} fee and {costs.slippage_bps:g} basis points of slippage at entry and at
+  exit, and the funding of the hours held; where a rate is unknown, {percent(costs.assumed_funding_8h, 2)}
+  per 8 h is charged to either side.
+- Costs are in every return and in every R. Leverage is in none.
+- **What caution was worth** is the loss avoided minus the gain missed by the part of the full size that
+  was not taken, both after the costs that the trade would have paid.
+"""
+
+
+def _intervals() -> str:
+    return f"""
+- Outcomes of neighbouring hours share most of their future and markets move together, so a plain
+  interval is far too narrow. The days are cut into **{ERAS} contiguous eras** of about equal count, each
+  holding every market of its time, and the {percent(CONFIDENCE, 0)} interval is a t interval over the
+  eras' own rates.
+- **n eff.** is how many independent outcomes would leave an interval as wide.
+- Fewer than {2 * ERAS} outcomes, outcomes on fewer than {ERAS} days, or eras shorter than two horizons:
+  no interval, and the note says so.
+- **Marked cells**: the lift of each cell is tested against 0 and the whole table is allowed for
+  (Benjamini and Hochberg); of marked cells at most about 5 % are luck. The number of cells is printed.
+  Looking through many filters is looking at more cells than any one table allows for.
+- **An edge** is claimed only for trades that are marked as better and made money after costs.
+"""
+
+
+def _baselines() -> str:
+    return """
+- **Raw signal**: every signal of the same horizon and filters, whatever was decided about it.
+- **Always long** buys at the cell's own moments. In a rising month it wins often.
+- **Coin toss** is a fair coin choosing the direction at the cell's own moments, at the same costs.
+- **Lift** is won minus raw signal, in percentage points.
+"""
+
+
+def _others() -> str:
+    return """
+- **Reliability** reads the score in the signal's direction as a probability of winning. It is not made
+  to be one; the diagram shows how far it is from it. Bins without outcomes stay empty.
+- **Kappa** is Cohen's; its interval takes signals for independent.
+- **Information coefficient** is the correlation of a factor's distance from its own past with the
+  return after it, not centred and not ranked within the period: the high of a period is only known
+  afterwards, and centring by it makes an edge out of nothing.
+- A model is asked about signals at the time they are made and never about the past, because it may
+  remember what came after. Its record is shorter for that reason.
+"""
+
+
+def _biases() -> str:
+    return """
+- The markets are those that were watched; what was delisted before is not among them.
+- A profile that was changed after looking at this page was fitted to it: only later outcomes count.
+- Overlapping signals count one R each. An account would run out of margin before.
+- Fills are assumed at the open and the close with a fixed slippage, in calm and in panic alike.
+- Eras allow for what repeats within weeks. A regime that lasts longer than the record is one observation.
+"""
+
+
+def _sources() -> str:
+    return """
+- R. Ibragimov and U. Mueller (2010), t-Statistic Based Correlation and Heterogeneity Robust Inference,
+  Journal of Business & Economic Statistics 28(4).
+- Y. Benjamini and Y. Hochberg (1995), Controlling the False Discovery Rate, JRSS B 57(1).
+- A. Murphy (1973), A New Vector Partition of the Probability Score; D. Stephenson, C. Coelho and
+  I. Jolliffe (2008), Two Extra Components in the Brier Score Decomposition.
+- J. Cohen (1960), A Coefficient of Agreement for Nominal Scales; J. Fleiss, J. Cohen and B. Everitt (1969).
+"""

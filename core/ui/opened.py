@@ -1,4 +1,4 @@
-"""Which market and which of its signals are open: ``?symbol=`` and ``?time=``."""
+"""Which market and which of its signals are open: ``?symbol=``, ``?time=`` and ``?version=``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.errors import StoreError
+from core.ui import loaders
 from core.ui.charts import Window, signal_runs
 from core.ui.charts.steps import step_of
 from core.ui.formats import Clock, number
@@ -80,6 +82,21 @@ def choose_time(history: pd.DataFrame, clock: Clock) -> pd.Timestamp | None:
     return opened
 
 
+def load_opened(symbol: str, mode: str, time: datetime) -> tuple[pd.Series, str | None]:
+    """The stored row of a bar, and the version that was asked for if there is a row of it.
+
+    Without one it is the row that was recorded first.
+    """
+    version = st.query_params.get("version")
+    row = loaders.load_signal(symbol, mode, time, version) if version else None
+    if row is not None:
+        return row, version
+    first = loaders.load_signal(symbol, mode, time)
+    if first is None:
+        raise StoreError(f"The signal of {symbol} at {time:%Y-%m-%d %H:%M} is gone: try again.")
+    return first, None
+
+
 def open_clicked() -> None:
     """Open the signal whose mark was clicked on the chart."""
     picked = st.session_state["chart"].selection.points
@@ -132,6 +149,7 @@ def _step(title: str, options: list[str], to: int) -> None:
 
 
 def _open(option: str) -> None:
+    st.query_params.pop("version", None)
     if option == _NEWEST:
         st.query_params.pop("time", None)
     else:
@@ -145,4 +163,5 @@ def _address(time: pd.Timestamp) -> str:
 def _forget() -> None:
     """Another market has other signals."""
     st.session_state.pop(_UNKNOWN, None)
+    st.query_params.pop("version", None)
     st.query_params.pop("time", None)

@@ -1,99 +1,113 @@
-"""The rows of the Accuracy page: outcomes that pass the filters, their summary, what is unfinished."""
+"""The rows of the Accuracy page: summaries of tallies, and which of their cells is open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import pandas as pd
 
-from core.accuracy import cumulative_r, summarise
+from core.accuracy import daily_r, distribution, summarise_tallies
 from core.outcomes import HORIZONS
 from core.verdicts.rules import VERDICTS
 
-SIDES: Mapping[str, float | None] = {"Both directions": None, "Long": 1.0, "Short": -1.0}
-_LONG_SPAN = pd.Timedelta("20D")
+KEYS = ("traded", "verdict", "horizon")
+_UNTRADED = ("WAIT", "SKIP")
 
 
-def chosen(
-    outcomes: pd.DataFrame,
-    *,
-    horizons: Sequence[str] = HORIZONS,
-    symbols: Sequence[str] = (),
-    side: float | None = None,
-) -> pd.DataFrame:
-    """The outcomes of these horizons, symbols (all where none is named) and direction."""
-    index = outcomes.index
-    kept = index.get_level_values("horizon").isin(list(horizons))
-    if symbols:
-        kept &= index.get_level_values("symbol").isin(list(symbols))
-    if side is not None:
-        kept &= (outcomes["direction"] == side).to_numpy()
-    return outcomes[kept]
+@dataclass(frozen=True)
+class Place:
+    """A cell of the matrix; what was not traded has cells of its own."""
+
+    verdict: str
+    horizon: str
+    traded: bool
+
+    @classmethod
+    def parse(cls, text: str | None) -> Place | None:
+        """A cell from the address; None for nonsense.
+
+        >>> Place.parse("CONFIRM.4h.traded"), Place.parse("CONFIRM.5h.traded")
+        (Place(verdict='CONFIRM', horizon='4h', traded=True), None)
+        """
+        verdict, _, rest = (text or "").partition(".")
+        horizon, _, kind = rest.partition(".")
+        if verdict not in VERDICTS or horizon not in HORIZONS or kind not in ("traded", "followed"):
+            return None
+        return cls(verdict, horizon, kind == "traded")
+
+    def __str__(self) -> str:
+        return f"{self.verdict}.{self.horizon}.{'traded' if self.traded else 'followed'}"
 
 
-def cells(outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The summary of trades, and that of what was not traded; both with index (verdict, horizon).
+def row_name(verdict: str, *, traded: bool) -> str:
+    """A verdict's name; one for a trade that was not traded had its plan refused.
 
-    The raw signal, their baseline, is the same for both: every outcome of the horizon.
+    >>> row_name("CONFIRM", traded=False), row_name("WAIT", traded=False)
+    ('CONFIRM, no plan', 'WAIT')
     """
-    if outcomes.empty:
-        empty = summarise(outcomes, by=["verdict", "horizon"])
-        return empty, empty
-    summary = summarise(outcomes, by=["traded", "verdict", "horizon"])
+    return verdict if traded or verdict in _UNTRADED else f"{verdict}, no plan"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Summaries of trades and of what was not traded, index (verdict, horizon); ``looks`` cells of
+    both together could have been flagged."""
+
+    trades: pd.DataFrame
+    shadows: pd.DataFrame
+    looks: int
+
+    @property
+    def flagged(self) -> int:
+        """How many cells were flagged."""
+        return int(self.trades["flagged"].sum() + self.shadows["flagged"].sum())
+
+    @property
+    def n(self) -> int:
+        """How many outcomes there are."""
+        return int(self.trades["n"].sum() + self.shadows["n"].sum())
+
+    def count_of(self, place: Place) -> int:
+        """How many outcomes a cell has; 0 where there is no such cell."""
+        summary = self.trades if place.traded else self.shadows
+        cells = [place.verdict, place.horizon]
+        return int(summary["n"][[list(cell) == cells for cell in summary.index]].sum())
+
+
+def record_of(tallies: pd.DataFrame, universe: pd.DataFrame) -> Record:
+    """The record of tallies with index (`KEYS`, day).
+
+    The raw signal, the baseline, is every outcome of ``universe`` at the horizon. All cells are one
+    family: what is flagged among them is flagged after allowing for every one of them.
+    """
+    summary = summarise_tallies(tallies, KEYS, universe)
     traded, shadow = (_of(summary, wanted) for wanted in (True, False))
-    return traded, shadow
+    return Record(traded, shadow, int(summary.attrs["cells"]))
 
 
-def unfinished(
-    directions: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    *,
-    through: pd.Timestamp,
-    horizons: Sequence[str] = HORIZONS,
-    symbols: Sequence[str] = (),
-    side: float | None = None,
-) -> dict[str, int]:
-    """Per horizon, signals with a direction whose outcome lies beyond the last bar, ``through``.
-
-    ``directions`` has index (symbol, time) and a column direction.
-    """
-    kept = directions
-    if symbols:
-        kept = kept[kept.index.get_level_values("symbol").isin(list(symbols))]
-    if side is not None:
-        kept = kept[kept["direction"] == side]
-    waiting = {}
-    for horizon in horizons:
-        due = pd.DatetimeIndex(kept.index.get_level_values("time")) + pd.Timedelta(horizon)
-        late = kept.index[due > through]
-        done = outcomes[outcomes.index.get_level_values("horizon") == horizon]
-        waiting[horizon] = int((~late.isin(done.reset_index("horizon").index)).sum())
-    return waiting
+def of_kind(tallies: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
+    """The tallies of trades, or of what was not traded."""
+    return tallies[tallies.index.get_level_values("traded") == traded]
 
 
-def curves(outcomes: pd.DataFrame, *, traded: bool) -> dict[tuple[str, str], pd.Series]:
-    """Cumulative R per (verdict, horizon), as `core.accuracy.cumulative_r`; empty ones left out.
-
-    Over more than three weeks the sum at the end of each UTC day is enough.
-    """
-    found = {}
-    part = outcomes[outcomes["traded"] == traded]
-    judged = part["verdict"].astype(object).to_numpy()
-    at = part.index.get_level_values("horizon")
-    for verdict in VERDICTS:
-        for horizon in HORIZONS:
-            curve = cumulative_r(part[(judged == verdict) & (at == horizon)])
-            if len(curve):
-                found[verdict, horizon] = _daily(curve)
-    return found
+def curves(tallies: pd.DataFrame, *, traded: bool) -> dict[tuple[str, str], pd.Series]:
+    """Cumulative R per (verdict, horizon) at the end of each UTC day; index day."""
+    found = daily_r(of_kind(tallies, traded=traded), KEYS)
+    parts = found.droplevel("traded").groupby(level=["verdict", "horizon"], observed=True)
+    return {
+        cast("tuple[str, str]", cell): part.droplevel(["verdict", "horizon"])
+        for cell, part in parts
+    }
 
 
-def _daily(curve: pd.Series) -> pd.Series:
-    if curve.index[-1] - curve.index[0] <= _LONG_SPAN:
-        return curve
-    days = curve.resample("1D", closed="right", label="right").last().ffill()
-    days.index = pd.DatetimeIndex([*days.index[:-1], curve.index[-1]], name=curve.index.name)
-    return days
+def spreads(tallies: pd.DataFrame, *, traded: bool) -> dict[str, pd.DataFrame]:
+    """Counts of R per horizon, as `core.accuracy.distribution`."""
+    kept = of_kind(tallies, traded=traded)
+    return {
+        str(horizon): distribution(part)
+        for horizon, part in kept.groupby(level="horizon", observed=True)
+    }
 
 
 def _of(summary: pd.DataFrame, traded: bool) -> pd.DataFrame:

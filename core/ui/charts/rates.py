@@ -13,6 +13,7 @@ from core.ui.charts.stack import axis_ticks
 from core.ui.claims import hours
 from core.ui.formats import interval, known, number, percent
 from core.ui.palette import Palette, template
+from core.ui.track_record import row_name
 
 TRADES, SHADOWS = "Trades", "Not traded: what would have been"
 _ROW_PX, _HEAD_PX, _APART_PX = 28, 30, 10
@@ -24,7 +25,8 @@ def rates_figure(
 ) -> go.Figure:
     """Win rates of the rows of two summaries, index (verdict, horizon), in two separate blocks.
 
-    A dot is the rate in its 95 % interval, a bar across it the raw signal, a diamond always long;
+    A dot is the rate in its 95 % interval, a bar across it the raw signal, a diamond always long, a
+    cross a coin toss;
     n stands beside, and how many independent outcomes they are like. Under twenty outcomes nothing
     is drawn. The alt text is in ``layout.meta``.
     """
@@ -100,7 +102,7 @@ def _is_drawn(row: Mapping[str, Any]) -> bool:
 
 
 def _span(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    names = ("win_rate", "low", "high", "baseline", "baseline_long")
+    names = ("win_rate", "low", "high", "baseline", "baseline_long", "baseline_coin")
     values = [
         row[name]
         for row in rows
@@ -153,6 +155,7 @@ def _marks(
     return [
         mark("baseline", "line-ns-open", 20, "raw signal"),
         mark("baseline_long", "diamond-open", 8, "always long"),
+        mark("baseline_coin", "x-thin-open", 7, "coin toss"),
     ]
 
 
@@ -209,8 +212,8 @@ def _count(row: Mapping[str, Any], y: float, colours: Palette, *, compact: bool)
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    refused = row["block"] == SHADOWS and row["verdict"] in ("CONFIRM", "DOWNSIZE")
-    verdict = "no plan" if refused else str(row["verdict"])
+    name = row_name(str(row["verdict"]), traded=row["block"] == TRADES)
+    verdict = "no plan" if name.endswith("no plan") else name
     return f"{verdict} {hours(str(row['horizon']))}"
 
 
@@ -222,7 +225,8 @@ def _said(row: Mapping[str, Any]) -> str:
     )
     return (
         f"{_name(row)}: {percent(row['win_rate'])} of {number(row['n'])} won, {band}, "
-        f"raw signal {percent(row['baseline'])}"
+        f"raw signal {percent(row['baseline'])}, always long {percent(row['baseline_long'])}, "
+        f"coin toss {percent(row['baseline_coin'])}"
     )
 
 

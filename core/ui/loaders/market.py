@@ -28,9 +28,11 @@ def load_history(symbol: str, profile_name: str) -> pd.DataFrame:
     return _history(state_now(), symbol, profile_name)
 
 
-def load_signal(symbol: str, profile_name: str, time: datetime) -> pd.Series | None:
-    """One stored row, whole; None where there is none."""
-    return _signal(state_now(), symbol, profile_name, time)
+def load_signal(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> pd.Series | None:
+    """One stored row, whole; None where there is none. Without a version the one recorded first."""
+    return _signal(state_now(), symbol, profile_name, time, version)
 
 
 def load_bars(
@@ -40,14 +42,11 @@ def load_bars(
     return _bars(state_now(), symbol, start, end)
 
 
-def load_outcomes(profile_name: str) -> pd.DataFrame:
-    """Every stored outcome of a profile."""
-    return _outcomes(state_now(), profile_name)
-
-
-def load_origin(symbol: str, profile_name: str, time: datetime) -> tracing.Origin | None:
-    """The profile that made a stored row, and when it was stored."""
-    return _origin(state_now(), symbol, profile_name, time)
+def load_origin(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> tracing.Origin | None:
+    """The profile that made a stored row, when it was stored, and its entry in the ledger."""
+    return _origin(state_now(), symbol, profile_name, time, version)
 
 
 def load_provenance(
@@ -57,14 +56,11 @@ def load_provenance(
     return _provenance(state_now(), symbol, time, recorded_at)
 
 
-def load_outcomes_of(symbol: str, profile_name: str, time: datetime) -> pd.DataFrame:
+def load_outcomes_of(
+    symbol: str, profile_name: str, time: datetime, version: str | None = None
+) -> pd.DataFrame:
     """What became of one signal, by horizon; only what is finished."""
-    return _outcomes_of(state_now(), symbol, profile_name, time)
-
-
-def load_directions_since(profile_name: str, since: datetime) -> pd.DataFrame:
-    """Direction of every signal after ``since`` that has one, by symbol and time."""
-    return _directions(state_now(), profile_name, since)
+    return _outcomes_of(state_now(), symbol, profile_name, time, version)
 
 
 def load_coins() -> pd.DataFrame:
@@ -104,9 +100,10 @@ def _signal(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> pd.Series | None:
     with reading() as conn:
-        return store.load_signal(conn, symbol, profile_name, time)
+        return store.load_signal(conn, symbol, profile_name, time, version)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
@@ -118,12 +115,6 @@ def _bars(
 ) -> pd.DataFrame:
     with reading() as conn:
         return store.load_bars(conn, symbol, start, end)
-
-
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=6, show_spinner=False)
-def _outcomes(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
-    with reading() as conn:
-        return store.load_outcomes(conn, profile_name)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
@@ -144,9 +135,10 @@ def _origin(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> tracing.Origin | None:
     with reading() as conn:
-        return tracing.load_origin(conn, symbol, profile_name, time)
+        return tracing.load_origin(conn, symbol, profile_name, time, version)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
@@ -166,12 +158,7 @@ def _outcomes_of(
     symbol: str,
     profile_name: str,
     time: datetime,
+    version: str | None,
 ) -> pd.DataFrame:
     with reading() as conn:
-        return tracing.load_outcomes_of(conn, symbol, profile_name, time)
-
-
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
-def _directions(state: State, profile_name: str, since: datetime) -> pd.DataFrame:  # noqa: ARG001
-    with reading() as conn:
-        return tracing.load_directions_since(conn, profile_name, since)
+        return tracing.load_outcomes_of(conn, symbol, profile_name, time, version)

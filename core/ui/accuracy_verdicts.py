@@ -1,0 +1,107 @@
+"""The view of the verdicts: is there an edge, where, how it came about, and what is not finished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from core.accuracy import value_of_caution
+from core.outcomes import HORIZONS
+from core.store.record import Filters
+from core.ui import loaders
+from core.ui.accuracy_opened import draw_opened, open_chosen, opened_place
+from core.ui.accuracy_words import draw_nothing_left, unfinished_words
+from core.ui.charts.curves import curves_figure
+from core.ui.charts.rates import rates_figure
+from core.ui.charts.spread_of_r import spread_figure
+from core.ui.claims import claims, headline, hours, looked_at
+from core.ui.draw import draw_figure
+from core.ui.formats import count
+from core.ui.palette import palette
+from core.ui.record_table import draw_caution, draw_record
+from core.ui.track_record import KEYS, Record, curves, record_of, spreads
+from core.ui.verdict_matrix import draw_matrix
+from core.ui.viewport import is_narrow
+
+
+def draw_verdicts(filters: Filters) -> None:
+    """Everything about the outcomes that the filters leave."""
+    universe = loaders.load_tallies(replace(filters, verdicts=(), risk_modes=()), KEYS)
+    narrowed = bool(filters.verdicts or filters.risk_modes)
+    tallies = loaders.load_tallies(filters, KEYS) if narrowed else universe
+    waiting = unfinished_words(loaders.load_unfinished(filters))
+    if tallies.empty:
+        draw_nothing_left(filters, waiting)
+        return
+    record = record_of(tallies, universe)
+    horizons = filters.horizons or HORIZONS
+    st.markdown(f"#### {headline(record.trades, record.looks)}")
+    st.caption(f"{count(record.n, 'finished outcome')}. {waiting}")
+    _draw_cells(record, horizons)
+    draw_opened(filters, record)
+    _draw_rates(record)
+    _draw_courses(tallies, horizons)
+    _draw_caution(tallies)
+    draw_record(record.trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
+    draw_record(
+        record.shadows, "Not traded", "counterfactuals, never mixed with trades", traded=False
+    )
+
+
+def _draw_cells(record: Record, horizons: tuple[str, ...]) -> None:
+    st.markdown(
+        f"**Verdict by horizon**  \n{looked_at(record.looks, record.flagged)} In a cell: share that "
+        "won after costs with its 95 % interval; lift over the raw signal in points; n, and how many "
+        "independent outcomes it is like. Choose a cell to list its signals."
+    )
+    draw_matrix(record.trades, record.shadows, horizons, opened_place(), open_chosen)
+
+
+def _draw_rates(record: Record) -> None:
+    narrow = is_narrow()
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.markdown(
+            "**How often verdicts won**  \nAn edge would be a band wholly to the right of its bar. "
+            "● won, in its 95 % interval; | the raw signal; ◇ always long; × a coin toss."
+        )
+        figure = rates_figure(record.trades, record.shadows, palette(), compact=narrow)
+        draw_figure(figure, key="rates")
+    with right:
+        lines = [f"- {said}" for said in claims(record.trades)]
+        st.markdown("\n".join(lines) or "No trades among these outcomes.")
+
+
+def _draw_courses(tallies: pd.DataFrame, horizons: tuple[str, ...]) -> None:
+    narrow, colours = is_narrow(), palette()
+    shown = horizons[:1] if narrow else horizons
+    st.markdown(
+        "**What the verdicts added up to**  \nA line that rises steadily would be an edge; one that "
+        "jumps is luck on few days. Every signal counts 1 R at the end of its exit's day, overlapping "
+        "ones too: a record of decisions, not of an account."
+    )
+    figure = curves_figure(
+        curves(tallies, traded=True), curves(tallies, traded=False), shown, colours, compact=narrow
+    )
+    draw_figure(figure, key="curves")
+    st.markdown(
+        "**How far apart results were**  \nA few bars far out on one side decide a mean; a hump at "
+        "−1 R are stops. Hatched: everything beyond. After costs, in units of the risk taken."
+    )
+    figure = spread_figure(
+        spreads(tallies, traded=True), spreads(tallies, traded=False), shown, colours
+    )
+    draw_figure(figure, key="spread")
+    if narrow and len(horizons) > 1:
+        st.caption(f"These are {hours(horizons[0])}; choose another horizon on top.")
+
+
+def _draw_caution(tallies: pd.DataFrame) -> None:
+    found = value_of_caution(tallies)
+    st.markdown(
+        "**What caution was worth**  \nLosses avoided less gains missed by not taking the full size, "
+        "both after the same costs. Caution was worth having only where the whole interval is above 0."
+    )
+    draw_caution(found)

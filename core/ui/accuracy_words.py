@@ -1,0 +1,66 @@
+"""What the Accuracy page says where outcomes are not finished, or where the filters leave none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import streamlit as st
+
+from core.store.record import Filters, Unfinished
+from core.ui import loaders
+from core.ui.accuracy_filters import clear, narrowing_parts
+from core.ui.claims import hours
+from core.ui.formats import count, number
+
+
+def unfinished_words(waiting: Mapping[str, Unfinished]) -> str:
+    """How many outcomes are not finished, by horizon; overdue ones lack bars.
+
+    >>> unfinished_words({"1h": Unfinished(0, 2), "4h": Unfinished(3, 0), "24h": Unfinished(20, 1)})
+    'Not finished and not counted: pending 3 at 4 h, 20 at 24 h; overdue, for want of bars, 2 at 1 h, 1 at 24 h.'
+    """
+    kinds = {
+        "pending": {horizon: found.pending for horizon, found in waiting.items()},
+        "overdue, for want of bars,": {
+            horizon: found.overdue for horizon, found in waiting.items()
+        },
+    }
+    said = [
+        f"{kind} {_listed(amounts)}" for kind, amounts in kinds.items() if any(amounts.values())
+    ]
+    return (
+        f"Not finished and not counted: {'; '.join(said)}."
+        if said
+        else "Every outcome is finished."
+    )
+
+
+def _listed(amounts: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{number(amount)} at {hours(horizon)}" for horizon, amount in amounts.items() if amount
+    )
+
+
+def draw_nothing_left(filters: Filters, waiting: str) -> None:
+    """Say that no finished outcome is left, and what each filter takes away, with a way to drop it."""
+    with st.container(border=True, key="no_match", gap="small"):
+        st.markdown(":material/filter_alt_off: **No finished outcome passes these filters.**")
+        st.markdown(waiting)
+        loosened = False
+        for key, words, usual in narrowing_parts(filters):
+            left = loaders.load_tallies(replace(filters, **usual), (), ("n",))
+            amount = int(left["n"].sum())
+            if amount:
+                loosened = True
+                st.button(
+                    f"Without “{words}”: {count(amount, 'outcome')}",
+                    icon=":material/filter_alt_off:",
+                    key=f"without_{key}",
+                    on_click=clear,
+                    args=(key,),
+                )
+        if not loosened:
+            st.markdown(
+                "No single filter is to blame: show everything, and narrow it step by step."
+            )
