@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.backtest import decide_by
 from core.errors import CryptoSatXError, RecordingError
+from core.jobs.factor_days import sum_factor_days
 from core.market import recording
 from core.market.choice import Market
 from core.outcomes import resolve
@@ -142,6 +143,7 @@ class _Run:
         if not self._is_done():
             try:
                 total = self._store(progress)
+                sum_factor_days(self.engine, *self._span())
             except (CryptoSatXError, SQLAlchemyError) as error:
                 with self.engine.begin() as conn:
                     self._note(conn, state="failed", message=str(error))
@@ -150,6 +152,12 @@ class _Run:
                 self._note(conn, state="done", message=None)
         progress(Progress(self.name, self.rows, self.rows))
         return total
+
+    def _span(self) -> tuple[datetime, datetime]:
+        """Time of the first and of the last bar of the replay."""
+        times = pd.DatetimeIndex(self.known.frame.index.get_level_values("time"))
+        first, last = times[self.steps[0]].min(), times[self.steps[-1]].max()
+        return first.to_pydatetime(), last.to_pydatetime()
 
     def _is_done(self) -> bool:
         with self.engine.connect() as conn:

@@ -33,6 +33,7 @@ from core.jobs.durable import (
     say_goodbye,
     stay_alive,
 )
+from core.jobs.factor_days import LATE, is_quiet, sum_factor_days
 from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS, POLL_SECONDS = 1.0, 0.1
 BEAT_SECONDS = 3.0
+SUM_TICKS = 60
 # A round that failed, or in which markets wait for their past, is tried again in the next of these.
 ATTEMPT = timedelta(seconds=20)
 # What is under way may be finished; more would be cut off by whoever stops the process.
@@ -109,6 +111,8 @@ class Worker:
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
+        summing = threading.Thread(target=self._sum, name="factor days", daemon=True)
+        summing.start()
         try:
             poll = min(POLL_SECONDS, self.tick_seconds)
             with durable_rounds(jobs, poll, backtests) as rounds:
@@ -117,6 +121,7 @@ class Worker:
         finally:
             self.stopping.set()
             beating.join()
+            summing.join(DRAIN_SECONDS)
             say_goodbye(self.engine, self.name)
 
     def stop(self) -> None:
@@ -174,6 +179,21 @@ class Worker:
                 _logger.exception("The database did not answer; it is asked again.")
             except Exception:
                 _logger.exception("This worker could not tell how it is; it tries again.")
+
+    def _sum(self) -> None:
+        """Sum the days of factors that are over, a few at a time, away from the close of a bar."""
+        while not self.stopping.wait(SUM_TICKS * self.tick_seconds):
+            try:
+                if self.leads and self._may_sum():
+                    newest = newest_bar(self.clock())
+                    sum_factor_days(self.engine, newest - LATE, newest, self._may_sum)
+            except SQLAlchemyError:
+                _logger.exception("The database did not answer; days are summed later.")
+            except Exception:
+                _logger.exception("A day of factors could not be summed; it is tried again.")
+
+    def _may_sum(self) -> bool:
+        return is_quiet(self.clock()) and not self.stopping.is_set()
 
     def _show_life(self) -> None:
         """Stay alive, and either ask the sources and tell how they are, or leave them to another."""

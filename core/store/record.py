@@ -15,6 +15,7 @@ from sqlalchemy.types import NullType
 from core.accuracy.tallies import CELL, COLUMNS, DAY, RULES
 from core.errors import StoreError
 from core.outcomes import HORIZONS
+from core.store.factor_days import WHOLE_DAY
 from core.store.reading import flags, moments, numbers, raw, read_columns, words
 from core.store.sums import (
     ANY_BIN,
@@ -232,7 +233,9 @@ def load_factor_days(
     """The stored sums of products of factors, a row per day, factor and other; days included."""
     names = [column.name for column in factor_days.c if column.name != "windows_version"]
     query = select(*raw(factor_days, *names)).where(
-        factor_days.c.windows_version == windows_version, *_within(factor_days.c.day, start, end)
+        factor_days.c.windows_version == windows_version,
+        factor_days.c.factor != WHOLE_DAY,
+        *_within(factor_days.c.day, start, end),
     )
     order = (factor_days.c.day, factor_days.c.factor, factor_days.c.other)
     found = read_columns(conn, query.order_by(*order))

@@ -1,0 +1,110 @@
+"""Days of factors are summed from what is stored, once, and anew when bars came late."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, select
+
+from core.accuracy.factors import factor_sums
+from core.backtest import decide
+from core.jobs.factor_days import sum_factor_days
+from core.signals import load_profile, score
+from core.store.record import load_factor_days
+from core.store.signals import save_bars, save_profile, save_signals
+from core.store.tables import factor_days
+from tests.builders import make_frame
+from tests.records import NOW, ages
+
+PROFILE = load_profile()
+WINDOWS = PROFILE.windows_version
+FRAME = make_frame(3, hours=24 * 20 + 5)
+TIMES = FRAME.index.get_level_values("time")
+FIRST, NEWEST = TIMES.min().to_pydatetime(), TIMES.max().to_pydatetime()
+KEYS = ["day", "factor", "other"]
+
+
+def store(engine: Engine, frame: pd.DataFrame) -> None:
+    planned = decide(FRAME, PROFILE).loc[frame.index]
+    with engine.begin() as conn:
+        save_bars(conn, frame)
+        save_profile(conn, PROFILE, NOW)
+        save_signals(conn, planned, ages(planned), PROFILE, NOW)
+
+
+def stored(engine: Engine) -> pd.DataFrame:
+    with engine.connect() as conn:
+        return load_factor_days(conn, WINDOWS).set_index(KEYS).sort_index()
+
+
+def plainly(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sums over the whole history at once, of the days that are over."""
+    sums = factor_sums(score(frame, PROFILE), PROFILE.windows)
+    over = sums.index.get_level_values("day") + pd.Timedelta("1D") <= NEWEST
+    return sums[over].sort_index()
+
+
+def assert_same(found: pd.DataFrame, plain: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(
+        found, plain, check_dtype=False, check_index_type=False, rtol=1e-9, atol=1e-9
+    )
+
+
+def test_days_are_summed_as_all_at_once_would_be(engine: Engine) -> None:
+    store(engine, FRAME)
+    days = sum_factor_days(engine, FIRST, NEWEST)
+    assert days == 20
+    assert_same(stored(engine), plainly(FRAME))
+    assert sum_factor_days(engine, FIRST, NEWEST) == 0
+    with engine.connect() as conn:
+        part = load_factor_days(conn, WINDOWS, date(2025, 9, 18), date(2025, 9, 19))
+        assert part["day"].nunique() == 2
+        assert load_factor_days(conn, "0" * 16).empty
+
+
+def test_a_day_is_summed_anew_when_bars_of_it_came_late(engine: Engine) -> None:
+    symbols, times = (FRAME.index.get_level_values(name) for name in ("symbol", "time"))
+    at_first = (symbols != "S2USDT") | (times < pd.Timestamp("2025-09-18T12:00Z"))
+    store(engine, FRAME[at_first])
+    assert sum_factor_days(engine, FIRST, NEWEST) == 20
+    before = stored(engine)
+    store(engine, FRAME[~at_first])
+    # Its own day and those after it; the days before it have their bars.
+    assert sum_factor_days(engine, FIRST, NEWEST) == 3
+    assert_same(stored(engine), plainly(FRAME))
+    unchanged = before.index.get_level_values("day") < pd.Timestamp("2025-09-18", tz="UTC")
+    assert_same(stored(engine).loc[before.index[unchanged]], before[unchanged])
+
+
+def test_two_workers_at_once_leave_each_day_once(engine: Engine) -> None:
+    store(engine, FRAME)
+    start, failed = threading.Barrier(2, timeout=30), []
+
+    def work() -> None:
+        start.wait()
+        try:
+            sum_factor_days(engine, FIRST, NEWEST)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failed
+    assert_same(stored(engine), plainly(FRAME))
+
+
+def test_it_stops_between_days_when_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.jobs.factor_days.DAYS", 4)
+    store(engine, FRAME)
+    answers = iter([True, True, False])
+    assert sum_factor_days(engine, FIRST, NEWEST, lambda: next(answers)) == 8
+    with engine.connect() as conn:
+        assert len(set(conn.scalars(select(factor_days.c.day)))) == 8
+    assert sum_factor_days(engine, FIRST, NEWEST) == 12
