@@ -19,6 +19,7 @@ from core.market.frame import INDEX
 from core.store import ledger, rows
 from core.store.reading import moments, numbers, raw, read_columns, words
 from core.store.tables import bars, questions, signals, verdicts
+from core.store.tallies import keep_verdict_tallies
 
 # A signal that is recorded later than this after its bar is of the past; see the accuracy record.
 LIVE = timedelta(hours=2)
@@ -246,7 +247,9 @@ def save_verdicts(
             .where(questions.c.signal_id.in_(signal_ids), verdicts.c.id.is_(None))
         )
     }
-    return [_save(conn, claims[one], opinion, now) for one in signal_ids if one in claims]
+    saved = [_save(conn, claims[one], opinion, now) for one in signal_ids if one in claims]
+    keep_verdict_tallies(conn, saved)
+    return saved
 
 
 def _save(conn: Connection, claimed: Any, opinion: Opinion, now: datetime) -> int:
