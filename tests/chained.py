@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from core.backtest import decide
 from core.market.frame import SOURCES
 from core.outcomes import resolve
-from core.signals import load_profile
+from core.signals import Profile, load_profile
 from core.store import ledger
 from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
 from core.store.tables import signals, verdicts
@@ -20,7 +20,7 @@ from core.store.tallies import keep_verdict_tallies
 from tests.builders import make_frame
 
 NOW = datetime(2025, 10, 1, 12, tzinfo=UTC)
-MODES = ("aggressive", "balanced")
+MODES = (load_profile("aggressive"), Profile(name="bold", threshold=52))
 
 
 @cache
@@ -28,29 +28,34 @@ def market(hours: int = 24 * 9, symbols: int = 2) -> pd.DataFrame:
     return make_frame(symbols, hours=hours, seed=4)
 
 
-def save_record(conn: Connection, rows: int = 30, frame: pd.DataFrame | None = None) -> None:
-    """The newest ``rows`` bars of every symbol, without the last day, which outcomes need."""
+def save_record(
+    conn: Connection, rows: int = 30, frame: pd.DataFrame | None = None, every: int = 1
+) -> None:
+    """The newest ``rows`` bars of every symbol before the last day, or some of them only."""
     frame = market() if frame is None else frame
     times = frame.index.get_level_values("time").unique()
-    chosen = times[-rows - 24 : -24]
+    chosen = times[-rows - 24 : -24 : every]
     kept = frame[frame.index.get_level_values("time").isin(chosen)]
     ages = pd.DataFrame(0.25, index=kept.index, columns=list(SOURCES))
     first = kept.index.get_level_values("symbol") == kept.index[0][0]
     save_bars(conn, frame)
-    for name in MODES:
-        profile = load_profile(name)
+    for profile in MODES:
         save_profile(conn, profile, NOW)
         planned = decide(frame, profile).loc[kept.index]
         planned["mood"] = np.where(first, np.nan, 1.5)  # a number that has no column
         save_signals(conn, planned, ages, profile, NOW)
         save_outcomes(conn, resolve(planned, frame), profile, NOW)
-    for signal_id in conn.scalars(
-        select(signals.c.id).where(signals.c.direction != 0).order_by(signals.c.id).limit(3)
-    ).all():
+    followed = select(signals.c.id).where(signals.c.direction != 0).order_by(signals.c.id)
+    *asked, unanswered = conn.scalars(followed.limit(4)).all()
+    for signal_id in asked:
         save_verdict(conn, signal_id)
+    keep_verdict_tallies(conn, asked)
+    none = dict.fromkeys(("verdict", "risk_mode", "multiplier"))
+    save_verdict(conn, unanswered, state="timed_out", reasons=[], **none)
 
 
 def save_verdict(conn: Connection, signal_id: int, **changes: object) -> None:
+    """A model's verdict, in the ledger and not yet in the tallies."""
     row: dict[str, object] = {
         "signal_id": signal_id,
         "shared_with": None,
@@ -81,4 +86,3 @@ def save_verdict(conn: Connection, signal_id: int, **changes: object) -> None:
     conn.execute(verdicts.insert().values(id=row_id, **row))
     ledger.spend_ids(conn, verdicts, row_id)
     ledger.append(conn, "verdict", [(row_id, ledger.verdict_content(row))])
-    keep_verdict_tallies(conn, [signal_id])

@@ -16,8 +16,13 @@ from sqlalchemy import Engine, inspect, select, text
 
 from core.errors import StoreError
 from core.store import open_store
+from core.store.append_only import TABLES
+from core.store.entries import snapshot
 from core.store.opening import MIGRATIONS, migrate, newest_revision
-from core.store.tables import meta, metadata
+from core.store.tables import ledger, meta, metadata
+from core.store.tallies import rebuild_tallies
+from core.store.verifying import verify
+from tests.chained import save_record
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,16 +48,30 @@ def structure(engine: Engine) -> dict[str, Any]:
     }
 
 
+def triggers(engine: Engine) -> list[tuple[str, str]]:
+    query = (
+        "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 1, 2"
+        if engine.dialect.name == "sqlite"
+        else "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) || (SELECT prosrc FROM pg_proc "
+        "WHERE pg_proc.oid = tgfoid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
+    )
+    with engine.connect() as conn:
+        found = [(table, " ".join(told.split())) for table, told in conn.execute(text(query))]
+    return sorted(found)
+
+
 def test_migrations_and_tables_say_the_same(engine: Engine) -> None:
     with engine.connect() as conn:
         assert compare_metadata(MigrationContext.configure(conn), metadata) == []
 
 
 def test_a_migrated_database_has_every_constraint_of_the_tables(engine: Engine) -> None:
-    migrated = structure(engine)
+    migrated, guarded = structure(engine), triggers(engine)
+    assert {table for table, _ in guarded} == set(TABLES)
     migrate(engine, "base")
     metadata.create_all(engine)
     assert structure(engine) == migrated
+    assert triggers(engine) == guarded
 
 
 def test_the_schema_goes_down_and_up_again(engine: Engine) -> None:
@@ -61,6 +80,33 @@ def test_the_schema_goes_down_and_up_again(engine: Engine) -> None:
     assert structure(engine) == {}
     migrate(engine)
     assert structure(engine) == before
+
+
+@pytest.mark.parametrize("revision", ["0004", "0005"])
+def test_what_an_older_database_holds_is_chained_in_the_order_of_recording(
+    engine: Engine, revision: str
+) -> None:
+    with engine.begin() as conn:
+        save_record(conn)
+        kept = conn.execute(select(ledger.c.kind, ledger.c.row_id)).all()
+    migrate(engine, revision)
+    if revision == "0005":  # It chained some, and then went on without.
+        with engine.begin() as conn:
+            conn.execute(ledger.delete().where(ledger.c.position > 50))
+    migrate(engine)
+    with engine.begin() as conn:
+        rebuild_tallies(conn)
+    with snapshot(engine) as conn:
+        assert verify(conn).fault is None
+        found = conn.execute(
+            select(ledger.c.kind, ledger.c.row_id).order_by(ledger.c.position)
+        ).all()
+    expected = [one for one in kept if revision == "0005" or one.kind != "verdict"]
+    assert sorted(found) == sorted(expected)
+    # All was recorded at once: signals come first, and then what was said and became of them.
+    added = found[50:] if revision == "0005" else found
+    order = [["signal", "verdict", "outcome"].index(kind.split()[0]) for kind, _ in added]
+    assert order == sorted(order)
 
 
 def test_the_newest_revision_is_the_head_of_the_scripts() -> None:

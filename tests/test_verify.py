@@ -112,7 +112,7 @@ def other(value: Any, column: Column[Any]) -> Any:
     if isinstance(column.type, Float):
         return 1.0 if value is None else math.nextafter(value, 0 if value else 1)
     if isinstance(column.type, Integer):
-        return 1 if value is None else {1: 0, 0: 1}.get(value, value + 100_000)
+        return 1 if value is None else {1: 0, 0: 1, -1: 1}.get(value, value + 100_000)
     if isinstance(column.type, JSON):
         return "{}" if value is None else f"{value} "
     if isinstance(value, bytes):
@@ -340,8 +340,8 @@ def set_aside(run: Raw, statement: str, *tables: str) -> Iterator[None]:
         ("DELETE FROM measurements WHERE symbol = 'S1USDT'", "measurements that it was made from"),
         (
             "INSERT INTO profiles SELECT name, 'ffffffffffffffff', body, created_at FROM profiles "
-            "WHERE name = 'balanced'",
-            "The profile balanced ffffffffffffffff was changed",
+            "WHERE name = 'bold'",
+            "The profile bold ffffffffffffffff was changed",
         ),
         (
             "INSERT INTO outcomes SELECT signal_id, '2h', entry_at, exit_at, entry_price, "
@@ -449,7 +449,7 @@ def _put_one(engine: Engine, table: str) -> None:
             ),
             {"now": str(NOW)},
         )
-        profile = load_profile("balanced")
+        profile = load_profile("aggressive")
         values = {"name": profile.name, "version": profile.version, "at": str(NOW)}
         conn.execute(
             text(

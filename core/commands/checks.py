@@ -22,8 +22,9 @@ from core.errors import CryptoSatXError, SettingsError, SourceError, StoreError
 from core.market.choice import Market, database_url
 from core.market.sources import open_http
 from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
-from core.store import held_market, open_store
+from core.store import held_market, ledger, open_store
 from core.store.opening import newest_revision
+from core.store.verifying import Published
 
 Check = Callable[[], str]
 
@@ -92,7 +93,9 @@ class _Chosen:
         engine = open_store(url, market.key if held_market(url) else None)
         try:
             where = engine.url.render_as_string(hide_password=True)
-            return f"{where}, schema {newest_revision()}"
+            with engine.connect() as conn:
+                head = Published(*ledger.head(conn))
+            return f"{where}, schema {newest_revision()}, head of the ledger {head}"
         finally:
             engine.dispose()
 

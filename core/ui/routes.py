@@ -15,6 +15,7 @@ from core.ui.health import check_health
 from core.ui.instance import instance
 from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import HOME, safe_path
+from core.ui.record_file import ADDRESS, serve_record
 
 TOO_LATE = "/sign_in?late=1"
 
@@ -84,6 +85,7 @@ ROUTES = (
     Route("/session/end", end_session, methods=["POST"]),
     Route("/health", health, methods=["GET"]),
     Route(LIBRARY, serve_library, methods=["GET"]),
+    Route(ADDRESS, serve_record, methods=["GET"]),
 )
 
 

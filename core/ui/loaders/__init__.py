@@ -5,6 +5,7 @@ not kept, so the next reader asks again.
 """
 
 from core.ui.loaders.kept import load_progress
+from core.ui.loaders.ledger import load_head
 from core.ui.loaders.market import (
     load_bars,
     load_closes,
@@ -50,6 +51,7 @@ __all__ = [
     "load_coins",
     "load_directions_since",
     "load_first_known",
+    "load_head",
     "load_history",
     "load_liquidation_pairs",
     "load_liquidation_past",
