@@ -17,11 +17,14 @@ from sqlalchemy.exc import OperationalError
 from core.jobs import opinions as opinions_module
 from core.jobs.lost import find_lost
 from core.jobs.opinions import Opinions
-from core.signals import PROFILE_NAMES
+from core.outcomes import resolve
+from core.signals import PROFILE_NAMES, load_profile
 from core.store.coins import save_coins
 from core.store.database import dump_json
 from core.store.leases import WORKER, take_lease
-from core.store.tables import ledger, metadata, verdicts
+from core.store.signals import save_outcomes
+from core.store.tables import ledger, metadata, tally_cells, verdicts
+from core.store.tallies import check_tallies
 from core.store.verdicts import (
     load_asking,
     load_last,
@@ -29,6 +32,7 @@ from core.store.verdicts import (
     load_verdict_of,
     load_verdicts_for,
 )
+from core.store.verifying import verify
 from core.verdicts.model import PROMPT_VERSION
 from tests.opinions import (
     BAR,
@@ -38,6 +42,7 @@ from tests.opinions import (
     SYMBOLS,
     Clock,
     make_opinions,
+    market,
     planned,
     speaking,
     store,
@@ -96,14 +101,44 @@ def test_every_live_signal_with_a_direction_has_one_verdict_and_modes_share_a_ca
     assert sorted(own["question"]) == sorted(dump_json(body["messages"]) for body in server.bodies)
 
 
-def test_verdicts_are_in_the_ledger(engine, server):
+def test_verdicts_are_part_of_the_chain_and_of_the_sums(engine, server):
+    """Those of shared calls and of failures too, also where outcomes came before the verdict."""
     store(engine)
+    server.script.extend(["refusal", "bytes"])
     make_opinions(engine, server.url).ask(BAR)
+    store_outcomes(engine)
     with engine.connect() as conn:
         chained = (
             select(ledger.c.row_id).where(ledger.c.kind == "verdict").order_by(ledger.c.row_id)
         )
         assert conn.scalars(chained).all() == conn.scalars(select(verdicts.c.id)).all()
+        assert verify(conn).fault is None
+        assert check_tallies(conn) == []
+        judges = set(conn.scalars(select(tally_cells.c.judge)))
+    assert judges == {"rules", f"stand-in / {PROMPT_VERSION}"}
+
+
+def store_outcomes(engine: Engine) -> None:
+    """What became of the signals, had the price stood still."""
+    last = market().xs(pd.Timestamp(BAR), level="time", drop_level=False)
+    later = [
+        last.set_index(
+            pd.MultiIndex.from_product(
+                [
+                    last.index.get_level_values("symbol"),
+                    [pd.Timestamp(BAR + timedelta(hours=hour))],
+                ],
+                names=["symbol", "time"],
+            )
+        )
+        for hour in range(1, 26)
+    ]
+    bars = pd.concat([last, *later]).sort_index()
+    with engine.begin() as conn:
+        for name in PROFILE_NAMES:
+            rows = planned(name)
+            rows = rows[rows.index.isin(SYMBOLS, level="symbol")]
+            save_outcomes(conn, resolve(rows, bars), load_profile(name), NOW + timedelta(hours=25))
 
 
 def test_the_past_is_never_asked_about(sqlite_engine, server):

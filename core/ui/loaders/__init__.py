@@ -30,7 +30,6 @@ from core.ui.loaders.backtests import (
     load_versions,
 )
 from core.ui.loaders.kept import load_progress
-from core.ui.loaders.ledger import load_head
 from core.ui.loaders.market import (
     load_bars,
     load_closes,
