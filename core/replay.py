@@ -7,8 +7,10 @@ replay that is killed goes on behind its last step, and one that is done does no
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -162,7 +164,8 @@ class _Run:
             done, end = done + len(step), times[step].max().to_pydatetime()
             first = times[step].min().to_pydatetime()
             while not self._has(end):
-                new = self._store_step(step, made, done, (first, end))
+                with _without_collector():
+                    new = self._store_step(step, made, done, (first, end))
                 if new is not None:
                     total = _added(total, new)
                     break
@@ -241,6 +244,18 @@ class _Run:
             .where(replays.c.key == self.key)
             .values(updated_at=self.clock(), **values)
         )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """So many rows at once have the collector look through all of them again and again, in vain."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _added(one: Replayed, other: Replayed) -> Replayed:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from typing_extensions import override
 
 from core.errors import SettingsError
+from core.signals import PROFILE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,6 +89,71 @@ class Settings(BaseSettings):
         description="Demo key of CoinGecko; it answers without one too, less often.",
     )
 
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="OPENAI_API_KEY",
+        description="Key of the language model's endpoint; a server of your own may need none.",
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        validation_alias="OPENAI_BASE_URL",
+        description="Endpoint that speaks as OpenAI does, such as http://localhost:11434/v1. "
+        "Unset: OpenAI itself.",
+    )
+    model: str | None = Field(
+        default=None,
+        max_length=128,
+        validation_alias="CRYPTOSATX_MODEL",
+        description="Language model that gives a second verdict on live signals. Unset: none is asked.",
+    )
+    model_temperature: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        validation_alias="CRYPTOSATX_MODEL_TEMPERATURE",
+        description="Temperature from 0 to 2 that is asked for. Unset: the model's own.",
+    )
+    model_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+        validation_alias="CRYPTOSATX_MODEL_TIMEOUT",
+        description="Seconds that one question may take, retries included.",
+    )
+    model_calls_per_day: int = Field(
+        default=1_000,
+        ge=1,
+        validation_alias="CRYPTOSATX_MODEL_CALLS_PER_DAY",
+        description="Requests to the model per UTC day, of all workers together, retries included.",
+    )
+    model_prices: dict[str, float] = Field(
+        default={},
+        validation_alias="CRYPTOSATX_MODEL_PRICES",
+        description="USD per million tokens, such as input=0.4,output=1.6. Unset: costs are not known.",
+    )
+    model_usd_per_day: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        validation_alias="CRYPTOSATX_MODEL_USD_PER_DAY",
+        description="USD for the model per UTC day, of all workers together; needs the prices. "
+        "Unset: no limit but that of the calls.",
+    )
+    model_concurrency: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        validation_alias="CRYPTOSATX_MODEL_CONCURRENCY",
+        description="Questions to the model at the same time, per worker.",
+    )
+    model_modes: tuple[str, ...] = Field(
+        default=PROFILE_NAMES,
+        validation_alias="CRYPTOSATX_MODEL_MODES",
+        description="Modes whose signals the model is asked about: conservative, balanced, aggressive.",
+    )
+
     @override
     @classmethod
     def settings_customise_sources(
@@ -126,6 +193,63 @@ class Settings(BaseSettings):
         names = tuple(name.strip() for name in value.split(",") if name.strip())
         if not names or len(set(names)) < len(names) or set(names) - {"binance", "bybit", "okx"}:
             raise ValueError("write binance, bybit or okx, or several of them by commas")
+        return names
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _check_base_url(cls, value: str | None) -> str | None:
+        try:
+            parts = urlsplit(value or "http://unset")
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("write an address such as http://localhost:11434/v1")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, value: str | None, known: ValidationInfo) -> str | None:
+        reachable = known.data.get("openai_api_key") or known.data.get("openai_base_url")
+        if value is not None and not reachable:
+            raise ValueError(
+                "set OPENAI_API_KEY too, or OPENAI_BASE_URL for a server that needs no key"
+            )
+        return value
+
+    @field_validator("model_prices", mode="before")
+    @classmethod
+    def _split_prices(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [[part.strip() for part in pair.split("=")] for pair in value.split(",")]
+        try:
+            prices = {name: float(amount) for name, amount in pairs}
+        except ValueError:
+            prices = {}
+        usable = all(0 <= price < 1e6 for price in prices.values())
+        if sorted(prices) != ["input", "output"] or len(pairs) != 2 or not usable:
+            raise ValueError("write input=0.4,output=1.6, in USD per million tokens")
+        return prices
+
+    @field_validator("model_usd_per_day")
+    @classmethod
+    def _check_budget(cls, value: float | None, known: ValidationInfo) -> float | None:
+        if value is not None and not known.data.get("model_prices"):
+            raise ValueError(
+                "set CRYPTOSATX_MODEL_PRICES too, such as input=0.4,output=1.6 in USD per million "
+                "tokens: without prices nobody can count what is spent"
+            )
+        return value
+
+    @field_validator("model_modes", mode="before")
+    @classmethod
+    def _split_modes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names or len(set(names)) < len(names) or set(names) - set(PROFILE_NAMES):
+            raise ValueError(f"write {' or '.join(PROFILE_NAMES)}, or several of them by commas")
         return names
 
     @field_validator("endpoints", "limits", "budgets", mode="before")
@@ -200,6 +324,18 @@ def _environment_names() -> list[str]:
     return [str(field.validation_alias) for field in Settings.model_fields.values()]
 
 
+def public_address(url: str) -> str:
+    """An address without user, password, query and fragment.
+
+    >>> public_address("https://me:secret@host:8443/v1/?key=abc#x")
+    'https://host:8443/v1'
+    """
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
 def _masked(value: object) -> str:
     if value is None or value == {}:
         return "not set"
@@ -210,6 +346,8 @@ def _masked(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     text = str(value)
+    if text.startswith(("http://", "https://")):
+        return public_address(text)
     if "://" in text:
         return make_url(text).set(query={}).render_as_string(hide_password=True)
     return text
@@ -222,5 +360,6 @@ def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
         "literal_error": "write " + str(first.get("ctx", {}).get("expected", "")).replace("'", ""),
         "bool_parsing": "write on or off",
     }.get(first["type"], first["msg"].removeprefix("Value error, "))
-    shown = "" if name == "DATABASE_URL" else f"={values.get(name, '')}"
+    # An address may hold a password.
+    shown = "" if name in ("DATABASE_URL", "OPENAI_BASE_URL") else f"={values.get(name, '')}"
     return f"{name}{shown} cannot be used: {wanted}."

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,12 +33,16 @@ from core.jobs.durable import (
     say_goodbye,
     stay_alive,
 )
+from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
 from core.market.choice import Market, live_market
 from core.settings import Settings, load_settings
 from core.store.health import load_used_budgets, save_health
 from core.store.rounds import is_done
+
+if TYPE_CHECKING:
+    from core.jobs.opinions import Opinions
 
 TICK_SECONDS, POLL_SECONDS = 1.0, 0.1
 BEAT_SECONDS = 3.0
@@ -65,7 +70,7 @@ def new_name() -> str:
 @dataclass
 class Worker:
     """What one process does. ``clock`` is the time of the market; one without a ``collector`` is not
-    followed, and only what was asked for is done."""
+    followed, and only what was asked for is done. ``settings`` say which model is asked, if any."""
 
     engine: Engine
     collector: Collector | None
@@ -73,10 +78,10 @@ class Worker:
     clock: Callable[[], datetime] = now
     batches: int = BATCHES
     tick_seconds: float = TICK_SECONDS
+    settings: Settings | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     market: Market = field(default_factory=live_market)
-    settings: Settings = field(default_factory=load_settings)
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -85,15 +90,21 @@ class Worker:
         when this process is gone.
         """
         self._show_life()
-        sources = self.collector or NoSources()
-        jobs = Jobs(self.engine, sources, self.name, self.clock, self.batches)
         backtests = Backtests(
             self.engine,
-            self.settings,
+            self.settings or load_settings(),
             self.market,
             self.name,
             market_clock=self.clock,
             stopping=self.stopping,
+        )
+        jobs = Jobs(
+            self.engine,
+            self.collector or NoSources(),
+            self.name,
+            self.clock,
+            self.batches,
+            opinions=None if self.collector is None else self._opinions(),
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
@@ -110,8 +121,16 @@ class Worker:
     def stop(self) -> None:
         self.stopping.set()
 
+    def _opinions(self) -> Opinions | None:
+        if self.settings is None or self.settings.model is None:
+            return None
+        from core.jobs.opinions import Opinions  # brings what takes a second to import
+
+        return Opinions(self.engine, self.settings, self.name, self.clock, self.stopping)
+
     def _loop(self, rounds: Rounds) -> None:
         adopted = retained = -RETENTION_SECONDS
+        find_lost(self.engine, self.name, self.clock(), ever=True)
         while not self.stopping.wait(self._pause()):
             try:
                 if self.leads:
@@ -124,6 +143,7 @@ class Worker:
                         _logger.warning("%s takes up %s of a worker that is gone.", self.name, flow)
                     if rounds.backtests is not None:
                         rounds.backtests.take_up_stranded({self.name, *living(self.engine)})
+                    find_lost(self.engine, self.name, self.clock())
                 if monotonic() - retained > RETENTION_SECONDS:
                     retained = monotonic()
                     drop_old(self.engine, self.clock())

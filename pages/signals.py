@@ -22,7 +22,12 @@ require_user("trader")
 def main() -> None:
     mode = chosen_mode()
     with store_failures_shown():
-        rows = market_rows(loaders.load_newest(mode), loaders.load_closes(24), loaders.load_coins())
+        rows = market_rows(
+            loaders.load_newest(mode),
+            loaders.load_closes(24),
+            loaders.load_coins(),
+            loaders.load_newest_verdicts(mode),
+        )
         schedule = loaders.load_schedule(mode)
     if rows.empty:
         draw_nothing_stored("signals")

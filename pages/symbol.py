@@ -1,5 +1,7 @@
 """One market: what it did, what its signal rests on, and the plan for the reader's own account."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,6 +19,7 @@ from core.ui.palette import palette
 from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
 from core.ui.viewport import is_narrow, watch_viewport
+from core.verdicts import settle
 
 require_user("trader")
 
@@ -68,16 +71,21 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
     narrow = is_narrow()
     head, chart_at, rest = _places(narrow)
     symbol, _ = bar_of(row)
-    history = loaders.load_history(symbol, mode)
+    history = settle(loaders.load_history(symbol, mode), loaders.load_past_verdicts(symbol, mode))
     with head:
         opened = choose_time(history, reader_clock())
         version = None
         if opened is not None:
             row, version = load_opened(symbol, mode, opened.to_pydatetime())
-        origin = loaders.load_origin(symbol, mode, bar_of(row)[1].to_pydatetime(), version)
+        time = bar_of(row)[1].to_pydatetime()
+        origin, model = (
+            loaders.load_origin(symbol, mode, time, version),
+            loaders.load_verdict(symbol, mode, time, version),
+        )
+        row = decision.settled(row, model)
         _draw_head(row, origin, past=opened is not None)
     with rest:
-        _draw_rest(row, origin)
+        _draw_rest(row, origin, model)
     with chart_at, st.skeleton(height=300 if narrow else 900):
         window = Window.around(history.index[0], history.index[-1], RANGES.get(chosen), opened)
         view = View(
@@ -141,11 +149,11 @@ def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
     )
 
 
-def _draw_rest(row: pd.Series, origin: Origin) -> None:
+def _draw_rest(row: pd.Series, origin: Origin, model: dict[str, Any] | None) -> None:
     st.html(
         decision.why_part(row, origin.profile)
         + decision.against_part(row)
-        + decision.verdict_part(row)
+        + decision.verdict_part(row, model, reader_clock())
         + decision.plan_title()
     )
     _draw_plan(row)

@@ -95,8 +95,12 @@ def start_worker(
     seconds: float,
     began: float | None = None,
     batches: int = 2,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """A worker in a process of its own; those with the same ``began`` live at the same time."""
+    """A worker in a process of its own; those with the same ``began`` live at the same time.
+
+    ``environment`` are its settings, such as those of a model.
+    """
     options = {
         "url": url,
         "symbols": symbols,
@@ -105,6 +109,7 @@ def start_worker(
         "began": time.time() if began is None else began,
         "seconds": seconds,
         "batches": batches,
+        "environment": dict(environment or {}),
     }
     command = [sys.executable, "-m", "tests.live_market", json.dumps(options)]
     return subprocess.Popen(command, cwd=ROOT)
@@ -113,6 +118,7 @@ def start_worker(
 def main(options: dict[str, object]) -> None:
     from core import worker
     from core.jobs import durable
+    from core.settings import load_settings
     from core.store.database import open_database
 
     # A worker that is killed every few seconds has to be missed as fast.
@@ -129,6 +135,7 @@ def main(options: dict[str, object]) -> None:
         clock=clock,
         batches=int(str(options["batches"])),
         tick_seconds=0.05,
+        settings=load_settings(options["environment"]),  # type: ignore[arg-type]
     ).run()
 
 

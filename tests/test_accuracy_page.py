@@ -1,42 +1,50 @@
-"""The Accuracy page: rates with their intervals, trades apart from what was not traded, filters."""
+"""The Accuracy page: its views, its filters, and that its figures are those of `core.accuracy`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import Connection, insert, select
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import people, sessions
-from core.accuracy import summarise
+from core.accuracy import brier, confusion, factor_sums, summarise
+from core.accuracy.tallies import tally
+from core.backtest import run as backtest
 from core.outcomes import HORIZONS
+from core.signals import load_profile, score
+from core.store import ledger
+from core.store.database import open_database
+from core.store.record import Filters, load_pairs, load_tallies
 from core.store.signals import load_outcomes
+from core.store.tables import factor_days, signals, verdicts
+from core.store.tallies import keep_verdict_tallies
 from core.ui import session
+from core.ui.accuracy_filters import narrowing, population
+from core.ui.accuracy_scores import brier_words
 from core.ui.claims import headline
-from core.ui.formats import DASH
+from core.ui.formats import DASH, percent
 from core.ui.instance import Instance
 from core.ui.record_table import record_rows
-from core.ui.track_record import cells, chosen, curves, unfinished
+from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
 from tests.builders import START, make_frame
-from tests.pages import (
-    copy_of_past,
-    open_app,
-    open_page,
-    run,
-    serve,
-    serve_copy,
-    store,
-    words,
-)
+from tests.pages import copy_of_past, open_app, open_page, run, serve, serve_copy, store, words
 
-HOURS = 24 * 30
+HOURS = 24 * 75
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
-END = START + pd.Timedelta(hours=HOURS - 1)
+PROFILE = load_profile()
+FILTERS = Filters("balanced")
+MODEL = "gpt-a / 1"
+ANSWERS = (("CONFIRM", "NORMAL", 1.0), ("DOWNSIZE", "REDUCED", 0.5), ("SKIP", "AVOID", 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,57 @@ def past(
     return copy_of_past(sqlite_template, frame, tmp_path_factory.mktemp("past"))
 
 
+@pytest.fixture(scope="module")
+def judged_past(past: Path, frame: pd.DataFrame) -> Path:
+    """The past with a model's verdicts on some of it, and with its factors summed up."""
+    path = past.with_name("judged.sqlite")
+    path.write_bytes(past.read_bytes())
+    engine = open_database(f"sqlite:///{path}")
+    with engine.begin() as conn:
+        judge(conn)
+        sum_factors(conn, frame)
+    with engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
+def judge(conn: Connection) -> None:
+    """A model's answer to every third signal that has a direction."""
+    ledger.hold(conn)
+    spoken = select(signals.c.id, signals.c.multiplier).where(signals.c.direction != 0)
+    ids = []
+    for number, (signal_id, most) in enumerate(conn.execute(spoken.order_by(signals.c.id)).all()):
+        if number % 3:
+            continue
+        verdict, mode, multiplier = ANSWERS[number % 9 // 3]
+        conn.execute(
+            insert(verdicts).values(
+                signal_id=signal_id,
+                endpoint="http://127.0.0.1/v1",
+                model="gpt-a",
+                prompt_version="1",
+                state="answered",
+                verdict=verdict,
+                risk_mode=mode,
+                multiplier=min(multiplier, most),
+                reasons=[],
+                attempts=1,
+                asked_at=datetime(2025, 10, 1, tzinfo=UTC),
+                recorded_at=datetime(2025, 10, 1, tzinfo=UTC),
+            )
+        )
+        ids.append(signal_id)
+    keep_verdict_tallies(conn, ids)
+
+
+def sum_factors(conn: Connection, frame: pd.DataFrame) -> None:
+    rows = factor_sums(score(frame, PROFILE), PROFILE.windows).reset_index()
+    rows["windows_version"] = PROFILE.windows_version
+    rows["n"] = rows["n"].astype(int)
+    conn.execute(insert(factor_days), rows.to_dict("records"))
+
+
 @pytest.fixture
 def market(monkeypatch: pytest.MonkeyPatch, past: Path, tmp_path: Path) -> Iterator[Instance]:
     served = serve_copy(monkeypatch, past, tmp_path)
@@ -68,9 +127,31 @@ def market(monkeypatch: pytest.MonkeyPatch, past: Path, tmp_path: Path) -> Itera
 
 
 @pytest.fixture
-def outcomes(market: Instance) -> pd.DataFrame:
-    with market.engine.connect() as conn:
-        return load_outcomes(conn, "balanced")
+def judged(
+    monkeypatch: pytest.MonkeyPatch, judged_past: Path, tmp_path: Path
+) -> Iterator[Instance]:
+    served = serve_copy(monkeypatch, judged_past, tmp_path)
+    yield served
+    served.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def outcomes(past: Path) -> pd.DataFrame:
+    engine = open_database(f"sqlite:///{past}")
+    with engine.connect() as conn:
+        found = load_outcomes(conn, "balanced")
+    engine.dispose()
+    return found
+
+
+@pytest.fixture(scope="module")
+def sums(outcomes: pd.DataFrame) -> pd.DataFrame:
+    return tally(outcomes, KEYS)
+
+
+@pytest.fixture(scope="module")
+def record(sums: pd.DataFrame) -> Record:
+    return record_of(sums, sums)
 
 
 def open_accuracy(query: dict[str, str] | None = None) -> AppTest:
@@ -81,95 +162,98 @@ def alts(at: AppTest) -> list[str]:
     return [chart.proto.alt for chart in at.get("plotly_chart")]
 
 
+def component(at: AppTest, name: str) -> dict[str, Any] | None:
+    """What a component of the page was given, if it is there."""
+    for element in at.get("bidi_component"):
+        if element.proto.component_name == f"cryptosatx_{name}":
+            given: dict[str, Any] = json.loads(element.proto.json)
+            return given
+    return None
+
+
+def matrix(at: AppTest) -> dict[str, dict[str, Any]] | None:
+    """The cells of the matrix by their key."""
+    given = component(at, "matrix")
+    if given is None:
+        return None
+    rows = [row for block in given["blocks"] for row in block["rows"]]
+    return {cell["key"]: cell for row in rows for cell in row["cells"] if cell}
+
+
+def plain(text: str) -> str:
+    return text.replace("\xa0", " ")
+
+
 # The rows
 
 
-def test_filters_keep_what_they_name(outcomes):
-    found = chosen(outcomes, horizons=("4h",), symbols=["ETHUSDT"], side=-1.0)
-    assert set(found.index.get_level_values("horizon")) == {"4h"}
-    assert set(found.index.get_level_values("symbol")) == {"ETHUSDT"}
-    assert set(found["direction"]) == {-1.0}
-    assert len(chosen(outcomes)) == len(outcomes)
+def test_trades_and_counterfactuals_are_summarised_apart(outcomes, record):
+    assert record.trades["n"].sum() == outcomes["traded"].sum()
+    assert record.shadows["n"].sum() == (~outcomes["traded"]).sum()
+    assert record.n == len(outcomes)
+    assert set(record.trades.index.get_level_values("verdict")) == {"CONFIRM", "DOWNSIZE"}
+    assert set(record.shadows.index.get_level_values("verdict")) >= {"WAIT", "SKIP"}
 
 
-def test_trades_and_counterfactuals_are_summarised_apart(outcomes):
-    trades, shadows = cells(outcomes)
-    assert trades["n"].sum() == outcomes["traded"].sum()
-    assert shadows["n"].sum() == (~outcomes["traded"]).sum()
-    assert set(trades.index.get_level_values("verdict")) == {"CONFIRM", "DOWNSIZE"}
-    assert set(shadows.index.get_level_values("verdict")) >= {"WAIT", "SKIP"}
+def test_the_baseline_is_every_signal_of_the_horizon_also_where_verdicts_are_left_out(
+    sums, outcomes
+):
+    confirmed = sums[sums.index.get_level_values("verdict") == "CONFIRM"]
+    for found in (record_of(sums, sums), record_of(confirmed, sums)):
+        for horizon in HORIZONS:
+            raw = (outcomes.xs(horizon, level="horizon")["net_return"] > 0).mean()
+            rows = pd.concat([found.trades, found.shadows]).xs(horizon, level="horizon")
+            assert rows["baseline"].to_numpy() == pytest.approx(raw)
 
 
-def test_the_baseline_is_every_signal_of_the_horizon(outcomes):
-    trades, shadows = cells(outcomes)
-    for horizon in HORIZONS:
-        raw = (outcomes.xs(horizon, level="horizon")["net_return"] > 0).mean()
-        rows = pd.concat([trades, shadows]).xs(horizon, level="horizon")
-        assert rows["baseline"].to_numpy() == pytest.approx(raw)
-
-
-def test_rows_stand_by_horizon_then_verdict(outcomes):
-    trades, _ = cells(outcomes)
-    assert [f"{verdict} {horizon}" for verdict, horizon in trades.index] == [
+def test_rows_stand_by_horizon_then_verdict(record):
+    assert [f"{verdict} {horizon}" for verdict, horizon in record.trades.index] == [
         f"{verdict} {horizon}" for horizon in HORIZONS for verdict in ("CONFIRM", "DOWNSIZE")
     ]
 
 
-def test_nothing_has_no_rows(outcomes):
-    trades, shadows = cells(outcomes.iloc[:0])
-    assert trades.empty
-    assert shadows.empty
-    assert curves(outcomes.iloc[:0], traded=True) == {}
+def test_nothing_has_no_rows(sums):
+    nothing = sums.iloc[:0]
+    assert record_of(nothing, nothing).n == 0
+    assert curves(nothing, traded=True) == {}
+    assert spreads(nothing, traded=True) == {}
 
 
-def test_curves_of_many_weeks_keep_their_end(outcomes):
-    for (verdict, horizon), curve in curves(outcomes, traded=True).items():
-        kept = outcomes[outcomes["traded"] & (outcomes["verdict"] == verdict)]
-        assert curve.iloc[-1] == pytest.approx(
-            kept.xs(horizon, level="horizon")["r_multiple"].sum()
-        )
-        assert len(curve) < 40
-        assert curve.index.is_monotonic_increasing
+def test_curves_and_spreads_hold_every_outcome(sums, outcomes):
+    for traded in (True, False):
+        kept = outcomes[outcomes["traded"] == traded]
+        for (verdict, horizon), curve in curves(sums, traded=traded).items():
+            part = kept[kept["verdict"] == verdict].xs(horizon, level="horizon")
+            assert curve.iloc[-1] == pytest.approx(part["r_multiple"].sum())
+            assert curve.index.is_monotonic_increasing
+        for horizon, table in spreads(sums, traded=traded).items():
+            known = kept.xs(horizon, level="horizon")["r_multiple"].notna()
+            assert table["n"].sum() == known.sum()
 
 
-def make_directions(*hours_before_end: int) -> pd.DataFrame:
-    times = [END - pd.Timedelta(hours=hours) for hours in hours_before_end]
-    index = pd.MultiIndex.from_product([["BTCUSDT"], times], names=["symbol", "time"])
-    return pd.DataFrame({"direction": 1.0}, index=index)
+@pytest.mark.parametrize(
+    "text", ["", "CONFIRM", "CONFIRM.4h", "CONFIRM.4h.maybe", "X.4h.traded", "😀.."]
+)
+def test_nonsense_is_no_cell(text):
+    assert Place.parse(text) is None
 
 
-def test_a_signal_waits_until_its_horizon_has_passed(outcomes):
-    waiting = unfinished(make_directions(0, 2, 10, 23), outcomes.iloc[:0], through=END)
-    assert waiting == {"1h": 1, "4h": 2, "24h": 4}
+@pytest.mark.parametrize("traded", [True, False])
+def test_a_cell_reads_itself_back_from_the_address(traded):
+    place = Place("WAIT", "24h", traded)
+    assert Place.parse(str(place)) == place
 
 
-def test_an_outcome_that_is_stored_waits_no_longer(outcomes):
-    done = outcomes.xs("24h", level="horizon", drop_level=False).iloc[:1]
-    index = done.index.droplevel("horizon")
-    directions = pd.DataFrame({"direction": [1.0]}, index=index)
-    late = index[0][1] + pd.Timedelta(hours=2)
-    assert unfinished(directions, done, through=late)["24h"] == 0
-    assert unfinished(directions, done.iloc[:0], through=late)["24h"] == 1
-
-
-def test_unfinished_outcomes_pass_the_same_filters(outcomes):
-    waiting = make_directions(0)
-    assert unfinished(waiting, outcomes.iloc[:0], through=END, side=-1.0)["1h"] == 0
-    assert unfinished(waiting, outcomes.iloc[:0], through=END, symbols=["ETHUSDT"])["1h"] == 0
-
-
-def test_the_table_speaks_percent_and_has_an_interval_in_one_cell(outcomes):
-    trades, _ = cells(outcomes)
-    table = record_rows(trades, traded=True)
-    assert table["Won, %"].tolist() == (100 * trades["win_rate"]).tolist()
-    low, high = trades["low"].iloc[0], trades["high"].iloc[0]
+def test_the_table_speaks_percent_and_has_an_interval_in_one_cell(record):
+    table = record_rows(record.trades, traded=True)
+    assert table["Won, %"].tolist() == (100 * record.trades["win_rate"]).tolist()
+    low, high = record.trades["low"].iloc[0], record.trades["high"].iloc[0]
     assert table["95 % interval, %"].iloc[0] == f"{100 * low:.1f} to {100 * high:.1f}"
     assert table["Verdict"].iloc[0] == "● CONFIRM"
 
 
-def test_a_refused_plan_is_named_as_such_among_what_was_not_traded(outcomes):
-    trades, _ = cells(outcomes)
-    table = record_rows(trades.iloc[:2], traded=False)
+def test_a_refused_plan_is_named_as_such_among_what_was_not_traded(record):
+    table = record_rows(record.trades.iloc[:2], traded=False)
     assert table["Verdict"].tolist() == ["● CONFIRM, no plan", "◐ DOWNSIZE, no plan"]
 
 
@@ -180,28 +264,64 @@ def test_an_interval_that_is_not_there_is_a_dash_with_its_reason(outcomes):
     assert table["Note"].str.contains("too few").all()
 
 
-# The page
+def test_what_filters_leave_is_said_in_words():
+    options = pd.DataFrame(
+        {"profile_version": ["v1", "v2"], "last_day": [START, START + pd.Timedelta("1D")]}
+    )
+    assert "version v2, one of 2" in population(FILTERS, options)
+    assert "the model gpt-a / 1" in population(replace(FILTERS, judge=MODEL), options)
+    assert narrowing(FILTERS) == []
+    narrow = replace(
+        FILTERS,
+        verdicts=("CONFIRM", "WAIT"),
+        direction=-1,
+        horizons=("4h",),
+        least_coverage=0.8,
+        symbols=tuple("ABCD"),
+        start=date(2025, 9, 2),
+    )
+    assert [plain(said) for said in narrowing(narrow)] == [
+        "CONFIRM or WAIT",
+        "short",
+        "4 h",
+        "coverage of 80 % or more",
+        "4 symbols",
+        "exits from 2 Sep 2025",
+    ]
 
 
-def test_the_page_says_first_whether_there_is_an_edge(market, outcomes):
+# The view of the verdicts
+
+
+def test_the_page_says_first_whether_there_is_an_edge(market, record):
     at = open_accuracy()
-    trades, _ = cells(outcomes)
-    assert at.markdown[0].value == f"#### {headline(trades)}"
+    assert f"#### {headline(record.trades, record.looks)}" in [text.value for text in at.markdown]
 
 
-def test_every_row_of_trades_is_a_sentence(market):
-    said = words(open_accuracy()).replace("\xa0", " ")
-    for horizon in ("1 h", "4 h", "24 h"):
-        for verdict in ("CONFIRM", "DOWNSIZE"):
-            assert f"{verdict} at {horizon}: " in said
-    assert "better than the raw signal" in said
+def test_every_cell_shows_what_core_accuracy_computes(market, record):
+    cells = matrix(open_accuracy())
+    assert len(cells) == len(record.trades) + len(record.shadows)
+    for summary, traded in ((record.trades, True), (record.shadows, False)):
+        for (verdict, horizon), row in summary.iterrows():
+            cell = cells[str(Place(verdict, horizon, traded))]
+            assert cell["rate"] == percent(row["win_rate"])
+            assert cell["count"].startswith(f"n {row['n']:,}")
+            assert f"raw {100 * row['baseline']:.1f}" in cell["baselines"]
+            assert bool(cell["mark"]) == bool(row["flagged"])
+            assert cell["thin"] == np.isnan(row["low"])
+
+
+def test_the_number_of_cells_that_were_looked_at_is_printed(market, record):
+    assert record.looks > 0
+    assert f"{record.looks} cells looked at" in words(open_accuracy())
 
 
 def test_trades_and_counterfactuals_have_a_table_each(market):
     at = open_accuracy()
-    trades, shadows = (table.value for table in at.dataframe)
+    caution, trades, shadows = (table.value for table in at.dataframe)
     assert trades["Verdict"].str.contains("CONFIRM|DOWNSIZE").all()
     assert shadows["Verdict"].str.contains("WAIT|SKIP").any()
+    assert set(caution["Verdict"].str[2:]) <= {"DOWNSIZE", "WAIT", "SKIP"}
     assert "never mixed with trades" in words(at)
 
 
@@ -214,60 +334,250 @@ def test_every_column_says_what_it_means(market):
 
 def test_charts_describe_themselves_and_say_how_to_read_them(market):
     at = open_accuracy()
-    rates, lines = alts(at)
+    rates, lines, spread = alts(at)
     assert rates.startswith("Win rates with intervals. CONFIRM 1 h")
     assert lines.startswith("Cumulative R by verdict. Trades:")
-    assert "An edge would be a band wholly to the right of its bar" in words(at)
-    assert "A line that rises steadily would be an edge" in words(at)
+    assert spread.startswith("Distribution of net R. Trades at 1 h:")
+    for read in ("An edge would be a band", "A line that rises steadily", "A few bars far out"):
+        assert read in words(at)
 
 
-def test_how_it_is_measured_is_one_click_away(market):
-    (method,) = [
-        block for block in open_accuracy().expander if block.label == "How this is measured"
-    ]
-    said = " ".join(element.value for element in method.markdown)
-    for word in ("Entry", "Costs", "eras", "Counterfactuals", "R** is"):
-        assert word in said
+def test_unfinished_outcomes_are_counted_pending_apart_from_overdue(market):
+    assert "Not finished and not counted: pending" in words(open_accuracy())
 
 
-def test_unfinished_outcomes_are_counted(market):
-    assert "Not finished yet and not counted" in words(open_accuracy())
+def test_a_cell_in_the_address_lists_its_signals_newest_first(market, outcomes):
+    cell = Place("CONFIRM", "4h", traded=True)
+    at = open_accuracy({"cell": str(cell)})
+    part = outcomes[outcomes["traded"] & (outcomes["verdict"] == "CONFIRM")].xs(
+        "4h", level="horizon"
+    )
+    assert f"**CONFIRM at 4 h**: {len(part):,} signals" in plain(words(at))
+    given = component(at, "signals")
+    assert len(given["rows"]) == 20
+    asked = [parse_qs(urlsplit(row["href"]).query) for row in given["rows"]]
+    newest = part.index.get_level_values("time").max()
+    assert asked[0]["time"] == [f"{newest:%Y-%m-%dT%H:%MZ}"]
+    assert asked[0]["version"] == [PROFILE.version]
+    times = [row["time"][0] for row in asked]
+    assert times == sorted(times, reverse=True)
+    assert component(at, "matrix")["opened"] == str(cell)
+
+
+def test_the_list_goes_on_page_by_page(market):
+    first = component(open_accuracy({"cell": "CONFIRM.4h.traded"}), "signals")
+    second = component(open_accuracy({"cell": "CONFIRM.4h.traded", "page": "2"}), "signals")
+    assert not {row["href"] for row in first["rows"]} & {row["href"] for row in second["rows"]}
+
+
+def test_what_a_plan_refused_is_listed_apart_from_trades(market, outcomes):
+    refused = outcomes[~outcomes["traded"] & outcomes["verdict"].isin(["CONFIRM", "DOWNSIZE"])]
+    at = open_accuracy({"cell": "WAIT.24h.followed"})
+    assert "**WAIT at 24 h**" in words(at)
+    if refused.empty:
+        assert component(open_accuracy({"cell": "CONFIRM.4h.followed"}), "signals") is None
+
+
+def test_the_list_can_be_closed(market):
+    at = open_accuracy({"cell": "CONFIRM.4h.traded"})
+    next(button for button in at.button if button.label == "Close").click()
+    run(at)
+    assert component(at, "signals") is None
+    assert "cell" not in at.query_params
+
+
+# Filters
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "filters"),
     [
-        {"horizon": "4 h"},
-        {"side": "Short"},
-        {"symbols": "ETHUSDT"},
-        {"horizon": "1 h", "side": "Long", "symbols": "BTCUSDT"},
+        ({"horizon": "4 h"}, {"horizons": ("4h",)}),
+        ({"side": "Short"}, {"direction": -1}),
+        ({"symbols": "ETHUSDT"}, {"symbols": ("ETHUSDT",)}),
+        ({"risk": "NORMAL"}, {"risk_modes": ("NORMAL",)}),
+        ({"judged": "CONFIRM"}, {"verdicts": ("CONFIRM",)}),
+        ({"coverage": "100 %"}, {"least_coverage": 1.0}),
+        ({"recorded": "Filled in afterwards"}, {"recorded": "later"}),
+        ({"version": PROFILE.version}, {"profile_version": PROFILE.version}),
+        (
+            {"from": "2025-09-20", "to": "2025-10-20"},
+            {"start": date(2025, 9, 20), "end": date(2025, 10, 20)},
+        ),
+        (
+            {"horizon": "1 h", "side": "Long", "symbols": "BTCUSDT"},
+            {"horizons": ("1h",), "direction": 1, "symbols": ("BTCUSDT",)},
+        ),
     ],
 )
-def test_filters_come_from_the_address(market, query):
-    everything, filtered = open_accuracy(), open_accuracy(query)
-    assert filtered.dataframe[0].value["n"].sum() < everything.dataframe[0].value["n"].sum()
+def test_filters_come_from_the_address(market, query, filters):
+    asked = replace(FILTERS, **filters)
+    with market.engine.connect() as conn:
+        tallies = load_tallies(conn, asked, KEYS)
+        universe = load_tallies(conn, replace(asked, verdicts=(), risk_modes=()), KEYS)
+    expected = record_of(tallies, universe)
+    at = open_accuracy(query)
+    trades = next(table.value for table in at.dataframe if "n eff." in table.value)
+    assert trades["n"].sum() == expected.trades["n"].sum() > 0
+    assert f"#### {headline(expected.trades, expected.looks)}" in [t.value for t in at.markdown]
 
 
-def test_one_horizon_leaves_one_column_of_curves(market):
-    at = open_accuracy()
-    run_after = at.segmented_control(key="horizon")
-    run_after.set_value("24 h")
+def test_a_filter_is_said_and_can_be_dropped(market):
+    at = open_accuracy({"risk": "NORMAL", "side": "Short"})
+    assert "Only risk mode normal, short" in words(at)
+    at.button(key="reset").click()
     run(at)
-    assert set(at.dataframe[0].value["Horizon"]) == {"24 h"}
+    assert "Only" not in words(at).split("finished outcome")[0]
+    assert "reset" not in {button.key for button in at.button}
 
 
-def test_a_selection_without_outcomes_says_so(market, outcomes, monkeypatch):
-    from core.ui import loaders
+def test_more_than_ten_symbols_are_not_taken(market, monkeypatch):
+    monkeypatch.setattr("core.ui.accuracy_filters.MOST_SYMBOLS", 2)
+    at = open_app()
+    at.switch_page("accuracy.py")
+    run(at)
+    assert at.multiselect(key="symbols").proto.max_selections == 2
 
-    only_long = outcomes[outcomes["direction"] == 1.0]
-    monkeypatch.setattr(loaders, "load_outcomes", lambda _: only_long)
-    at = open_accuracy({"side": "Short"})
-    assert "No finished outcome passes these filters" in words(at)
+
+def test_filters_that_leave_nothing_say_which_to_loosen(market, outcomes):
+    at = open_accuracy({"risk": "AVOID", "judged": "CONFIRM"})
+    said = words(at)
+    assert "No finished outcome passes these filters" in said
+    labels = {button.key: plain(button.label) for button in at.button}
+    avoided = int((outcomes["risk_mode"] == "AVOID").sum())
+    assert labels["without_judged"] == f"Without “CONFIRM”: {avoided:,} outcomes"
     assert not alts(at)
+    at.button(key="without_risk").click()
+    run(at)
+    assert matrix(at)
+
+
+NONSENSE = ["", "nonsense", "-1", "1e999", "nan", "'; DROP TABLE outcomes; --", "<script>", "😀"]
+NAMES = (
+    "horizon",
+    "side",
+    "symbols",
+    "source",
+    "version",
+    "recorded",
+    "judged",
+    "risk",
+    "coverage",
+    "from",
+    "to",
+    "cell",
+    "page",
+    "view",
+    "tz",
+    "mode",
+    "time",
+)
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+def test_nonsense_everywhere_in_the_address_falls_back_to_everything(market, value):
+    at = open_accuracy(dict.fromkeys(NAMES, value))
+    assert len(at.dataframe[1].value) == 6
+
+
+# The other views
+
+
+def test_the_reliability_is_of_every_signal_and_leaves_empty_bins_out(market, outcomes):
+    at = open_accuracy({"view": "Scores"})
+    (alt,) = alts(at)
+    assert alt.startswith("Reliability of the score. 1 h: claimed")
+    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+    drawn = sum(len(t["x"]) for t in spec["data"] if t["name"] == "n")
+    bins = tally(outcomes, ["horizon", "score_bin"]).groupby(level=["horizon", "score_bin"]).size()
+    assert drawn == len(bins)
+
+
+def test_the_brier_score_is_said_in_words(market, outcomes):
+    at = open_accuracy({"view": "Scores"})
+    for horizon in HORIZONS:
+        part = outcomes[outcomes.index.get_level_values("horizon") == horizon]
+        assert brier_words(brier(tally(part, ["score_bin"])), horizon) in words(at)
+
+
+def test_without_a_model_the_page_says_so_and_how_to_set_one_up(market):
+    at = open_accuracy({"view": "Rules and model"})
+    assert "No model has judged a signal" in words(at)
+    assert "CRYPTOSATX_MODEL" in at.code[0].value
+    assert "never about the past" in words(at)
+
+
+def test_rules_and_model_are_compared_with_kappa_and_the_list_of_disagreements(judged):
+    at = open_accuracy({"view": "Rules and model"})
+    with judged.engine.connect() as conn:
+        found = confusion(load_pairs(conn, replace(FILTERS, judge=MODEL)))
+    said = plain(words(at))
+    assert f"said the same of {100 * found.share:.0f} % of {found.n:,} signals" in said
+    assert f"kappa {found.kappa:.2f}".replace("-", "−") in said
+    assert "A model's record is shorter" in said
+    apart = found.n - np.trace(found.table.to_numpy())
+    assert f"**Where they disagreed**: {apart:,} signals" in said
+    rows = component(at, "signals")
+    titles = [column["title"] for column in rows["columns"]]
+    assert titles[4:6] == ["Rules", "Model"]
+    assert all(row["cells"][4].split()[1] != row["cells"][5].split()[1] for row in rows["rows"])
+
+
+def test_a_model_has_a_record_of_its_own(judged):
+    everything, of_model = open_accuracy(), open_accuracy({"source": MODEL})
+    with judged.engine.connect() as conn:
+        tallies = load_tallies(conn, replace(FILTERS, judge=MODEL), KEYS)
+    expected = record_of(tallies, tallies)
+    assert of_model.dataframe[1].value["n"].sum() == expected.trades["n"].sum()
+    assert everything.dataframe[1].value["n"].sum() > expected.trades["n"].sum()
+    assert "Verdicts of the model gpt-a / 1" in words(of_model)
+
+
+def test_a_cell_of_a_model_lists_its_own_verdicts(judged):
+    at = open_accuracy({"source": MODEL, "cell": "DOWNSIZE.1h.traded"})
+    rows = component(at, "signals")
+    assert all("DOWNSIZE" in row["cells"][5] for row in rows["rows"])
+
+
+def test_factors_have_a_matrix_and_information_with_intervals(judged):
+    at = open_accuracy({"view": "Factors"})
+    known, same = alts(at)
+    assert known.startswith("Information coefficients of the factors.")
+    assert same.startswith("Correlations between factors, the strongest first:")
+    assert "miss 0 by luck alone" in words(at)
+
+
+def test_factors_follow_the_period_and_say_what_is_missing(judged, market):
+    at = open_accuracy({"view": "Factors"})
+    assert "No day of factors has been summed up yet" in words(at)
+
+
+def test_the_ledger_shows_what_to_publish_and_links_to_the_exports(market):
+    at = open_accuracy({"view": "Ledger"})
+    with market.engine.connect() as conn:
+        length, head = ledger.head(conn)
+    assert length > 0
+    assert at.code[0].value == f"{length} {head.hex()}"
+    links = [link.proto.url for link in at.get("link_button")]
+    assert links == [f"/record/ledger.{kind}" for kind in ("csv", "parquet", "jsonl")]
+
+
+def test_the_method_states_definitions_costs_and_biases(market):
+    said = words(open_accuracy({"view": "Method"}))
+    for word in ("Entry", "Costs", "eras", "Counterfactuals", "**R** is", "mislead", "Ibragimov"):
+        assert word in said
+
+
+# With little or nothing
 
 
 def test_an_empty_store_says_what_is_missing(here):
     assert "No finished outcomes yet" in words(open_accuracy())
+
+
+@pytest.mark.parametrize("view", ["Ledger", "Method"])
+def test_an_empty_store_still_has_a_ledger_and_a_method(here, view):
+    assert "#### 0 entries" in words(open_accuracy({"view": view})) or view == "Method"
 
 
 def test_signals_without_outcomes_are_not_a_track_record(here, frame):
@@ -275,14 +585,16 @@ def test_signals_without_outcomes_are_not_a_track_record(here, frame):
     assert "No finished outcomes yet" in words(open_accuracy())
 
 
-NONSENSE = ["", "nonsense", "-1", "1e999", "nan", "'; DROP TABLE outcomes; --", "<script>", "😀"]
-
-
-@pytest.mark.parametrize("value", NONSENSE)
-def test_nonsense_everywhere_in_the_address_falls_back_to_everything(market, value):
-    names = ("horizon", "side", "symbols", "tz", "mode", "symbol", "time")
-    at = open_accuracy(dict.fromkeys(names, value))
-    assert len(at.dataframe[0].value) == 6
+def test_one_day_has_counts_and_no_interval(monkeypatch, sqlite_template, tmp_path):
+    # Nothing has a score in its first week.
+    short = make_frame(SYMBOLS, hours=24 * 8 + 6)
+    path = copy_of_past(sqlite_template, short, tmp_path)
+    served = serve_copy(monkeypatch, path, tmp_path)
+    at = open_accuracy()
+    assert "Nothing is proven yet" in words(at)
+    assert all(cell["thin"] for cell in matrix(at).values())
+    assert {cell["interval"] for cell in matrix(at).values()} <= {"too few", "not enough time yet"}
+    served.engine.dispose()
 
 
 def test_a_mode_is_chosen_for_all_pages(market):
@@ -310,29 +622,27 @@ def test_a_trader_is_refused_and_told_why(market, monkeypatch):
     assert "This needs the role analyst" in words(at)
     assert not alts(at)
     assert not at.dataframe
+    assert matrix(at) is None
 
 
 @pytest.mark.parametrize("role", ["analyst", "admin"])
 def test_an_analyst_and_an_admin_see_it(market, monkeypatch, role):
     sign_in(market, monkeypatch, role)
-    assert len(alts(open_accuracy())) == 2
+    assert len(alts(open_accuracy())) == 3
 
 
 def test_a_guest_sees_it_and_a_stranger_does_not(market, monkeypatch):
-    assert len(alts(open_accuracy())) == 2
+    assert len(alts(open_accuracy())) == 3
     monkeypatch.setattr(session, "_browser_token", lambda: None)
     assert not alts(open_accuracy())
 
 
 def test_the_track_record_of_noise_claims_no_edge():
-    from core.backtest import run as backtest
-    from core.signals import load_profile
-
-    claims = [
-        headline(
-            cells(backtest(make_frame(2, hours=24 * 40, seed=seed), load_profile()).outcomes)[0]
-        )
-        for seed in range(4)
-    ]
+    claims = []
+    for seed in range(4):
+        outcomes = backtest(make_frame(2, hours=24 * 40, seed=seed), load_profile()).outcomes
+        sums = tally(outcomes, KEYS)
+        record = record_of(sums, sums)
+        claims.append(headline(record.trades, record.looks))
     assert not [said for said in claims if said.startswith("An edge")]
     assert np.mean([said.startswith("No proven edge") for said in claims]) > 0

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from core.accuracy.tallies import tally
 from core.backtest import decide, run
 from core.signals import load_profile
 from core.ui.charts import (
@@ -23,12 +24,15 @@ from core.ui.charts import (
     signal_runs,
 )
 from core.ui.charts.curves import curves_figure
+from core.ui.charts.factor_knowledge import correlation_figure, information_figure
 from core.ui.charts.marks import mark_places
 from core.ui.charts.rates import rates_figure
+from core.ui.charts.reliability import reliability_figure
+from core.ui.charts.spread_of_r import spread_figure
 from core.ui.charts.steps import candles, gaps, regular, totals
 from core.ui.formats import UTC_CLOCK, Clock
 from core.ui.palette import DARK, LIGHT
-from core.ui.track_record import cells, curves
+from core.ui.track_record import KEYS, Record, curves, record_of, spreads
 from tests.builders import START, make_frame
 
 HOUR = pd.Timedelta("1h")
@@ -469,9 +473,18 @@ def outcomes() -> pd.DataFrame:
     return run(make_frame(3, hours=24 * 60), PROFILE).outcomes
 
 
-def test_rates_stand_in_two_blocks_that_never_mix(outcomes):
-    trades, shadows = cells(outcomes)
-    figure = rates_figure(trades, shadows, LIGHT)
+@pytest.fixture(scope="module")
+def sums(outcomes) -> pd.DataFrame:
+    return tally(outcomes, KEYS)
+
+
+@pytest.fixture(scope="module")
+def record(sums) -> Record:
+    return record_of(sums, sums)
+
+
+def test_rates_stand_in_two_blocks_that_never_mix(record):
+    figure = rates_figure(record.trades, record.shadows, LIGHT)
     heads = [note for note in figure.layout.annotations if note.text.startswith("<b>")]
     assert [note.text for note in heads] == [
         "<b>Trades</b>",
@@ -482,20 +495,20 @@ def test_rates_stand_in_two_blocks_that_never_mix(outcomes):
         assert (y < border) == name.startswith(("CONFIRM", "DOWNSIZE"))
 
 
-def test_every_rate_has_its_count_and_its_baselines_beside_it(outcomes):
-    trades, shadows = cells(outcomes)
-    figure = rates_figure(trades, shadows, LIGHT)
+def test_every_rate_has_its_count_and_its_baselines_beside_it(record):
+    figure = rates_figure(record.trades, record.shadows, LIGHT)
     counts = [note.text for note in figure.layout.annotations if note.text.startswith("n ")]
-    assert len(counts) == len(trades) + len(shadows)
+    assert len(counts) == len(record.trades) + len(record.shadows)
     np.testing.assert_array_equal(
-        trace(figure, "raw signal").x, [*trades["baseline"], *shadows["baseline"]]
+        trace(figure, "raw signal").x, [*record.trades["baseline"], *record.shadows["baseline"]]
     )
-    assert len(trace(figure, "always long").x) == len(counts)
+    for name in ("always long", "coin toss"):
+        assert len(trace(figure, name).x) == len(counts)
     assert "%" in figure.layout.xaxis.title.text
 
 
-def test_intervals_are_bands_from_low_to_high(outcomes):
-    trades, _ = cells(outcomes)
+def test_intervals_are_bands_from_low_to_high(record):
+    trades = record.trades
     ends = [
         value
         for value in trace(rates_figure(trades, trades.iloc[:0], LIGHT), "95 % interval").x
@@ -505,31 +518,44 @@ def test_intervals_are_bands_from_low_to_high(outcomes):
     assert ends == [end for row in judged.itertuples() for end in (row.low, row.high)]
 
 
-def test_a_rate_without_an_interval_is_a_hollow_dot_and_one_of_too_few_is_none(outcomes):
-    trades, _ = cells(outcomes)
-    bare = trades.iloc[:2].assign(low=np.nan, high=np.nan, n_eff=np.nan, n=[40, 3], note="too few")
+def test_a_rate_without_an_interval_is_a_hollow_dot_and_one_of_too_few_is_none(record):
+    bare = record.trades.iloc[:2].assign(
+        low=np.nan, high=np.nan, n_eff=np.nan, n=[40, 3], note="too few"
+    )
     figure = rates_figure(bare, bare.iloc[:0], LIGHT)
     dots = [trace for trace in figure.data if trace.hovertemplate and "won" in trace.hovertemplate]
     assert [dot.marker.symbol for dot in dots] == ["circle-open"]
+    assert not [value for value in trace(figure, "95 % interval").x if value]
     assert "too few" in words(figure)
 
 
-def test_curves_end_at_the_sum_of_r_and_trades_are_above_the_rest(outcomes):
-    trades, shadows = curves(outcomes, traded=True), curves(outcomes, traded=False)
-    figure = curves_figure(trades, shadows, ["1h", "4h", "24h"], UTC_AXIS, LIGHT)
-    for (verdict, horizon), curve in trades.items():
-        kept = outcomes[outcomes["traded"] & (outcomes["verdict"] == verdict)]
-        total = kept.xs(horizon, level="horizon")["r_multiple"].sum()
-        assert curve.iloc[-1] == pytest.approx(total)
+def test_curves_start_at_nothing_and_end_at_the_sum_of_r_and_trades_are_above_the_rest(
+    sums, outcomes
+):
+    figure = curves_figure(
+        curves(sums, traded=True), curves(sums, traded=False), ["1h", "4h", "24h"], LIGHT
+    )
+    for drawn in figure.data:
+        assert drawn.y[0] == 0
+    confirmed = outcomes[outcomes["traded"] & (outcomes["verdict"] == "CONFIRM")]
+    total = confirmed.xs("1h", level="horizon")["r_multiple"].sum()
+    first = next(drawn for drawn in figure.data if drawn.name == "CONFIRM")
+    assert first.y[-1] == pytest.approx(total)
     axes = {trace.yaxis for trace in figure.data if trace.name in ("WAIT", "SKIP")}
     traded = {trace.yaxis for trace in figure.data if trace.name == "CONFIRM"}
     assert not axes & traded
     assert figure.layout.yaxis.domain[0] > figure.layout.yaxis4.domain[1]
 
 
-def test_curves_are_told_apart_by_their_dashes_and_labelled_directly(outcomes):
-    trades = curves(outcomes, traded=True)
-    figure = curves_figure(trades, {}, ["4h"], UTC_AXIS, LIGHT)
+def test_what_a_day_made_is_drawn_at_its_end(sums):
+    curve = curves(sums, traded=True)["CONFIRM", "4h"]
+    drawn = trace(curves_figure({("CONFIRM", "4h"): curve}, {}, ["4h"], LIGHT), "CONFIRM")
+    assert drawn.x[0] == UTC_AXIS.at(curve.index[0])
+    assert drawn.x[1] == UTC_AXIS.at(curve.index[0] + pd.Timedelta("23h59min"))
+
+
+def test_curves_are_told_apart_by_their_dashes_and_labelled_directly(sums):
+    figure = curves_figure(curves(sums, traded=True), {}, ["4h"], LIGHT)
     assert {trace.name: trace.line.dash for trace in figure.data} == {
         "CONFIRM": "solid",
         "DOWNSIZE": "dash",
@@ -540,16 +566,97 @@ def test_curves_are_told_apart_by_their_dashes_and_labelled_directly(outcomes):
 
 
 @pytest.mark.parametrize("compact", [False, True])
-def test_figures_of_the_track_record_describe_themselves(outcomes, compact):
-    trades, shadows = cells(outcomes)
-    rates = rates_figure(trades, shadows, DARK, compact=compact)
-    lines = curves_figure(
-        curves(outcomes, traded=True), {}, ["1h"], UTC_AXIS, DARK, compact=compact
-    )
+def test_figures_of_the_track_record_describe_themselves(sums, record, compact):
+    rates = rates_figure(record.trades, record.shadows, DARK, compact=compact)
+    lines = curves_figure(curves(sums, traded=True), {}, ["1h"], DARK, compact=compact)
     for figure in (rates, lines):
         assert "CONFIRM" in figure.layout.meta["alt"]
         assert figure.layout.dragmode in (False, "zoom")
 
 
 def test_curves_of_nothing_are_an_empty_figure():
-    assert not curves_figure({}, {}, ["1h"], UTC_AXIS, LIGHT).data
+    assert not curves_figure({}, {}, ["1h"], LIGHT).data
+
+
+def test_a_distribution_is_shares_from_zero_with_everything_beyond_hatched(sums):
+    trades, shadows = spreads(sums, traded=True), spreads(sums, traded=False)
+    figure = spread_figure(trades, shadows, ["1h", "4h", "24h"], LIGHT)
+    assert len(figure.data) == 6
+    for bars in figure.data:
+        assert sum(bars.y) == pytest.approx(1)
+        assert list(bars.marker.pattern.shape) == ["/", *[""] * (len(bars.x) - 2), "/"]
+    assert figure.layout.yaxis.range[0] == 0
+    fills = {bars.name: bars.marker.color for bars in figure.data}
+    assert fills["trades"] != fills["counterfactuals"] == LIGHT.ground
+    assert f"n {trades['1h']['n'].sum():,}" in words(figure)
+    assert "lost 1 R or more" in figure.layout.meta["alt"]
+
+
+def test_a_distribution_of_nothing_has_no_bars(sums):
+    assert not spread_figure({}, {}, ["1h"], LIGHT).data
+
+
+def make_bins(**changes: list[float]) -> pd.DataFrame:
+    """Three bins with outcomes, the others empty."""
+    bins = pd.DataFrame(
+        {
+            "n": [400, 60, 5],
+            "claimed": [0.52, 0.57, 0.62],
+            "win_rate": [0.48, 0.5, 0.6],
+            "low": [0.44, np.nan, np.nan],
+            "high": [0.52, np.nan, np.nan],
+            "note": [None, "not enough time yet", "too few"],
+        },
+        index=[50, 55, 60],
+    ).assign(**changes)
+    return bins.reindex(range(50, 100, 5)).assign(n=lambda table: table["n"].fillna(0))
+
+
+def test_empty_bins_have_no_mark_no_band_and_no_count():
+    figure = reliability_figure({"4h": make_bins()}, LIGHT)
+    assert list(trace(figure, "n").text) == ["400", "60", "5"]
+    assert [x for x in trace(figure, "95 % interval").x if x is not None] == [0.52, 0.52]
+    assert list(trace(figure, "won").x) == [0.52, 0.57]
+    assert list(trace(figure, "won").marker.symbol) == ["circle", "circle-open"]
+
+
+def test_reliability_without_outcomes_shows_only_what_would_be_right():
+    figure = reliability_figure({"1h": make_bins(n=[0, 0, 0])}, LIGHT)
+    assert [drawn.name for drawn in figure.data] == ["as claimed"]
+    assert "1 h: no outcomes" in figure.layout.meta["alt"]
+
+
+def make_information(**changes: object) -> pd.DataFrame:
+    rows = [
+        {"factor": name, "horizon": horizon, "ic": 0.02, "low": -0.01, "high": 0.05, "n": 900}
+        for name in ("liquidations", "fear_greed")
+        for horizon in ("1h", "4h")
+    ]
+    return pd.DataFrame(rows).assign(note=None, **changes)
+
+
+def test_information_has_a_band_only_where_there_is_an_interval():
+    figure = information_figure(make_information(), ["4h"], LIGHT)
+    assert [x for x in trace(figure, "95 % interval").x if x is not None] == [-0.01, 0.05] * 2
+    bare = make_information(low=np.nan, high=np.nan).assign(note="not enough time yet")
+    figure = information_figure(bare, ["1h"], LIGHT)
+    assert not trace(figure, "95 % interval").x
+    assert set(trace(figure, "information coefficient").marker.symbol) == {"circle-open"}
+    assert "not enough time yet" in figure.layout.meta["alt"]
+
+
+def test_information_lies_around_zero():
+    low, high = information_figure(make_information(), ["1h"], LIGHT).layout.xaxis.range
+    assert low == -high < -0.05
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_correlations_never_known_together_are_empty(compact):
+    names = ["liquidations", "fear_greed", "smart_money"]
+    matrix = pd.DataFrame(np.nan, index=names, columns=names)
+    matrix.loc["liquidations", "smart_money"] = matrix.loc["smart_money", "liquidations"] = -0.2
+    matrix.attrs["n"] = {one: dict.fromkeys(names, 40) for one in names}
+    figure = correlation_figure(matrix, LIGHT, compact=compact)
+    texts = np.array(figure.data[0].text)
+    assert (texts != "").sum() == 2
+    assert "−0.20" in figure.layout.meta["alt"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ui.claims import claim, headline, is_proven, luck, widening
+from core.ui.claims import claim, headline, is_proven, looked_at
 
 NO_INTERVAL = {"low": np.nan, "high": np.nan, "n_eff": np.nan, "note": "too few: 5 of the 20"}
 
@@ -22,6 +22,10 @@ def make_row(**changes: object) -> dict[str, object]:
         "low": 0.44,
         "high": 0.52,
         "baseline": 0.49,
+        "lift": -0.01,
+        "lift_low": -0.05,
+        "lift_high": 0.03,
+        "flagged": False,
         "expectancy_r": -0.05,
         "note": None,
     }
@@ -40,19 +44,28 @@ def plain(text: str) -> str:
     return text.replace("\xa0", " ")
 
 
-EDGE = make_row(win_rate=0.60, low=0.57, high=0.63, expectancy_r=0.12)
+BETTER = {
+    "win_rate": 0.6,
+    "low": 0.57,
+    "high": 0.63,
+    "lift": 0.11,
+    "lift_low": 0.08,
+    "lift_high": 0.14,
+}
+EDGE = make_row(**BETTER, flagged=True, expectancy_r=0.12)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({}, "no better than the raw signal (49 %)"),
-        ({"low": 0.5, "high": 0.6, "win_rate": 0.55}, "better than the raw signal (49 %)"),
-        ({"low": 0.4, "high": 0.48, "win_rate": 0.44}, "worse than the raw signal (49 %)"),
-        ({"low": 0.49, "high": 0.57, "win_rate": 0.53}, "no better than the raw signal"),
+        (BETTER | {"flagged": True}, ": better than the raw signal (49 %)"),
+        (BETTER, ": above the raw signal (49 %), but not beyond what luck does to so many cells"),
+        ({"lift": -0.1, "flagged": True}, ": worse than the raw signal (49 %)"),
+        ({"lift": 0.04, "lift_low": 0.0, "lift_high": 0.08}, "no better than the raw signal"),
     ],
 )
-def test_a_rate_is_better_only_where_its_whole_interval_is(changes, said):
+def test_a_rate_is_better_only_where_its_lift_survives_the_number_of_cells(changes, said):
     assert said in plain(claim(make_row(**changes), "CONFIRM", "4h"))
 
 
@@ -60,71 +73,66 @@ def test_a_claim_without_an_interval_says_why_and_compares_nothing():
     said = plain(claim(make_row(**NO_INTERVAL), "WAIT", "24h"))
     assert said.endswith("No interval: too few: 5 of the 20.")
     assert "better" not in said
+    assert "above" not in said
 
 
 def test_no_edge_is_said_first_and_with_what_it_cost():
-    said = plain(headline(make_summary(make_row(), make_row(expectancy_r=-0.1))))
+    said = plain(headline(make_summary(make_row(), make_row(expectancy_r=-0.1)), 4))
     assert said == (
-        "No proven edge: none of 2 rows of trades beats the raw signal beyond chance, 2 looks "
+        "No proven edge: none of 2 rows of trades beats the raw signal beyond chance, 4 cells "
         "allowed for. After costs the mean trade lost in every row (−0.10 R to −0.05 R)."
     )
 
 
 def test_an_edge_is_said_as_plainly():
-    said = plain(headline(make_summary(make_row(), EDGE)))
+    said = plain(headline(make_summary(make_row(), EDGE), 4))
     assert said == (
         "An edge in 1 of 2 rows of trades: DOWNSIZE at 1 h beats the raw signal beyond chance, "
-        "2 looks allowed for, and made money after costs (+0.12 R a trade)."
+        "4 cells allowed for, and made money after costs (+0.12 R a trade)."
     )
 
 
-def test_a_single_row_needs_no_allowance():
-    said = plain(headline(make_summary(make_row())))
+def test_a_single_cell_needs_no_allowance():
+    said = plain(headline(make_summary(make_row()), 1))
     assert said == (
         "No proven edge: CONFIRM at 1 h does not beat the raw signal beyond chance. "
         "After costs the mean trade lost −0.05 R."
     )
 
 
-def test_winning_often_and_losing_money_is_no_edge():
-    assert headline(make_summary(EDGE | {"expectancy_r": -0.01})).startswith("No proven edge")
+def test_winning_often_and_losing_money_is_no_edge_and_said_so():
+    said = plain(headline(make_summary(EDGE | {"expectancy_r": -0.01}), 2))
+    assert said == (
+        "No proven edge: CONFIRM at 1 h beats the raw signal beyond chance, 2 cells allowed for, but "
+        "made no money. After costs the mean trade lost −0.01 R."
+    )
 
 
-def test_one_lucky_row_among_six_is_no_edge():
-    lucky = make_row(win_rate=0.52, low=0.495, high=0.545, expectancy_r=0.02)
-    assert is_proven(lucky, looks=1)
-    assert not is_proven(lucky, looks=6)
+def test_a_lucky_row_that_is_not_flagged_is_no_edge():
+    lucky = make_row(**BETTER, expectancy_r=0.02)
+    assert headline(make_summary(lucky), 6).startswith("No proven edge")
 
 
 def test_without_any_interval_nothing_is_claimed():
-    said = headline(make_summary(make_row(**NO_INTERVAL)))
+    said = headline(make_summary(make_row(**NO_INTERVAL)), 0)
     assert said.startswith("Nothing is proven yet")
-    assert headline(make_summary(make_row()).iloc[:0]).startswith("Nothing is proven yet")
+    assert headline(make_summary(make_row()).iloc[:0], 0).startswith("Nothing is proven yet")
 
 
-def test_rows_without_an_interval_are_no_looks():
-    said = headline(make_summary(make_row(**NO_INTERVAL), EDGE))
+def test_rows_without_an_interval_are_not_counted():
+    said = headline(make_summary(make_row(**NO_INTERVAL), EDGE), 1)
     assert "An edge in 1 of 1 row of trades" in said
 
 
-@given(st.integers(1, 200), st.integers(1, 200))
-def test_more_looks_never_prove_more(fewer, more):
-    fewer, more = sorted((fewer, more))
-    assert widening(fewer) <= widening(more)
-    assert luck(fewer) <= luck(more)
-
-
-@given(
-    st.floats(0, 1),
-    st.floats(0, 0.5),
-    st.floats(0, 1),
-    st.floats(-1, 1),
-    st.integers(1, 50),
-)
-def test_what_is_proven_is_above_the_baseline_and_made_money(rate, half, baseline, mean_r, looks):
-    row = make_row(
-        win_rate=rate, low=rate - half, high=rate + half, baseline=baseline, expectancy_r=mean_r
+def test_the_number_of_cells_is_said_with_what_the_marks_allow_for():
+    assert looked_at(0, 0) == "No cell has enough outcomes over enough time to be compared."
+    assert looked_at(1, 0).startswith("1 cell looked at, none marked")
+    assert plain(looked_at(18, 2)).startswith(
+        "18 cells looked at, 2 marked: of marked cells at most"
     )
-    if is_proven(row, looks):
-        assert row["low"] > baseline
-        assert mean_r > 0
+
+
+@given(st.booleans(), st.floats(-0.5, 0.5), st.floats(-1, 1))
+def test_what_is_proven_is_flagged_above_the_baseline_and_made_money(flagged, lift, mean_r):
+    row = make_row(flagged=flagged, lift=lift, expectancy_r=mean_r)
+    assert is_proven(row) == (flagged and lift > 0 and mean_r > 0)

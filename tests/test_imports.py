@@ -18,7 +18,11 @@ PURE = (
     "core.market.liquidation_sums",
     "core.market.spikes",
     "core.signals",
+    "core.verdicts.model.answer",
+    "core.verdicts.model.plain",
+    "core.verdicts.model.question",
     "core.verdicts.rules",
+    "core.verdicts.standing",
     "core.plan",
     "core.outcomes",
     "core.accuracy",
@@ -27,7 +31,7 @@ PURE = (
 # From the inside out: a module may import its own layer and the ones before it.
 LAYERS = (
     (*PURE, "core.verdicts"),
-    ("core.settings", "core.market"),
+    ("core.settings", "core.market", "core.verdicts.model.asking"),
     ("core.store", "core.accounts"),
     ("core.replay", "core.bench", "core.jobs", "core.streaming", "core.supervision", "core.worker"),
     ("core.ui", "core.commands"),

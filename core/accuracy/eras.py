@@ -101,12 +101,14 @@ class Eras:
     ) -> Interval:
         """Around an estimate per cell, from those with each era left out (cells, eras).
 
-        Where all of these are the same, as after nothing but wins, the error is ``steady``.
+        ``steady`` is the error that independent outcomes would leave. Where leaving an era out changes
+        nothing, as after nothing but wins, it is taken; elsewhere the error is at least half of it,
+        which ten eras fall short of by chance once in eighty times.
         """
         moved = left_out - estimate[..., None]
         error = np.sqrt((ERAS - 1) / ERAS * (moved**2).sum(axis=-1)) * self.widening
         same = np.abs(moved).max(axis=-1, initial=0) < 1e-12
-        error = np.where(same, steady, error)
+        error = np.where(same, steady, np.maximum(error, np.multiply(steady, 0.5)))
         return Interval(estimate, np.where(pd.isna(self.note), error, np.nan), self.freedom)
 
     def mean(self, sums: Floats, counts: Floats, steady: Floats | float = 0.0) -> Interval:
@@ -185,7 +187,8 @@ def _median_length(counts: Floats, number: Ints, days: Ints) -> Floats:
 def _notes(counts: Floats, lengths: Floats, horizon_days: Floats) -> Notes:
     n, busy = counts.sum(axis=-1), (counts > 0).sum(axis=-1)
     found = np.full(len(n), None, dtype=object)
-    found[~(lengths >= 2 * horizon_days)] = TOO_SHORT
+    # A day without outcomes adds no time: eras of lone days of day-long outcomes are one swing each.
+    found[~(np.minimum(lengths, busy / ERAS) >= 2 * horizon_days)] = TOO_SHORT
     for cell in np.flatnonzero(busy < ERAS):
         found[cell] = TOO_FEW_DAYS.format(int(busy[cell]), ERAS)
     for cell in np.flatnonzero(n < LEAST):

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from core.commands.choosing import choose
 from core.commands.console import out
+from core.commands.model import check_model
 from core.commands.sources import Asked, ask_sources, check_clock
 from core.errors import CryptoSatXError, SettingsError, SourceError, StoreError
 from core.market.choice import Market, database_url
@@ -49,6 +50,7 @@ def doctor() -> None:
         "market": chosen.words,
         "database": chosen.database,
         "port": _port,
+        "language model": lambda: check_model(chosen.settings),
     }
     if asked := chosen.sources():
         checks["clock"] = lambda: check_clock(asked)

@@ -48,6 +48,8 @@ def _follow(settings: Settings, engine: Engine) -> None:
         else:
             collector = WithStreams(sources, engine, sources.contracts)
         worker = _stoppable(Worker(engine, collector, settings=settings))
+        if settings.model is not None:
+            beside.print(f"Signals are put before {settings.model} too.", markup=False)
         beside.print(f"{worker.name} works on {', '.join(settings.exchanges)}.", markup=False)
         spool = settings.data_dir / "spool"
         with Streams(

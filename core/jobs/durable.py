@@ -27,8 +27,8 @@ from core.store.leases import WORKER, drop_lease, load_leases, take_lease
 APP = "cryptosatx"
 # Work that was begun by one version must be finished by the next, so all share this; it changes
 # only when the parts of a round do.
-VERSION = "2"
-PARTS = "parts"
+VERSION = "3"
+PARTS, OPINIONS = "parts", "opinions"
 LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
@@ -50,9 +50,13 @@ class Rounds:
         def resolve(bar: str, number: int, of: int) -> list[int]:
             return [DBOS.run_step({"name": "resolve"}, jobs.resolve, _time(bar), number, of)]
 
+        @DBOS.workflow(name="ask")
+        def ask(bar: str) -> int:
+            return DBOS.run_step({"name": "ask"}, jobs.ask, _time(bar))
+
         @DBOS.workflow(name=ROUND)
         def round_(bar: str) -> None:
-            _run_round(jobs, decide, resolve, bar)
+            _run_round(jobs, decide, ask, resolve, bar)
 
         self._round = round_
 
@@ -82,7 +86,9 @@ class Rounds:
 Part = Callable[[str, int, int], list[int]]
 
 
-def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
+def _run_round(
+    jobs: Jobs, decide: Part, ask: Callable[[str], int], resolve: Part, bar_text: str
+) -> None:
     bar = _time(bar_text)
     if not DBOS.run_step({"name": "begin"}, jobs.begin, bar):
         return
@@ -90,6 +96,9 @@ def _run_round(jobs: Jobs, decide: Part, resolve: Part, bar_text: str) -> None:
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
         parts = DBOS.run_step({"name": "parts"}, jobs.parts)
         bars, signals = _in_batches(parts, decide, bar_text)
+        if signals and jobs.opinions is not None:
+            # On a queue of its own and not waited for: a model takes as long as it takes.
+            DBOS.enqueue_workflow(OPINIONS, ask, bar_text)
         if waiting:
             DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
             return
@@ -133,6 +142,7 @@ def durable_rounds(
         DBOS.register_queue(PARTS, worker_concurrency=2, polling_interval_sec=poll_seconds)
         if rounds.backtests is not None:
             rounds.backtests.open(poll_seconds)
+        DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=poll_seconds)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)

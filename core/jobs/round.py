@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -50,6 +51,12 @@ def newest_bar(now: datetime) -> datetime:
     return (now - SETTLING).replace(minute=0, second=0, microsecond=0)
 
 
+class SecondOpinions(Protocol):
+    """Who gives further verdicts on a bar's live signals; see `core.jobs.opinions`."""
+
+    def ask(self, bar: datetime) -> int: ...
+
+
 @dataclass(frozen=True)
 class Jobs:
     """The parts of a round, with what they need of the outside."""
@@ -60,6 +67,7 @@ class Jobs:
     clock: Callable[[], datetime]
     batches: int = BATCHES
     history: History = field(default_factory=History)
+    opinions: SecondOpinions | None = None
 
     def begin(self, bar: datetime) -> bool:
         """Whether there is anything left to do for a bar."""
@@ -97,6 +105,10 @@ class Jobs:
 
         done = decide_bars(self.engine, self.history, symbols, bar, self.clock, told)
         return done.bars, done.signals
+
+    def ask(self, bar: datetime) -> int:
+        """Ask a model about the live signals up to a bar, where there is one; how many verdicts."""
+        return 0 if self.opinions is None else self.opinions.ask(bar)
 
     def resolve(self, bar: datetime, number: int, of: int) -> int:
         """Store what has become of the signals of a batch; how many outcomes are new."""

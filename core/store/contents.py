@@ -52,39 +52,41 @@ OUTCOME_TYPES = types_of(outcomes, "signal_id")
 VERDICT_TYPES = types_of(verdicts, "id")
 
 
-def measured_content(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+def measured_contents(columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     """Of rows of `tables.measurements` by column, as `core.store.rows` makes them ready."""
-    return [dump_json(row) for row in _objects(columns, MEASURED_TYPES)]
+    return [_dump_sorted(row) for row in _objects(columns, MEASURED_TYPES)]
 
 
 def signal_contents(
-    columns: Mapping[str, Sequence[Any]], measured: Sequence[str], measured_at: Sequence[str]
-) -> list[str]:
-    """Of rows of `tables.signals` by column as `core.store.rows` makes them ready.
+    columns: Mapping[str, Sequence[Any]],
+    measured: Sequence[bytes],
+    measured_at: Sequence[str | datetime],
+) -> list[bytes]:
+    """Of rows of `tables.signals` by column, as `core.store.rows` makes them ready.
 
-    Each with the content of its measurement and when that was recorded.
+    Each with the content of its measurement, and when that was recorded as a driver has it.
     """
-    found = []
-    pairs = zip(measured, _iso_all(measured_at), strict=True)
-    for row, (content, at) in zip(_objects(columns, SIGNAL_TYPES), pairs, strict=True):
-        row["measured"] = orjson.Fragment(content)
-        row["measured_at"] = at
-        found.append(dump_json(row))
-    return found
+    with_measured = {
+        **{name: _as_json(columns[name], kind) for name, kind in SIGNAL_TYPES.items()},
+        "measured": [orjson.Fragment(content) for content in measured],
+        "measured_at": [_iso(at) for at in measured_at],
+    }
+    return [_dump_sorted(row) for row in _rows(dict(sorted(with_measured.items())))]
 
 
-def outcome_contents(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+def outcome_contents(columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     """Of rows of `tables.outcomes` by column, as they are inserted."""
-    return [dump_json(row) for row in _objects(columns, OUTCOME_TYPES)]
+    return [_dump_sorted(row) for row in _objects(columns, OUTCOME_TYPES)]
 
 
-def verdict_content(row: Mapping[str, Any]) -> str:
+def verdict_content(row: Mapping[str, Any]) -> bytes:
     """Of one row of `tables.verdicts` as it is given to SQLAlchemy; what is not named is missing.
 
-    >>> verdict_content({"signal_id": 7, "multiplier": 1})[:35]
-    '{"asked_at":null,"attempts":null,"c'
+    >>> verdict_content({"signal_id": 7, "multiplier": 1})[-60:].decode()
+    '"signal_id":7,"state":null,"temperature":null,"verdict":null}'
     """
-    return dump_json({name: _plain(row.get(name), kind) for name, kind in VERDICT_TYPES.items()})
+    content = {name: _plain(row.get(name), kind) for name, kind in VERDICT_TYPES.items()}
+    return dump_json(content).encode()
 
 
 def _plain(value: Any, kind: Type) -> Any:
@@ -107,26 +109,29 @@ def utc_text(value: datetime) -> str:
 def _objects(
     columns: Mapping[str, Sequence[Any]], types: Mapping[str, Type]
 ) -> Iterator[dict[str, Any]]:
-    """The rows one by one, each a new object that is the caller's own."""
-    values = [_as_json(columns[name], kind) for name, kind in types.items()]
-    names = tuple(types)
-    for row in zip(*values, strict=True):
+    return _rows({name: _as_json(columns[name], kind) for name, kind in types.items()})
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    names = tuple(columns)
+    for row in zip(*columns.values(), strict=True):
         yield dict(zip(names, row, strict=True))
+
+
+def _dump_sorted(row: dict[str, Any]) -> bytes:
+    """`dump_json` of what is in order already: there are many of these."""
+    return orjson.dumps(row)
 
 
 def _as_json(values: Sequence[Any], kind: Type) -> Sequence[Any]:
     if kind == "time":
-        return _iso_all(values)
+        return [_iso(at) for at in values]
     if kind == "json":
         return [None if text is None else orjson.Fragment(text) for text in values]
     return values
 
 
-def _iso_all(values: Sequence[str]) -> list[str]:
-    return [_iso(text) for text in values]
-
-
 @lru_cache(maxsize=4096)
-def _iso(text: str) -> str:
-    """A time as the drivers take it (see `core.store.bulk.times`) as a content has it."""
-    return f"{text[:10]}T{text[11:26]}Z"
+def _iso(at: str | datetime) -> str:
+    """A time as a driver takes or gives it as a content has it; see `core.store.bulk.times`."""
+    return f"{at[:10]}T{at[11:26]}Z" if isinstance(at, str) else utc_text(at)

@@ -50,7 +50,7 @@ def head(conn: Connection) -> tuple[int, bytes]:
     return (0, GENESIS) if row is None else (row.position, row.hash)
 
 
-def append(conn: Connection, kind: str, contents: Sequence[tuple[int, str]]) -> None:
+def append(conn: Connection, kind: str, contents: Sequence[tuple[int, bytes]]) -> None:
     """Chain rows that were stored in this transaction, by id and content; `hold` comes first.
 
     Contents are those of `core.store.contents`.
@@ -61,7 +61,7 @@ def append(conn: Connection, kind: str, contents: Sequence[tuple[int, str]]) -> 
 
 
 def chain(
-    conn: Connection, kinds: Sequence[str], row_ids: Sequence[int], contents: Sequence[str]
+    conn: Connection, kinds: Sequence[str], row_ids: Sequence[int], contents: Sequence[bytes]
 ) -> None:
     """`append` for rows of several kinds, in the order given."""
     position, previous = head(conn)
@@ -74,14 +74,14 @@ def chain(
     insert_all(conn, ledger, columns)
 
 
-def link(previous: bytes, position: int, kind: str, row_id: int, content: str) -> bytes:
-    """The hash of an entry; ``content`` is canonical JSON (`core.store.database.dump_json`).
+def link(previous: bytes, position: int, kind: str, row_id: int, content: bytes) -> bytes:
+    """The hash of an entry; ``content`` is canonical JSON (see `core.store.contents`).
 
-    >>> link(GENESIS, 1, "signal", 1, '{"score":61.5}').hex()[:16]
+    >>> link(GENESIS, 1, "signal", 1, b'{"score":61.5}').hex()[:16]
     'da8240e03332f84b'
     """
-    entry = f'{{"content":{content},"kind":"{kind}","position":{position},"row_id":{row_id}}}'
-    return hashlib.sha256(previous + entry.encode()).digest()
+    end = f',"kind":"{kind}","position":{position},"row_id":{row_id}}}'
+    return hashlib.sha256(previous + b'{"content":' + content + end.encode()).digest()
 
 
 def next_id(conn: Connection, table: Table, kind: str) -> int:

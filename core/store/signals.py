@@ -94,18 +94,14 @@ def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int
     return len(ids)
 
 
-def _measure(conn: Connection, new: rows.Ready) -> list[str]:
+def _measure(conn: Connection, new: rows.Ready) -> list[str | datetime]:
     """Store what another profile has not stored; when each row's measurement was recorded."""
-    query = _in_range(measurements, ["digest", "recorded_at"], new.index)
-    known = read_columns(conn, query)
-    recorded = dict(
-        zip(known["digest"], times(conn, moments(known["recorded_at"], "at")), strict=True)
-    )
+    known = read_columns(conn, _in_range(measurements, ["digest", "recorded_at"], new.index))
+    recorded = dict(zip(known["digest"], known["recorded_at"], strict=True))
     measured: list[str] = new.measurements["digest"]
-    # To leave known rows to the database takes longer.
-    unknown = (
-        new.only(np.array([digest not in recorded for digest in measured])) if recorded else new
-    )
+    unknown = new
+    if recorded:  # To leave these to the database takes longer.
+        unknown = new.only(np.array([digest not in recorded for digest in measured]))
     insert_all(conn, measurements, unknown.measurements)
     own: list[str] = new.measurements["recorded_at"]
     return [recorded.get(digest, at) for digest, at in zip(measured, own, strict=True)]

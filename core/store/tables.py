@@ -181,16 +181,27 @@ verdicts = Table(
     CheckConstraint("(state = 'answered') = (verdict IS NOT NULL)", name="answered"),
     CheckConstraint("(verdict IS NULL) = (multiplier IS NULL)", name="whole"),
     CheckConstraint("multiplier >= 0 AND multiplier <= 1.5", name="multiplier"),
+    Index("ix_verdicts_asked_at", "asked_at"),
 )
 
-# Which signals a model is being asked about, written before it is asked, so that none is asked about
-# twice: one without a verdict whose worker is gone was lost.
+# Which signals a model is being asked about, and which model, written before it is asked, so that none
+# is asked about twice: one without a verdict whose worker is gone was lost. `calls` and `reserved_usd`
+# are what the asking may take at worst of the day's budget (NULL where prices are not known); both are
+# 0 where the answer comes with that to the signal shared_with.
 questions = Table(
     "questions",
     metadata,
     Column("signal_id", RowId, ForeignKey("signals.id"), primary_key=True),
+    Column("shared_with", RowId, ForeignKey("signals.id")),
     Column("worker", String(64), nullable=False),
+    Column("endpoint", String(256), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("prompt_version", String(16), nullable=False),
+    Column("temperature", Float),
+    Column("calls", Integer, nullable=False),
+    Column("reserved_usd", Float),
     Column("claimed_at", UtcDateTime, nullable=False),
+    Index("ix_questions_claimed_at", "claimed_at"),
 )
 
 # The chain over everything that makes up the record: one row per signal (with what it was made from),

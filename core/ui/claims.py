@@ -59,8 +59,8 @@ def headline(trades: pd.DataFrame, looks: int) -> str:
     if better:
         beat = "beats" if len(better) == 1 else "beat"
         return (
-            f"No proven edge: {_listed(better)} {beat} the raw signal {allowed}, but did not make "
-            f"money after costs. {_money(list(judged.values()))}"
+            f"No proven edge: {_listed(better)} {beat} the raw signal {allowed}, but made no "
+            f"money. {_money(list(judged.values()))}"
         )
     which = (
         f"none of {len(judged)} rows of trades beats"

@@ -22,8 +22,10 @@ from core.store.tracing import Entry, Origin, Provenance
 from core.ui import formats
 from core.ui.charts import bar_of
 from core.ui.formats import Clock, known, number, price
+from core.ui.model_words import ENDED, basis_title
 from core.ui.palette import Palette, direction_sign, verdict_sign
 from core.ui.venues import venue_name
+from core.verdicts import settle
 
 _STYLE = (Path(__file__).parent / "decision.css").read_text(encoding="utf-8")
 _SOURCE_TITLES = {
@@ -121,19 +123,73 @@ def against_part(row: Row) -> str:
     return _part(f'<h3>What speaks against</h3><ul class="against">{items}</ul>')
 
 
-def verdict_part(row: Row) -> str:
-    """The verdict, who gave it, and the conclusion behind it."""
+def verdict_part(row: Row, model: Row | None = None, clock: Clock = formats.UTC_CLOCK) -> str:
+    """The verdict, who gave it, and the conclusion behind it.
+
+    ``row`` is as `core.verdicts.settle` makes it where ``model``, a row of `tables.verdicts`, is
+    given; then both verdicts are told, and above them what stands.
+    """
     if not isinstance(row["verdict"], str):
         return _part("<h3>Verdict</h3><p>None: there is no signal to judge.</p>")
-    word = verdict_sign(row["verdict"]).word
-    size = f"{formats.times(row['multiplier'])} risk" if row["multiplier"] else "no trade"
     conclusion = _sentence(row["reasons"][-1]) if row["reasons"] else ""
     mode = str(row["risk_mode"]).lower()
+    if model is None:
+        said = f"by rules · risk mode {mode} · {_size(row['multiplier'])}"
+        line = _verdict_line(row["verdict"], row["direction"], said)
+        return _part(f"<h3>Verdict</h3>{line}<p>{conclusion}</p>")
+    by_rules = f"risk mode {mode} · {_size(row['rules_multiplier'])}"
+    lowered = ", lowered by the model" if row["lowered"] else ""
+    stands = f"what stands{lowered} · {_size(row['multiplier'])}"
     return _part(
-        f'<h3>Verdict</h3><p class="verdict {_tone(row["direction"])}">'
-        f"{_shape(word)}<span>{word}</span>"
-        f"<small>by rules · risk mode {mode} · {size}</small></p><p>{conclusion}</p>"
+        f"<h3>Verdict</h3>{_verdict_line(row['verdict'], row['direction'], stands)}"
+        f"<h4>By rules</h4>{_verdict_line(row['rules_verdict'], None, by_rules)}<p>{conclusion}</p>"
+        f"{_by_model(model, clock)}"
     )
+
+
+def _by_model(model: Row, clock: Clock) -> str:
+    """What a model said, every text of its own escaped, or how asking it failed."""
+    name = escape(str(model["model"]))
+    zone = escape(clock.label)
+    asked = [f"asked {clock.stamp(model['asked_at'])} <small>{zone}</small>"]
+    asked += [f"prompt <code>{escape(str(model['prompt_version']))}</code>"]
+    if known(model["latency_ms"]):
+        asked.append(f"answered in {number(model['latency_ms'] / 1000, 1)}\u00a0s")
+    if known(model["cost_usd"]):
+        asked.append(formats.usd_exact(model["cost_usd"], 4))
+    if model["shared_with"] is not None:
+        asked.append("one answer for the modes that asked the same")
+    foot = f'<p class="note">{" · ".join(asked)}</p>'
+    if model["state"] != "answered":
+        how = ENDED.get(str(model["state"]), "gave no answer")
+        error = f" {escape(str(model['error']))}" if model["error"] else ""
+        return (
+            f"<h4>By {name}</h4><p>It {how}; the rules’ verdict stands."
+            f'<span class="note">{error}</span></p>{foot}'
+        )
+    mode = escape(str(model["risk_mode"]).lower())
+    said = f"risk mode {mode} · {_size(model['multiplier'])}"
+    reasons = "".join(
+        f"<li><b>{escape(basis_title(str(one['factor'])))}</b> {escape(str(one['text']))}</li>"
+        for one in model["reasons"]
+    )
+    return (
+        f"<h4>By {name}</h4>{_verdict_line(str(model['verdict']), None, said)}"
+        f'<ul class="said-by">{reasons}</ul>'
+        f'<p class="note">What would change its mind: {escape(str(model["change_of_mind"]))}</p>{foot}'
+    )
+
+
+def _verdict_line(verdict: str, direction: float | None, said: str) -> str:
+    """A verdict by shape and word; without a direction it is one of several, set smaller."""
+    word = verdict_sign(verdict).word
+    tone = "each" if direction is None else _tone(direction)
+    return f'<p class="verdict {tone}">{_shape(word)}<span>{word}</span><small>{said}</small></p>'
+
+
+def _size(multiplier: float) -> str:
+    digits = 1 if round(multiplier, 1) == multiplier else 2
+    return f"{formats.times(multiplier, digits)} risk" if multiplier else "no trade"
 
 
 def plan_title() -> str:
@@ -166,7 +222,7 @@ def outcome_part(row: Row, outcomes: pd.DataFrame, *, at: datetime, through: dat
     """What became of a signal, per horizon; ``through`` is the last bar that is known."""
     if not known(row["direction"]) or row["direction"] == 0:
         return ""
-    traded = bool(outcomes["traded"].any()) if len(outcomes) else row["multiplier"] > 0
+    traded = row["multiplier"] > 0 and (outcomes.empty or bool(outcomes["traded"].any()))
     lines = [
         _outcome(horizon, outcomes, at + length, through)
         for horizon, length in (
@@ -217,6 +273,13 @@ def trace_part(row: pd.Series, origin: Origin, market: str, clock: Clock) -> str
         "Ledger": _entry(origin.entry),
     }
     return _part(f"<h3>Where this comes from</h3>{_pairs(lines)}")
+
+
+def settled(row: pd.Series, model: Row | None) -> pd.Series:
+    """A stored row with what stands of its verdict and a model's, see `core.verdicts.settle`."""
+    frame = as_frame(row)
+    said = {name: [None if model is None else model[name]] for name in ("verdict", "multiplier")}
+    return settle(frame, pd.DataFrame(said, index=frame.index)).iloc[0]
 
 
 def as_frame(row: pd.Series) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.ui.formats import count
+from core.verdicts import settle
 from core.verdicts.rules import VERDICTS
 
 ALL = "All markets"
@@ -39,16 +40,21 @@ ORDERS: Mapping[str, tuple[str, bool]] = {
 
 
 def market_rows(
-    newest: pd.DataFrame, closes: pd.DataFrame, coins: pd.DataFrame | None = None
+    newest: pd.DataFrame,
+    closes: pd.DataFrame,
+    coins: pd.DataFrame | None = None,
+    model: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per symbol: the stored row, and what the last 24 h of closes and the coin add.
 
     ``newest`` has index (symbol, time), ``closes`` is time by symbol, ``coins`` as
-    `core.store.coins.load_coins` gives them. Adds ``coin`` ("" unknown), ``rank``, ``last_price``,
+    `core.store.coins.load_coins` gives them, ``model`` what a language model said of some rows. The
+    verdict is the one that stands, see `core.verdicts.settle`. Adds ``coin`` ("" unknown), ``rank``, ``last_price``,
     ``change_24h`` (fraction, NaN unless both ends are known), ``closes`` (an array, NaN in gaps)
     and ``verdict_rank``.
     """
-    rows = newest.reset_index("time")
+    said = pd.DataFrame(columns=["verdict", "multiplier"]) if model is None else model
+    rows = settle(newest, said).reset_index("time")
     closes = closes.reindex(columns=rows.index)
     ends = closes.reindex(_ends(closes))
     ranks = {verdict: rank for rank, verdict in enumerate(VERDICTS)}

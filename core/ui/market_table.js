@@ -91,8 +91,9 @@ function rowHtml(row, factors, places) {
     ? cell("why", `<span class="short">${esc(row.lacks)}</span><span class="full">${esc(row.why)}</span>`, row.why)
     : cell(
         "verdict",
-        svg(12, 12, "", VERDICT[row.verdict] ?? "", "shape") + `<span>${esc(row.verdict)}</span>`,
-        row.reasons.join("\n"),
+        svg(12, 12, "", VERDICT[row.verdict] ?? "", "shape") + `<span>${esc(row.verdict)}</span>` +
+          (row.lowered ? `<small class="lowered">↓ model</small>` : ""),
+        (row.lowered ? [row.lowered, ...row.reasons] : row.reasons).join("\n"),
       )
   return (
     `<div role="row" class="row ${none ? "silent" : ""}" data-symbol="${esc(row.symbol)}">` +

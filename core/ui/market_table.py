@@ -55,7 +55,10 @@ COLUMNS: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
         "0 to 100, 50 is neutral; conviction is the distance from it",
     ),
     ({"Factors": ()}, "each factor around 50: up is bullish; as wide as its weight"),
-    ({"Verdict": ("Best verdict",)}, "by rules"),
+    (
+        {"Verdict": ("Best verdict",)},
+        "what stands: by rules, or lower where the language model says so",
+    ),
     (
         {"Agreement": ("Most agreement",), "Coverage": ("Most coverage",)},
         "how far the factors agree, and the weight of those that are known",
@@ -144,6 +147,12 @@ def _rows(
         "conviction": [formats.number(value) for value in rows["conviction"]],
         "factors": _whole(rows[[f"factor_{name}" for name in FACTORS]].to_numpy()),
         "verdict": [verdict_sign(value).word for value in verdicts],
+        "lowered": [
+            f"The language model lowered the rules’ {verdict_sign(by_rules).word}." if less else ""
+            for by_rules, less in zip(
+                rows["rules_verdict"].astype(object), rows["lowered"], strict=True
+            )
+        ],
         "why": [reason or "" for reason in rows["no_signal"]],
         # Beside the bar of the coverage its number is not needed again.
         "lacks": [(reason or "").rsplit(": ", 1)[-1] for reason in rows["no_signal"]],

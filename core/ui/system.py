@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from core.errors import StoreError
 from core.market.sources import followed
+from core.settings import Settings
 from core.store.bookkeeping import Work
 from core.ui import loaders
 from core.ui.controls import reader_clock
@@ -15,6 +16,7 @@ from core.ui.palette import palette
 from core.ui.replaying import is_running, standing
 from core.ui.system_freshness import expected_rows, table_views
 from core.ui.system_html import style
+from core.ui.system_model import ModelView, model_part, model_problems, past_part
 from core.ui.system_sources import source_views, unknown_sources
 from core.ui.system_verdict import Problem, everything_that_fails
 from core.ui.system_view import (
@@ -50,19 +52,29 @@ def _live(here: Instance, now: datetime, clock: Clock) -> str:
     streams = stream_views(operation, followed(settings), now)
     tables = table_views(published, settings, now)
     rounds = summarise_rounds(operation, now)
+    model = _model(settings)
     problems = everything_that_fails(
         operation, rounds, sources, streams, tables, settings, clock, now
     )
+    problems = sorted([*problems, *model_problems(model, now)], key=lambda problem: problem.rank)
     return "".join(
         [
             verdict_part(problems, unknown_sources(sources, settings.exchanges)),
             sources_part(sources, now, clock),
             worker_part(operation, rounds, _work(), now, clock),
+            model_part(model, now, clock),
             streams_part(streams, now, clock),
             freshness_part(tables, now, clock),
             suspicions_part(sources),
             database_part(loaders.load_about(), here.market.label),
         ]
+    )
+
+
+def _model(settings: Settings) -> ModelView:
+    record = loaders.load_model_record()
+    return ModelView(
+        settings, record.day, record.ever, record.spent, record.last, record.last_failure
     )
 
 
@@ -80,6 +92,7 @@ def _replayed(here: Instance, now: datetime, clock: Clock) -> str:
         [
             verdict_part(_replay_problems(here, now)),
             replay_part(past, here.market.simulated, now, clock),
+            past_part(),
             database_part(loaders.load_about(), here.market.label),
         ]
     )

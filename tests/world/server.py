@@ -94,7 +94,7 @@ class World:
     ) -> None:
         for site in self._sites.values():
             self.do(site.stop())
-        self.do(_last_tasks())
+        self.do(last_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
         self._loop.close()
@@ -151,7 +151,7 @@ class World:
         return app
 
 
-async def _last_tasks() -> None:
+async def last_tasks() -> None:
     """Nothing that still hangs outlives the world."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:

@@ -50,7 +50,8 @@ def correlation_figure(
     names = [BY_NAME[name].title for name in factors]
     values = matrix.to_numpy(dtype=np.float64).copy()
     np.fill_diagonal(values, np.nan)
-    counts = matrix.attrs["n"].to_numpy()
+    together = matrix.attrs["n"]
+    counts = [[together[one][other] for other in factors] for one in factors]
     marks = [str(place + 1) for place in range(len(names))] if compact else names
     figure = go.Figure(
         {
@@ -72,7 +73,7 @@ def correlation_figure(
             "textfont": {"size": 11 if compact else 12},
             "hovertext": [
                 [
-                    f"{names[i]} and {names[j]}: {_two(values[i, j])}, n {number(counts[i, j])}"
+                    f"{names[i]} and {names[j]}: {_two(values[i, j])}, n {number(counts[i][j])}"
                     for j in range(len(names))
                 ]
                 for i in range(len(names))

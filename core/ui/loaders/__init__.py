@@ -59,6 +59,12 @@ from core.ui.loaders.stream import (
     load_stream_gaps,
     load_streams,
 )
+from core.ui.loaders.verdicts import (
+    load_model_record,
+    load_newest_verdicts,
+    load_past_verdicts,
+    load_verdict,
+)
 
 __all__ = [
     "count_living_workers",
@@ -80,11 +86,14 @@ __all__ = [
     "load_liquidation_sums",
     "load_liquidations",
     "load_looks",
+    "load_model_record",
     "load_newest",
+    "load_newest_verdicts",
     "load_operation",
     "load_origin",
     "load_outcomes_of",
     "load_pairs",
+    "load_past_verdicts",
     "load_pieces_of_work",
     "load_progress",
     "load_provenance",
@@ -105,5 +114,6 @@ __all__ = [
     "load_tallies",
     "load_thresholds",
     "load_unfinished",
+    "load_verdict",
     "load_versions",
 ]

@@ -190,11 +190,22 @@ def upgrade() -> None:
     op.create_table(
         "questions",
         sa.Column("signal_id", RowId, nullable=False),
+        sa.Column("shared_with", RowId, nullable=True),
         sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("endpoint", sa.String(length=256), nullable=False),
+        sa.Column("model", sa.String(length=128), nullable=False),
+        sa.Column("prompt_version", sa.String(length=16), nullable=False),
+        sa.Column("temperature", sa.Float(), nullable=True),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("reserved_usd", sa.Float(), nullable=True),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["shared_with"], ["signals.id"], name=op.f("fk_questions_shared_with")
+        ),
         sa.ForeignKeyConstraint(["signal_id"], ["signals.id"], name=op.f("fk_questions_signal_id")),
         sa.PrimaryKeyConstraint("signal_id", name=op.f("pk_questions")),
     )
+    op.create_index("ix_questions_claimed_at", "questions", ["claimed_at"])
     op.create_table(
         "verdicts",
         sa.Column("id", RowId, autoincrement=True, nullable=False),
@@ -240,6 +251,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_verdicts")),
         sa.UniqueConstraint("signal_id", name=op.f("uq_verdicts_signal_id")),
     )
+    op.create_index("ix_verdicts_asked_at", "verdicts", ["asked_at"])
 
 
 def downgrade() -> None:

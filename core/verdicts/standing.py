@@ -1,0 +1,42 @@
+"""What stands of two verdicts: the more cautious one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.verdicts.rules import VERDICTS
+
+
+def settle(judged: pd.DataFrame, model: pd.DataFrame) -> pd.DataFrame:
+    """``judged`` with the verdict and the multiplier that stand, over the same index.
+
+    ``model`` has ``verdict`` and ``multiplier`` of a language model for some of the rows, over the
+    same kind of index; None and NaN where it gave none, and then the rules' verdict stands. The lower
+    multiplier stands, and of equal ones the later word of CONFIRM, DOWNSIZE, WAIT, SKIP. Adds
+    ``rules_verdict``, ``rules_multiplier`` and ``lowered``: whether the model changed what stands.
+
+    The risk mode stays the rules', because it sets the stop by which outcomes are followed.
+    """
+    said = model[["verdict", "multiplier"]].reindex(judged.index)
+    of_rules = judged["multiplier"].to_numpy(dtype=np.float64)
+    of_model = said["multiplier"].to_numpy(dtype=np.float64)
+    words, model_words = judged["verdict"].astype(object), said["verdict"].astype(object)
+    less = of_model < of_rules
+    # NaN is neither less nor equal: without a multiplier on both sides the rules' verdict stands.
+    lowered = less | ((of_model == of_rules) & (_caution(model_words) > _caution(words)))
+    verdict = words.where(~lowered, model_words)
+    if isinstance(judged["verdict"].dtype, pd.CategoricalDtype):
+        verdict = verdict.astype(judged["verdict"].dtype)
+    return judged.assign(
+        rules_verdict=judged["verdict"],
+        rules_multiplier=of_rules,
+        verdict=verdict,
+        multiplier=np.where(less, of_model, of_rules),
+        lowered=lowered,
+    )
+
+
+def _caution(verdicts: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    ranks = {verdict: float(rank) for rank, verdict in enumerate(VERDICTS)}
+    return np.array([ranks.get(one, np.nan) for one in verdicts], dtype=np.float64)
