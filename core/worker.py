@@ -83,7 +83,7 @@ class Worker:
     stopping: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     market: Market = field(default_factory=live_market)
-    settings: Settings = field(default_factory=load_settings)
+    settings: Settings | None = None
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -92,22 +92,21 @@ class Worker:
         when this process is gone.
         """
         self._show_life()
-        sources = self.collector or NoSources()
-        jobs = Jobs(
-            self.engine,
-            sources,
-            self.name,
-            self.clock,
-            self.batches,
-            opinions=self._opinions(),
-        )
         backtests = Backtests(
             self.engine,
-            self.settings,
+            self.settings or load_settings(),
             self.market,
             self.name,
             market_clock=self.clock,
             stopping=self.stopping,
+        )
+        jobs = Jobs(
+            self.engine,
+            self.collector or NoSources(),
+            self.name,
+            self.clock,
+            self.batches,
+            opinions=None if self.collector is None else self._opinions(),
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
@@ -128,7 +127,7 @@ class Worker:
         self.stopping.set()
 
     def _opinions(self) -> Opinions | None:
-        if self.settings.model is None:
+        if self.settings is None or self.settings.model is None:
             return None
         from core.jobs.opinions import Opinions  # brings what takes a second to import
 
@@ -147,9 +146,9 @@ class Worker:
                     adopted = monotonic()
                     for flow in adopt_orphans(self.engine, self.name):
                         _logger.warning("%s takes up %s of a worker that is gone.", self.name, flow)
-                    find_lost(self.engine, self.name, self.clock())
                     if rounds.backtests is not None:
                         rounds.backtests.take_up_stranded({self.name, *living(self.engine)})
+                    find_lost(self.engine, self.name, self.clock())
                 if monotonic() - retained > RETENTION_SECONDS:
                     retained = monotonic()
                     drop_old(self.engine, self.clock())

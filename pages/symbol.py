@@ -99,6 +99,7 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
             origin.profile.short_threshold,
             levels_of(row),
             opened,
+            loaders.load_thresholds(mode, history),
         )
         _draw_chart(view, narrow, keep=f"{symbol} {mode} {chosen} {opened}")
 

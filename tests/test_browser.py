@@ -33,7 +33,7 @@ ARGUMENTS = [
 PASSWORD = "four unrelated words"
 SESSION_COOKIE = "cryptosatx_session"
 WAIT_MS = 20_000
-PAGES = ("/signals", "/symbol", "/accuracy", "/system", "/account")
+PAGES = ("/signals", "/symbol", "/accuracy", "/backtest", "/system", "/account")
 
 
 @pytest.fixture(scope="module")

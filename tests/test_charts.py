@@ -240,6 +240,21 @@ def test_liquidations_are_mirrored_about_zero_and_called_a_lower_bound(past):
     assert not any("−" in text for text in drawn.ticks.values())
 
 
+def test_each_bar_of_the_score_has_the_thresholds_of_the_version_that_decided_it(past):
+    change = past.index[-48]
+    thresholds = pd.Series(58.0, index=past.index).where(past.index < change, 70.0)
+    view = make_view(past, long_threshold=70.0, short_threshold=30.0, thresholds=thresholds)
+    pane = PANES["score"](view)
+    drawn = {each["name"]: each for each in pane.traces}
+    assert set(drawn["long from"]["y"]) == {58.0, 70.0}
+    assert set(drawn["short to"]["y"]) == {42.0, 30.0}
+    score = past["score"].loc[view.window.start : view.window.end]
+    expected = (score >= thresholds.loc[score.index]).sum()
+    found = drawn["long"]["y"] if "long" in drawn else np.array([np.nan])
+    assert np.isfinite(found).sum() == expected
+    assert [label.text for label in pane.labels][1] == "long from 70"
+
+
 def test_the_score_shows_its_thresholds_and_colours_only_what_lies_beyond_them(past):
     drawn = PANES["score"](make_view(past, days=30))
     assert {shape["y0"] for shape in drawn.shapes} >= {58.0, 42.0}

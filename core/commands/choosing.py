@@ -37,8 +37,8 @@ def market_to_work_on(settings: Settings) -> Market:
     if settings.database_url is not None and held_market(settings.database_url):
         return market
     raise SettingsError(
-        f"There is no live market to work on, {why} Set CRYPTOSATX_MARKET=live to wait for one, "
-        "or CRYPTOSATX_MARKET=demo to serve the simulated one."
+        f"There is no live market to work on, {why} Set CRYPTOSATX_MARKET=live to wait for one. "
+        "With CRYPTOSATX_MARKET=demo a worker serves the simulated market."
     )
 
 

@@ -140,9 +140,9 @@ def durable_rounds(
         rounds.backtests = None if backtests is None else BacktestQueue(backtests)
         DBOS.launch()
         DBOS.register_queue(PARTS, worker_concurrency=2, polling_interval_sec=poll_seconds)
-        DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=poll_seconds)
         if rounds.backtests is not None:
             rounds.backtests.open(poll_seconds)
+        DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=poll_seconds)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)

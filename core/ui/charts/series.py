@@ -25,12 +25,30 @@ def draw_score(view: View) -> Pane:
     score = regular(view.history[["score"]], view.window)["score"]
     if score.isna().all():
         return nothing("Score", "no score in this window: not enough data")
-    colours, upper, lower = view.colours, view.long_threshold, view.short_threshold
-    reach = max(12.0, upper - 46, float((score - 50).abs().max()) + 2)
+    colours, uppers = view.colours, _uppers(view, score)
+    upper = float(uppers.iloc[-1])
+    lower = 100 - upper
+    reach = max(12.0, float(uppers.max()) - 46, float((score - 50).abs().max()) + 2)
     traces = [line(score, view, "score %{y:.1f}", colours.muted, name="score")]
+    shapes = [level(50, colours.line)]
+    if uppers.nunique() == 1:
+        shapes = [
+            level(upper, colours.long, dash="dot"),
+            level(lower, colours.short, dash="dot"),
+            *shapes,
+        ]
+    else:
+        # Another version came in force in between: each bar has the thresholds that decided it.
+        traces += [
+            line(values, view, None, colour, name=name, width=1, dash="dot", shape="hv")
+            for values, colour, name in (
+                (uppers, colours.long, "long from"),
+                (100 - uppers, colours.short, "short to"),
+            )
+        ]
     for beyond, colour, name in (
-        (score >= upper, colours.long, "long"),
-        (score <= lower, colours.short, "short"),
+        (score >= uppers, colours.long, "long"),
+        (score <= 100 - uppers, colours.short, "short"),
     ):
         if beyond.any():
             part = score.where(beyond)
@@ -46,11 +64,7 @@ def draw_score(view: View) -> Pane:
         high=50 + reach,
         ticks={tick: number(tick) for tick in axis_ticks(50 - reach, 50 + reach)},
         traces=traces,
-        shapes=[
-            level(upper, colours.long, dash="dot"),
-            level(lower, colours.short, dash="dot"),
-            level(50, colours.line),
-        ],
+        shapes=shapes,
         labels=[
             Label(last(score), number(last(score), 1), colours.ink),
             Label(upper, f"long from {number(upper)}", colours.long_ink),
@@ -58,6 +72,14 @@ def draw_score(view: View) -> Pane:
         ],
         gaps=gaps(score),
     )
+
+
+def _uppers(view: View, score: pd.Series) -> pd.Series:
+    """The score from which each bar was LONG; SHORT is its mirror."""
+    if view.thresholds is None:
+        return pd.Series(view.long_threshold, index=score.index)
+    found = regular(view.thresholds.to_frame("upper"), view.window)["upper"].reindex(score.index)
+    return found.ffill().bfill().fillna(view.long_threshold)
 
 
 def draw_liquidations(view: View) -> Pane:

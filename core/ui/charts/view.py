@@ -49,6 +49,8 @@ class View:
 
     ``bars`` are market columns and ``history`` score, direction and verdict, both with an index of
     times; ``opened`` is the time of the signal that is open beside the chart, if not the newest.
+    ``thresholds`` are the scores from which each bar was LONG, where they are not all
+    ``long_threshold``.
     """
 
     symbol: str
@@ -61,6 +63,7 @@ class View:
     short_threshold: float
     levels: Levels | None = None
     opened: pd.Timestamp | None = None
+    thresholds: pd.Series | None = None
 
 
 def line(

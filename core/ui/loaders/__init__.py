@@ -27,6 +27,7 @@ from core.ui.loaders.backtests import (
     load_run,
     load_runs,
     load_schedule,
+    load_thresholds,
     load_versions,
 )
 from core.ui.loaders.kept import load_progress
@@ -111,6 +112,7 @@ __all__ = [
     "load_streams",
     "load_symbols",
     "load_tallies",
+    "load_thresholds",
     "load_unfinished",
     "load_verdict",
     "load_versions",

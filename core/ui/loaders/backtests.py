@@ -42,6 +42,19 @@ def load_versions() -> list[profiles.Version]:
         return profiles.load_versions(conn)
 
 
+def load_thresholds(mode: str, history: pd.DataFrame) -> pd.Series:
+    """The score from which each bar of a stored history was LONG, by the version that decided it."""
+    made = history["profile_version"]
+    if made.nunique() == 1 and made.iloc[0] == load_schedule(mode).first.version:
+        return pd.Series(load_schedule(mode).first.long_threshold, index=history.index)
+    known = {
+        version.profile.version: version.profile.long_threshold
+        for version in load_versions()
+        if version.profile.name == mode
+    }
+    return made.map(known).astype("float64")
+
+
 def load_in_force() -> list[profiles.Setting]:
     """Everything that was ever put in force, the setting made last first."""
     with reading() as conn:
