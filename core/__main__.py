@@ -10,7 +10,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from core.bench import Figure
-from core.commands import bench, checks, people, record, replay, worker
+from core.commands import bench, checks, export, people, record, replay, verify, worker
 from core.commands.console import beside
 from core.errors import CryptoSatXError
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("replay")(replay.command)
 app.command("worker")(worker.command)
 app.command("record")(record.command)
+app.command("verify")(verify.command)
+app.command("export")(export.command)
 app.add_typer(people.app, name="user")
 app.command("settings")(checks.settings)
 app.command("doctor")(checks.doctor)

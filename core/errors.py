@@ -28,6 +28,10 @@ class ProfileError(CryptoSatXError, ValueError):
     """A profile is unknown or its numbers contradict each other."""
 
 
+class BacktestError(CryptoSatXError):
+    """A backtest cannot be asked for, run or looked at as wished. Says what to do instead."""
+
+
 class RuleError(CryptoSatXError, ValueError):
     """An alert rule is refused. Has the position in its text and a hint."""
 

@@ -21,13 +21,15 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.backtest import decide
+from core.backtest import decide_by
 from core.errors import CryptoSatXError, RecordingError
 from core.market import recording
 from core.market.choice import Market
 from core.outcomes import resolve
-from core.signals import PROFILE_NAMES, Profile, load_profile
+from core.signals import PROFILE_NAMES, Profile, Schedule, load_profile
 from core.store import claim_market
+from core.store.ledger import hold
+from core.store.profiles import load_schedules
 from core.store.rows import make_ready
 from core.store.signals import insert_signals, save_bars, save_outcomes, save_profile
 from core.store.tables import replays
@@ -85,27 +87,50 @@ def replay(
     rows = sum(len(step) for step in steps)
     if not rows:
         raise RecordingError(f"{market.path} has no bars {_range(start, end)}; choose other times.")
-    chosen = [load_profile(name) for name in profiles]
-    keys = [_key(known.digest, start, end, symbols, profile) for profile in chosen]
+    for name in profiles:
+        load_profile(name)  # Says which there are where it is none.
+    span = _span(known.frame.index, steps)
     with engine.begin() as conn:
-        for key, profile in zip(keys, chosen, strict=True):
+        schedules = load_schedules(conn, profiles)
+        keys = [_key(known.digest, start, end, symbols, one, span) for one in schedules]
+        for key, schedule in zip(keys, schedules, strict=True):
+            profile = schedule.at(span[1])
             save_profile(conn, profile, clock())
             _announce(conn, key, market, profile, rows, clock())
     total = Replayed(rows, 0, 0, 0)
-    for key, profile in zip(keys, chosen, strict=True):
+    for key, name in zip(keys, profiles, strict=True):
         # The first profile stores the bars; the others come to it when all of them are there.
-        run = _Run(engine, key, profile, known, steps, rows, key == keys[0], clock)
+        run = _Run(engine, key, name, known, steps, rows, key == keys[0], clock)
         total = _added(total, run.go(progress))
     return total
 
 
 @dataclass(frozen=True)
+class _Part:
+    """What one version made of its bars; ``rows`` and ``of_outcome`` are positions in the frame."""
+
+    profile: Profile
+    planned: pd.DataFrame
+    rows: npt.NDArray[np.intp]
+    resolved: pd.DataFrame
+    of_outcome: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the versions of a schedule made of all bars."""
+
+    schedule: Schedule
+    parts: tuple[_Part, ...]
+
+
+@dataclass(frozen=True)
 class _Run:
-    """One profile of a replay."""
+    """One profile of a replay, by whichever version is in force for each bar."""
 
     engine: Engine
     key: str
-    profile: Profile
+    name: str
     known: recording.Recording
     steps: Sequence[npt.NDArray[np.intp]]
     rows: int
@@ -123,7 +148,7 @@ class _Run:
                 raise
             with self.engine.begin() as conn:
                 self._note(conn, state="done", message=None)
-        progress(Progress(self.profile.name, self.rows, self.rows))
+        progress(Progress(self.name, self.rows, self.rows))
         return total
 
     def _is_done(self) -> bool:
@@ -132,22 +157,34 @@ class _Run:
         return bool(state == "done")
 
     def _store(self, progress: Callable[[Progress], None]) -> Replayed:
-        frame = self.known.frame
-        planned = decide(frame, self.profile)
-        resolved = resolve(planned, frame)
-        assert isinstance(resolved.index, pd.MultiIndex)
-        row_of_outcome = frame.index.get_indexer(resolved.index.droplevel("horizon"))
-        times = pd.DatetimeIndex(frame.index.get_level_values("time"))
+        made = self._decided()
+        times = pd.DatetimeIndex(self.known.frame.index.get_level_values("time"))
         total, done = Replayed(self.rows, 0, 0, 0), 0
         for step in self.steps:
             done, end = done + len(step), times[step].max().to_pydatetime()
-            if not self._has(end):
-                of_step = resolved[np.isin(row_of_outcome, step)]
+            first = times[step].min().to_pydatetime()
+            while not self._has(end):
                 with _without_collector():
-                    new = self._store_step(step, planned.iloc[step], of_step, done, end)
-                total = _added(total, new)
-            progress(Progress(self.profile.name, done, self.rows))
+                    new = self._store_step(step, made, done, (first, end))
+                if new is not None:
+                    total = _added(total, new)
+                    break
+                made = self._decided()
+            progress(Progress(self.name, done, self.rows))
         return total
+
+    def _decided(self) -> _Made:
+        frame = self.known.frame
+        with self.engine.connect() as conn:
+            (schedule,) = load_schedules(conn, [self.name])
+        parts = []
+        for profile, planned in decide_by(frame, schedule):
+            resolved = resolve(planned, frame)
+            assert isinstance(resolved.index, pd.MultiIndex)
+            rows = frame.index.get_indexer(planned.index)
+            of_outcome = frame.index.get_indexer(resolved.index.droplevel("horizon"))
+            parts.append(_Part(profile, planned, rows, resolved, of_outcome))
+        return _Made(schedule, tuple(parts))
 
     def _has(self, end: datetime) -> bool:
         with self.engine.connect() as conn:
@@ -157,26 +194,38 @@ class _Run:
     def _store_step(
         self,
         step: npt.NDArray[np.intp],
-        planned: pd.DataFrame,
-        resolved: pd.DataFrame,
+        made: _Made,
         done: int,
-        end: datetime,
-    ) -> Replayed:
-        at, ages = self.clock(), self.known.ages.iloc[step]
+        span: tuple[datetime, datetime],
+    ) -> Replayed | None:
+        """What is new of a step; None where another version has come to decide some of its bars."""
+        at, ages = self.clock(), self.known.ages
         # Made ready before the transaction, so that others who write wait as little as can be.
-        ready = make_ready(self.engine, planned, ages, self.profile, at)
+        ready = []
+        for part in made.parts:
+            planned = part.planned[np.isin(part.rows, step)]
+            if len(planned):
+                signals = make_ready(
+                    self.engine, planned, ages.loc[planned.index], part.profile, at
+                )
+                ready.append((part, signals, part.resolved[np.isin(part.of_outcome, step)]))
         with self.engine.begin() as conn:
+            hold(conn)
+            (schedule,) = load_schedules(conn, [self.name])
+            if schedule.versions(*span) != made.schedule.versions(*span):
+                return None
             through = self._touch(conn)
-            if through is not None and through >= end:
+            if through is not None and through >= span[1]:
                 # Another process stored this step while this one waited for the row.
                 return Replayed(self.rows, 0, 0, 0)
-            stored = Replayed(
-                rows=self.rows,
-                new_bars=save_bars(conn, self.known.frame.iloc[step]) if self.with_bars else 0,
-                new_signals=insert_signals(conn, ready, self.profile),
-                new_outcomes=save_outcomes(conn, resolved, self.profile, at),
-            )
-            self._note(conn, rows_done=done, through=end)
+            bars = save_bars(conn, self.known.frame.iloc[step]) if self.with_bars else 0
+            stored = Replayed(self.rows, bars, 0, 0)
+            for part, signals, resolved in ready:
+                save_profile(conn, part.profile, at)
+                new_signals = insert_signals(conn, signals, part.profile)
+                new_outcomes = save_outcomes(conn, resolved, part.profile, at)
+                stored = _added(stored, Replayed(self.rows, 0, new_signals, new_outcomes))
+            self._note(conn, rows_done=done, through=span[1])
         return stored
 
     def _touch(self, conn: Connection) -> datetime | None:
@@ -252,15 +301,24 @@ def _steps(index: pd.Index, since: pd.Timestamp | None) -> Iterator[npt.NDArray[
         yield wanted[step_of == step]
 
 
+def _span(index: pd.Index, steps: Sequence[npt.NDArray[np.intp]]) -> tuple[datetime, datetime]:
+    """Time of the first and of the last bar that is to be stored."""
+    times = pd.DatetimeIndex(index.get_level_values("time"))
+    first, last = times[steps[0]].min(), times[steps[-1]].max()
+    return first.to_pydatetime(), last.to_pydatetime()
+
+
 def _key(
     digest: str,
     start: object,
     end: object,
     symbols: Sequence[str] | None,
-    profile: Profile,
+    schedule: Schedule,
+    span: tuple[datetime, datetime],
 ) -> str:
     """What makes two replays the same one."""
-    parts = (digest, start, end, sorted(symbols or []), profile.name, profile.version)
+    (_, version), *changes = schedule.versions(*span)
+    parts = (digest, start, end, sorted(symbols or []), schedule.first.name, version, *changes)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,5 @@
-"""A worker: for as long as it runs, every bar of the live market gets its round.
+"""A worker: for as long as it runs, every bar of the live market gets its round, and what was asked
+for is run.
 
 What there is to do is asked of the database every second, so nothing is forgotten when a worker
 dies; as many as wanted may run on one PostgreSQL.
@@ -20,20 +21,23 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.jobs.collecting import Collector
+from core.jobs.backtests import Backtests
+from core.jobs.collecting import Collector, NoSources
 from core.jobs.durable import (
     Rounds,
     adopt_orphans,
     durable_rounds,
     forget_finished,
     lead,
+    living,
     say_goodbye,
     stay_alive,
 )
 from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
-from core.settings import Settings
+from core.market.choice import Market, live_market
+from core.settings import Settings, load_settings
 from core.store.health import load_used_budgets, save_health
 from core.store.rounds import is_done
 
@@ -65,18 +69,19 @@ def new_name() -> str:
 
 @dataclass
 class Worker:
-    """What one process does. ``clock`` is the time of the market, ``settings`` say which model is
-    asked, if any."""
+    """What one process does. ``clock`` is the time of the market; one without a ``collector`` is not
+    followed, and only what was asked for is done. ``settings`` say which model is asked, if any."""
 
     engine: Engine
-    collector: Collector
+    collector: Collector | None
     name: str = field(default_factory=new_name)
     clock: Callable[[], datetime] = now
     batches: int = BATCHES
     tick_seconds: float = TICK_SECONDS
-    settings: Settings | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
+    market: Market = field(default_factory=live_market)
+    settings: Settings = field(default_factory=load_settings)
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -85,18 +90,28 @@ class Worker:
         when this process is gone.
         """
         self._show_life()
+        sources = self.collector or NoSources()
         jobs = Jobs(
             self.engine,
-            self.collector,
+            sources,
             self.name,
             self.clock,
             self.batches,
             opinions=self._opinions(),
         )
+        backtests = Backtests(
+            self.engine,
+            self.settings,
+            self.market,
+            self.name,
+            market_clock=self.clock,
+            stopping=self.stopping,
+        )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
         try:
-            with durable_rounds(jobs, min(POLL_SECONDS, self.tick_seconds)) as rounds:
+            poll = min(POLL_SECONDS, self.tick_seconds)
+            with durable_rounds(jobs, poll, backtests) as rounds:
                 self._loop(rounds)
                 return rounds.wait(DRAIN_SECONDS)
         finally:
@@ -108,7 +123,7 @@ class Worker:
         self.stopping.set()
 
     def _opinions(self) -> Opinions | None:
-        if self.settings is None or self.settings.model is None:
+        if self.settings.model is None:
             return None
         from core.jobs.opinions import Opinions  # brings what takes a second to import
 
@@ -121,11 +136,15 @@ class Worker:
             try:
                 if self.leads:
                     self._request(rounds)
+                if rounds.backtests is not None:
+                    rounds.backtests.enqueue_waiting()
                 if monotonic() - adopted > BEAT_SECONDS:
                     adopted = monotonic()
                     for flow in adopt_orphans(self.engine, self.name):
                         _logger.warning("%s takes up %s of a worker that is gone.", self.name, flow)
                     find_lost(self.engine, self.name, self.clock())
+                    if rounds.backtests is not None:
+                        rounds.backtests.take_up_stranded({self.name, *living(self.engine)})
                 if monotonic() - retained > RETENTION_SECONDS:
                     retained = monotonic()
                     drop_old(self.engine, self.clock())
@@ -159,6 +178,8 @@ class Worker:
     def _show_life(self) -> None:
         """Stay alive, and either ask the sources and tell how they are, or leave them to another."""
         stay_alive(self.engine, self.name)
+        if self.collector is None:
+            return
         led, self.leads = self.leads, lead(self.engine, self.name)
         if self.leads and not led:
             with self.engine.connect() as conn:

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from core.signals import load_profile
 from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock, shared_query
 from core.ui.formats import count
@@ -29,6 +28,7 @@ def main() -> None:
             loaders.load_coins(),
             loaders.load_newest_verdicts(mode),
         )
+        schedule = loaders.load_schedule(mode)
     if rows.empty:
         draw_nothing_stored("signals")
         return
@@ -37,16 +37,17 @@ def main() -> None:
     if found.empty:
         draw_no_match(f"{count(len(rows), 'market')} are hidden. Show “{ALL}” or clear the search.")
         return
+    profile = schedule.at(rows["time"].max())
     draw_table(
         found,
-        load_profile(mode),
+        profile,
         order=order,
         clock=reader_clock(),
         now=market_now(instance().market, rows["time"].max()),
         link=lambda symbol: f"symbol?{urlencode({'symbol': symbol} | shared_query())}",
         on_sort=_sort,
     )
-    draw_key(load_profile(mode), reader_clock(), shown=len(found), of=len(rows))
+    draw_key(profile, reader_clock(), shown=len(found), of=len(rows))
 
 
 def _filtered(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -190,7 +190,7 @@ def test_what_works_beside_the_server_changes_with_the_market(
 
     asyncio.run(serve())
     assert begun == [
-        Work(["replay", "demo"], {"CRYPTOSATX_MARKET": "demo"}),
+        Work(["worker"], {"CRYPTOSATX_MARKET": "demo"}, endless=True),
         Work(["worker"], {"CRYPTOSATX_MARKET": "live"}, endless=True),
     ]
 

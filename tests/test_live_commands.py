@@ -92,12 +92,23 @@ def test_without_observations_there_is_nothing_to_record(
     assert "write it like" in core("record", str(tmp_path / "it"), "--start", "yesterday-ish")
 
 
-@pytest.mark.parametrize("command", [("worker",), ("record", "nowhere")])
-def test_other_markets_have_no_worker_and_no_observations(
-    core: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+def test_other_markets_have_no_observations(
+    core: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
-    assert "set CRYPTOSATX_MARKET=live" in core(*command)
+    assert "set CRYPTOSATX_MARKET=live" in core("record", "nowhere")
+
+
+def test_a_worker_of_another_market_works_through_its_past_and_stays(
+    core: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[str] = []
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
+    monkeypatch.setattr("core.commands.worker.fill", lambda market, _: filled.append(market.key))
+    monkeypatch.setattr(Worker, "run", lambda _: True)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert "serves Simulated market." in core("worker")
+    assert filled == ["demo"]
 
 
 @pytest.fixture
@@ -110,20 +121,13 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_waits_for_no_exchange_unless_told_to(
-    core: Callable[..., str],
-    nowhere: None,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    core: Callable[..., str], nowhere: None, tmp_path: Path
 ) -> None:
     said = core("worker")
     assert said.endswith("exit 1")
     assert "no exchange answered: " in said
     assert "Set CRYPTOSATX_MARKET=live to wait for one." in said
     assert not list(tmp_path.iterdir())
-    url = f"sqlite:///{tmp_path}/ours.sqlite"
-    open_store(url, "demo").dispose()
-    monkeypatch.setenv("DATABASE_URL", url)
-    assert "holds another" in core("worker")
 
 
 def test_a_worker_takes_the_live_market_when_an_exchange_answers(

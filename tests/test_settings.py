@@ -135,3 +135,32 @@ def test_the_demo_is_known_by_its_name_and_by_its_folder(tmp_path: Path) -> None
     assert market_at("demo", settings) == market_at(f"{tmp_path}/demo", settings)
     assert market_at("demo", settings).kind == "demo"
     assert market_at(str(tmp_path), settings).kind == "recording"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"CRYPTOSATX_MODEL": "x"}, "set OPENAI_API_KEY too, or OPENAI_BASE_URL"),
+        ({"CRYPTOSATX_MODEL_USD_PER_DAY": "5"}, "set CRYPTOSATX_MODEL_PRICES too"),
+        ({"CRYPTOSATX_MODEL_PRICES": "input=1"}, "write input=0.4,output=1.6"),
+        ({"CRYPTOSATX_MODEL_PRICES": "input=1,output=-1"}, "write input=0.4,output=1.6"),
+        ({"CRYPTOSATX_MODEL_PRICES": "input=1,output=nan"}, "write input=0.4,output=1.6"),
+        ({"CRYPTOSATX_MODEL_MODES": "bold"}, "write conservative or balanced or aggressive"),
+        ({"CRYPTOSATX_MODEL_TIMEOUT": "0"}, "greater than 0"),
+        ({"CRYPTOSATX_MODEL_CONCURRENCY": "0"}, "greater than or equal to 1"),
+        ({"CRYPTOSATX_MODEL_TEMPERATURE": "3"}, "less than or equal to 2"),
+        ({"OPENAI_BASE_URL": "ftp://me:open-sesame@host"}, "write an address such as"),
+    ],
+)
+def test_what_cannot_be_used_of_a_model_is_said_with_what_to_write(environ, said):
+    with pytest.raises(SettingsError) as error:
+        load_settings(environ)
+    assert said in str(error.value)
+    assert next(iter(environ)) in str(error.value)
+    assert "open-sesame" not in str(error.value)
+
+
+def test_a_server_of_ones_own_needs_no_key():
+    settings = load_settings({"CRYPTOSATX_MODEL": "x", "OPENAI_BASE_URL": "http://me:pw@h/v1?k=s"})
+    shown = {one.name: one.value for one in describe_settings(settings)}
+    assert shown["OPENAI_BASE_URL"] == "http://h/v1"

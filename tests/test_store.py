@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
+from sqlalchemy import Connection, Engine, Table, delete, func, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from core.errors import StoreError
@@ -393,10 +393,8 @@ def test_a_time_without_a_zone_is_refused(conn: Connection, frame: pd.DataFrame)
 def test_rows_of_both_ways_to_write_are_the_same_row(conn: Connection, frame: pd.DataFrame) -> None:
     save_bars(conn, frame.iloc[[0]])
     symbol, time = frame.index[0]
-    found = conn.execute(
-        update(bars).where(bars.c.symbol == symbol, bars.c.time == time).values(open=1.0)
-    )
-    assert found.rowcount == 1
+    found = select(func.count()).where(bars.c.symbol == symbol, bars.c.time == time)
+    assert conn.scalar(found) == 1
 
 
 def test_two_writers_of_the_same_rows_leave_one_copy(

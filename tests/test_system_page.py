@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -405,3 +406,32 @@ def test_a_simulated_market_shows_its_replay_and_says_that_it_has_no_sources(
         assert "5 of 9" in shown
         assert "Liquidation streams" not in shown
         assert "SQLite" in shown
+
+
+def test_the_model_s_failures_are_counted_on_the_page(here, now, monkeypatch):
+    from tests.opinions import BAR, Clock, make_opinions, store
+    from tests.world.openai import ModelServer
+
+    monkeypatch.setenv("CRYPTOSATX_MODEL", "stand-in")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1/v1")
+    works(here, now)
+    assert "not asked yet" in page()
+    recorded = now - timedelta(minutes=2)
+    monkeypatch.setattr("core.store.verdicts.LIVE", timedelta(days=9_999))
+    store(here.engine, recorded_at=recorded)
+    with ModelServer() as model:
+        model.script.extend(["refusal", "length", "prose", "401", "good"])
+        clock = Clock(now - timedelta(minutes=1))
+        asking = make_opinions(
+            here.engine, model.url, clock=clock, CONCURRENCY="1", CALLS_PER_DAY="5"
+        )
+        assert asking.ask(BAR) > 5
+    shown = words_only(page())
+    for kind in ("Refused", "Answer cut off", "Answer not usable", "Endpoint failed"):
+        assert f"{kind} 1 1" in shown
+    assert "5 of 1,000" in shown
+    assert "budget of the UTC day is used up" in shown
+
+
+def words_only(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,17 +100,14 @@ def _number(index: pd.Index, by: list[str]) -> tuple[Ints, Ints]:
 def horizon_days(tallies: pd.DataFrame, cells: Cells) -> Floats:
     """The longest horizon of each cell, in days."""
     need(tallies, ["horizon"])
-    flat = tallies.index.to_frame(index=False)
-    lengths = {name: pd.Timedelta(name) / pd.Timedelta("1D") for name in flat["horizon"].unique()}
-    flat["length"] = flat["horizon"].map(lengths).astype(np.float64)
-    by: list[Any] = [name for name in cells.keys.columns if name != EVERYTHING]
+    by = [name for name in cells.keys.columns if name != EVERYTHING]
+    codes, names = pd.factorize(tallies.index.get_level_values("horizon"))
+    lengths = np.array([pd.Timedelta(name) / pd.Timedelta("1D") for name in names])
     if not by:
-        return np.full(len(cells.keys), flat["length"].max() if len(flat) else np.nan)
-    longest = flat.groupby(by, observed=True)["length"].max()
-    wanted = cells.keys[by].itertuples(index=False, name=None)
-    if len(by) == 1:
-        return np.array([longest[key] for (key,) in wanted])
-    return np.array([longest[key] for key in wanted])
+        return np.full(len(cells.keys), lengths.max(initial=0))
+    of_rows = pd.Series(lengths[codes], tallies.index)
+    longest = of_rows.groupby(level=by, observed=True).max()
+    return longest.reindex(cells.index).to_numpy(dtype=np.float64)
 
 
 def rows_of(cells: Cells, wider: Cells, shared: Sequence[str]) -> Ints:

@@ -174,14 +174,14 @@ def era_sums(values: npt.ArrayLike, eras: Ints, count: int = ERAS) -> Floats:
 
 
 def _median_length(counts: Floats, number: Ints, days: Ints) -> Floats:
-    """Days from the first outcome of an era to that of the next: the median of each cell."""
-    lengths = np.full(len(counts), np.nan)
-    for cell, (n, era) in enumerate(zip(counts, number, strict=True)):
-        busy = np.flatnonzero(n > 0)
-        if len(busy):
-            starts = busy[np.flatnonzero(np.diff(era[busy], prepend=-1))]
-            lengths[cell] = np.median(np.diff(np.append(days[starts], days[busy[-1]] + 1)))
-    return lengths
+    """Days from the first outcome of an era to that of the next; NaN where eras are empty."""
+    cell, day = np.nonzero(counts > 0)
+    starts, ends = np.full((len(counts), ERAS + 1), np.nan), np.full(len(counts), np.nan)
+    ends[cell] = days[day] + 1
+    # Backwards, so that the first day of an era is written last.
+    starts[cell[::-1], number[cell, day][::-1]] = days[day[::-1]]
+    starts[:, ERAS] = ends
+    return np.asarray(np.median(np.diff(starts, axis=1), axis=1))
 
 
 def _notes(counts: Floats, lengths: Floats, horizon_days: Floats) -> Notes:

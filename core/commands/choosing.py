@@ -27,19 +27,18 @@ def choose(settings: Settings) -> tuple[Market, str]:
 
 
 def market_to_work_on(settings: Settings) -> Market:
-    """The live market; `SettingsError` where another is chosen, or ``auto`` finds none."""
+    """The market a worker serves; `SettingsError` where ``auto`` finds no exchange.
+
+    A worker that is meant for the live market must not settle for the simulated one for ever.
+    """
     market, why = choose(settings)
-    if market.kind == "live":
+    if market.kind == "live" or settings.market != "auto":
         return market
-    if settings.market != "auto":
-        raise SettingsError("A worker needs the live market: set CRYPTOSATX_MARKET=live.")
     if settings.database_url is not None and held_market(settings.database_url):
-        raise SettingsError(
-            "A worker needs the live market, and the database of DATABASE_URL holds another: "
-            "name another database, or set CRYPTOSATX_MARKET=live where none is named."
-        )
+        return market
     raise SettingsError(
-        f"There is no live market to work on, {why} Set CRYPTOSATX_MARKET=live to wait for one."
+        f"There is no live market to work on, {why} Set CRYPTOSATX_MARKET=live to wait for one, "
+        "or CRYPTOSATX_MARKET=demo to serve the simulated one."
     )
 
 

@@ -70,6 +70,13 @@ def command(
     engine.dispose()
 
 
+def fill(market: Market, engine: Engine) -> None:
+    """Work a market's past through, where that has not been done."""
+    if market.kind == "demo":
+        _make_demo(market)
+    replay(market, engine)
+
+
 def _make_demo(market: Market) -> None:
     from core.market.demo import write_demo
 

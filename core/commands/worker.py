@@ -1,28 +1,44 @@
-"""`python -m core worker`: the live market, bar after bar, until it is stopped."""
+"""`python -m core worker`: the market's bars and what people ask for, until it is stopped."""
 
 from __future__ import annotations
 
 import os
 import signal
 
+from sqlalchemy import Engine
+
 from core.commands.choosing import market_to_work_on
 from core.commands.console import beside
+from core.commands.replay import fill
+from core.errors import CryptoSatXError
 from core.jobs.collecting import Collector
 from core.jobs.live import LiveCollector
 from core.jobs.passed_on import PassedOn
 from core.jobs.streams import Streams, WithStreams
-from core.market.choice import database_url
+from core.market.choice import Market, database_url
 from core.market.sources import coinglass, key_of
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.store import open_store
 from core.worker import Worker
 
 
 def command() -> None:
-    """Collect, decide and resolve every bar of the live market until stopped; several may run."""
+    """Do the work of a market until stopped: its bars, and the backtests that are asked for.
+
+    Of the live market collect, decide and resolve every bar; of another first work through its past.
+    On PostgreSQL several may run.
+    """
     settings = load_settings()
     market = market_to_work_on(settings)
     engine = open_store(database_url(settings, market), market.key)
+    if market.kind == "live":
+        _follow(settings, engine)
+    else:
+        _serve(settings, market, engine)
+    engine.dispose()
+
+
+def _follow(settings: Settings, engine: Engine) -> None:
     with LiveCollector(settings) as sources:
         collector: Collector = sources
         key, passed_on = key_of(coinglass.SOURCE, settings), None
@@ -31,9 +47,7 @@ def command() -> None:
             passed_on = PassedOn(sources.contracts, sources.prices, key)
         else:
             collector = WithStreams(sources, engine, sources.contracts)
-        worker = Worker(engine, collector, settings=settings)
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, lambda *_: worker.stop())
+        worker = _stoppable(Worker(engine, collector, settings=settings))
         if settings.model is not None:
             beside.print(f"Signals are put before {settings.model} too.", markup=False)
         beside.print(f"{worker.name} works on {', '.join(settings.exchanges)}.", markup=False)
@@ -46,8 +60,28 @@ def command() -> None:
             settings.endpoints,
             passed_on=passed_on,
         ):
-            finished = worker.run()
-        if not finished:
-            # Threads that wait for a source may never end; others take their work up.
-            os._exit(0)
-    engine.dispose()
+            _run(worker)
+
+
+def _serve(settings: Settings, market: Market, engine: Engine) -> None:
+    """A market that has ended: its past once, and then whatever is asked for."""
+    try:
+        fill(market, engine)
+    except CryptoSatXError as error:
+        # Its pages say so; another history can be worked on all the same.
+        beside.print(f"{market.label} was not worked through: {error}", markup=False)
+    worker = _stoppable(Worker(engine, None, market=market, settings=settings))
+    beside.print(f"{worker.name} serves {market.label}.", markup=False)
+    _run(worker)
+
+
+def _stoppable(worker: Worker) -> Worker:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: worker.stop())
+    return worker
+
+
+def _run(worker: Worker) -> None:
+    if not worker.run():
+        # Threads that wait for a source may never end; others take their work up.
+        os._exit(0)

@@ -57,6 +57,25 @@ class Collector(Protocol):
         """Count what the worker that asked before has spent of the budgets."""
 
 
+class NoSources:
+    """The collector of a market that is not followed: a recording, or the simulated one."""
+
+    def fetch(self, newest: Newest, bar: datetime) -> Collected:  # noqa: ARG002
+        return Collected({})
+
+    def saved(self) -> None:
+        return
+
+    def states(self) -> Iterable[SourceState]:
+        return ()
+
+    def rest(self) -> None:
+        return
+
+    def take_over(self, used: UsedBudgets) -> None:  # noqa: ARG002
+        return
+
+
 def collect(
     engine: Engine,
     collector: Collector,

@@ -12,15 +12,18 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Engine
 
-from core.backtest import decide
+from core.backtest import decide_by
 from core.market.frame import NAMES
 from core.market.recording import Recording, assemble
-from core.signals import PROFILE_NAMES, Profile, load_profile
+from core.signals import Profile, Schedule
 from core.store.due import load_frame
+from core.store.ledger import hold
 from core.store.observations import load_closes, load_observations
+from core.store.profiles import load_schedules
 from core.store.signals import save_bars, save_profile, save_signals
 
-# A factor is measured against 30 days before, on inputs that look back another 30 and 3.
+# A factor is measured against 30 days before, on inputs that look back another 30 and 3; profiles
+# with longer windows have more read.
 HISTORY = timedelta(days=70)
 # A candle that comes this late still gets its bar; older ones only when nothing newer is stored.
 LATE = timedelta(hours=24)
@@ -46,14 +49,18 @@ class History:
     """
 
     _kept: dict[tuple[str, ...], pd.DataFrame] = field(default_factory=dict)
+    _reach: dict[tuple[str, ...], timedelta] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def load(self, conn: Connection, symbols: Sequence[str], bar: datetime) -> pd.DataFrame:
-        """The market frame of `HISTORY` up to ``bar`` (included), as far as it is stored."""
-        key, start = tuple(symbols), pd.Timestamp(bar - HISTORY)
+    def load(
+        self, conn: Connection, symbols: Sequence[str], bar: datetime, reach: timedelta = HISTORY
+    ) -> pd.DataFrame:
+        """The market frame of ``reach`` up to ``bar`` (included), as far as it is stored."""
+        key, start = tuple(symbols), pd.Timestamp(bar - reach)
         with self._lock:
             self._forget_other_sets(key)
-            kept = self._kept.get(key)
+            kept = self._kept.get(key) if self._reach.get(key) == reach else None
+            self._reach[key] = reach
         since = start if kept is None or kept.empty else _times(kept).max() + timedelta(seconds=1)
         fresh = load_frame(conn, symbols, max(since, start), bar)
         whole = fresh if kept is None else pd.concat([kept, fresh]).sort_index()
@@ -90,20 +97,59 @@ def decide_bars(
     transaction, in which ``told`` is called with its number of rows.
     """
     with engine.connect() as conn:
-        stored = history.load(conn, symbols, bar)
+        schedules = load_schedules(conn)
+        stored = history.load(conn, symbols, bar, _reach(schedules))
         first = _first_missing(conn, stored, symbols, bar)
         known = None if first is None else _observed(conn, symbols, first, bar)
     total = Decided()
     if known is None:
         return total
     new = known.frame[~known.frame.index.isin(stored.index)].reindex(columns=list(NAMES))
-    profiles = [load_profile(name) for name in PROFILE_NAMES]
     for step in _steps(new):
         stored = pd.concat([stored, step]).sort_index()
-        with engine.begin() as conn:
-            total += _store(conn, stored, step, known.ages, profiles, clock())
-            told(conn, len(step))
+        done = None
+        while done is None:
+            made = _decide(stored, step, schedules)
+            with engine.begin() as conn:
+                # From here on nobody can put another version in force for these bars.
+                hold(conn)
+                newest = load_schedules(conn)
+                if _same(newest, schedules, step):
+                    done = _store(conn, step, made, known.ages, clock())
+                    told(conn, len(step))
+            schedules = newest
+        total += done
     return total
+
+
+Made = list[tuple[Profile, pd.DataFrame]]
+
+
+def _decide(frame: pd.DataFrame, step: pd.DataFrame, schedules: Sequence[Schedule]) -> Made:
+    """What each version makes of the rows of a step that it decides."""
+    times = _times(step)
+    seen = frame[_times(frame) <= times.max()]
+    return [
+        (profile, planned.loc[planned.index.intersection(step.index)])
+        for schedule in schedules
+        for profile, planned in decide_by(seen, schedule, since=times.min())
+    ]
+
+
+def _same(one: Sequence[Schedule], other: Sequence[Schedule], step: pd.DataFrame) -> bool:
+    """Whether the bars of a step are decided by the same versions under both."""
+    first, last = (moment.to_pydatetime() for moment in (_times(step).min(), _times(step).max()))
+    return [each.versions(first, last) for each in one] == [
+        each.versions(first, last) for each in other
+    ]
+
+
+def _reach(schedules: Sequence[Schedule]) -> timedelta:
+    """How much of the past the versions look at that decide or may come to decide."""
+    versions = [
+        profile for each in schedules for profile in (each.first, *dict(each.changes).values())
+    ]
+    return timedelta(hours=max(profile.windows.reach_hours for profile in versions))
 
 
 def _first_missing(
@@ -143,20 +189,13 @@ def _steps(new: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _store(
-    conn: Connection,
-    frame: pd.DataFrame,
-    step: pd.DataFrame,
-    ages: pd.DataFrame,
-    profiles: Sequence[Profile],
-    at: datetime,
+    conn: Connection, step: pd.DataFrame, made: Made, ages: pd.DataFrame, at: datetime
 ) -> Decided:
-    since = _times(step).min()
     stored = Decided(bars=save_bars(conn, step))
-    for profile in profiles:
+    for profile, planned in made:
         save_profile(conn, profile, at)
-        planned = decide(frame[_times(frame) <= _times(step).max()], profile, since=since)
-        wanted = planned.loc[step.index]
-        stored += Decided(signals=save_signals(conn, wanted, ages.loc[step.index], profile, at))
+        new = save_signals(conn, planned, ages.loc[planned.index], profile, at)
+        stored += Decided(signals=new)
     return stored
 
 

@@ -18,6 +18,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import CryptoSatXError
+from core.jobs.backtest_queue import BacktestQueue
+from core.jobs.backtests import Backtests
 from core.jobs.round import Jobs
 from core.store.bookkeeping import bookkeeping_url
 from core.store.leases import WORKER, drop_lease, load_leases, take_lease
@@ -36,6 +38,8 @@ _UNFINISHED = ["PENDING", "ENQUEUED"]
 
 class Rounds:
     """The workflows of this process; there can be one at a time, see `durable_rounds`."""
+
+    backtests: BacktestQueue | None = None
 
     def __init__(self, jobs: Jobs) -> None:
         @DBOS.workflow(name="decide")
@@ -116,8 +120,10 @@ def _in_batches(parts: int, part: Part, bar: str) -> list[int]:
 
 
 @contextmanager
-def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
-    """Take part in the rounds of a database until the block ends."""
+def durable_rounds(
+    jobs: Jobs, poll_seconds: float = 0.1, backtests: Backtests | None = None
+) -> Iterator[Rounds]:
+    """Take part in the rounds and backtests of a database until the block ends."""
     logging.getLogger("dbos").setLevel(logging.WARNING)
     DBOS(
         config=DBOSConfig(
@@ -131,9 +137,12 @@ def durable_rounds(jobs: Jobs, poll_seconds: float = 0.1) -> Iterator[Rounds]:
     )
     try:
         rounds = Rounds(jobs)
+        rounds.backtests = None if backtests is None else BacktestQueue(backtests)
         DBOS.launch()
         DBOS.register_queue(PARTS, worker_concurrency=2, polling_interval_sec=poll_seconds)
         DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=poll_seconds)
+        if rounds.backtests is not None:
+            rounds.backtests.open(poll_seconds)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)
@@ -156,6 +165,12 @@ def say_goodbye(engine: Engine, worker: str) -> None:
     with engine.begin() as conn:
         drop_lease(conn, WORKER + worker, worker)
         drop_lease(conn, LEADER, worker)
+
+
+def living(engine: Engine) -> set[str]:
+    """The workers that are alive."""
+    with engine.connect() as conn:
+        return set(load_leases(conn, WORKER, _now()).values())
 
 
 def adopt_orphans(engine: Engine, worker: str) -> list[str]:

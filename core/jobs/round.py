@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Engine
 from core.jobs.collecting import BACKFILL, Collector, collect
 from core.jobs.deciding import LATE, STEP_ROWS, History, batch_of, decide_bars
 from core.jobs.resolving import resolve_due
-from core.signals import PROFILE_NAMES, load_profile
 from core.store.leases import WORKER, load_leases
 from core.store.observations import count_bars, load_symbols
+from core.store.profiles import load_schedules
 from core.store.rounds import (
     advance_past,
     announce_past,
@@ -84,7 +84,7 @@ class Jobs:
             with self.engine.begin() as conn:
                 rows = count_bars(conn, bar - BACKFILL, bar) + waiting * (BACKFILL // HOUR)
                 if rows > STEP_ROWS:
-                    profiles = [load_profile(name) for name in PROFILE_NAMES]
+                    profiles = [schedule.at(bar) for schedule in load_schedules(conn)]
                     announce_past(conn, _past(bar), LABEL, profiles, rows, self.clock())
         return new, waiting
 

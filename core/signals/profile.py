@@ -74,6 +74,16 @@ class Windows(_Part):
     least_known: Share = 0.75
     clip_sigma: Annotated[float, Field(gt=0, le=10)] = 3
 
+    @property
+    def reach_hours(self) -> float:
+        """How far back a bar's numbers look: against a history, on inputs with a history themselves.
+
+        >>> Windows().reach_hours / 24
+        70.0
+        """
+        inputs = (self.liquidations, *self.momentum, self.funding, self.open_interest)
+        return 2 * self.history + max(*inputs, self.social_mean, self.fast_volatility) + 72
+
     @model_validator(mode="after")
     def _history_is_longest(self) -> Self:
         if self.least_history > self.history:
@@ -166,8 +176,51 @@ def parse_profile(body: Mapping[str, object]) -> Profile:
     try:
         return Profile.model_validate(body)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'profile'}: {fault['msg']}"
-            for fault in error.errors()
-        )
+        faults = "; ".join(f"{name}: {said}" for name, said in _faults(error).items())
         raise ProfileError(faults) from error
+
+
+def profile_faults(body: Mapping[str, object]) -> dict[str, str]:
+    """What is wrong with data that is to be a profile: by field what it must be. Empty: nothing.
+
+    >>> profile_faults({"name": "balanced", "threshold": 40, "rules": {"low_coverage": 2}})
+    {'threshold': 'must be above 50', 'rules.low_coverage': 'must be 1 or less'}
+    >>> profile_faults({"name": "balanced", "windows": {"history": 24}})
+    {'windows.least_history': 'cannot be longer than history'}
+    """
+    try:
+        Profile.model_validate(body)
+    except ValidationError as error:
+        return _faults(error)
+    return {}
+
+
+def _faults(error: ValidationError) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for fault in error.errors():
+        said = str(fault["msg"]).removeprefix("Value error, ")
+        field = ".".join(map(str, fault["loc"])) or "profile"
+        if fault["type"] in _WORDS:
+            context = fault.get("ctx", {})
+            limit = next(iter(context.values()), "")
+            said = _WORDS[fault["type"]].format(
+                f"{limit:g}" if isinstance(limit, int | float) else limit
+            )
+        elif fault["type"] == "value_error" and said.split()[0] in _CHECKED:
+            # A check over several fields names the one that it is about first.
+            field, said = f"{field}.{said.split()[0]}", said.partition(" ")[2]
+        found.setdefault(field, said)
+    return found
+
+
+_WORDS = {
+    "greater_than": "must be above {}",
+    "greater_than_equal": "must be {} or more",
+    "less_than": "must be under {}",
+    "less_than_equal": "must be {} or less",
+    "finite_number": "must be a number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "too_short": "needs at least one number",
+}
+_CHECKED = ("least_history", "extreme_volatility")

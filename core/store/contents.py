@@ -54,7 +54,7 @@ VERDICT_TYPES = types_of(verdicts, "id")
 
 def measured_contents(columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     """Of rows of `tables.measurements` by column, as `core.store.rows` makes them ready."""
-    return [_dump_sorted(row) for row in _objects(columns, MEASURED_TYPES)]
+    return [dump_sorted(row) for row in _objects(columns, MEASURED_TYPES)]
 
 
 def signal_contents(
@@ -69,20 +69,20 @@ def signal_contents(
     with_measured = {
         **{name: _as_json(columns[name], kind) for name, kind in SIGNAL_TYPES.items()},
         "measured": [orjson.Fragment(content) for content in measured],
-        "measured_at": [_iso(at) for at in measured_at],
+        "measured_at": [iso(at) for at in measured_at],
     }
-    return [_dump_sorted(row) for row in _rows(dict(sorted(with_measured.items())))]
+    return [dump_sorted(row) for row in rows_of(dict(sorted(with_measured.items())))]
 
 
 def outcome_contents(columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     """Of rows of `tables.outcomes` by column, as they are inserted."""
-    return [_dump_sorted(row) for row in _objects(columns, OUTCOME_TYPES)]
+    return [dump_sorted(row) for row in _objects(columns, OUTCOME_TYPES)]
 
 
 def verdict_content(row: Mapping[str, Any]) -> bytes:
     """Of one row of `tables.verdicts` as it is given to SQLAlchemy; what is not named is missing.
 
-    >>> verdict_content({"signal_id": 7, "multiplier": 1})[-60:].decode()
+    >>> verdict_content({"signal_id": 7, "multiplier": 1})[-61:].decode()
     '"signal_id":7,"state":null,"temperature":null,"verdict":null}'
     """
     content = {name: _plain(row.get(name), kind) for name, kind in VERDICT_TYPES.items()}
@@ -109,29 +109,29 @@ def utc_text(value: datetime) -> str:
 def _objects(
     columns: Mapping[str, Sequence[Any]], types: Mapping[str, Type]
 ) -> Iterator[dict[str, Any]]:
-    return _rows({name: _as_json(columns[name], kind) for name, kind in types.items()})
+    return rows_of({name: _as_json(columns[name], kind) for name, kind in types.items()})
 
 
-def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+def rows_of(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     names = tuple(columns)
     for row in zip(*columns.values(), strict=True):
         yield dict(zip(names, row, strict=True))
 
 
-def _dump_sorted(row: dict[str, Any]) -> bytes:
+def dump_sorted(row: dict[str, Any]) -> bytes:
     """`dump_json` of what is in order already: there are many of these."""
     return orjson.dumps(row)
 
 
 def _as_json(values: Sequence[Any], kind: Type) -> Sequence[Any]:
     if kind == "time":
-        return [_iso(at) for at in values]
+        return [iso(at) for at in values]
     if kind == "json":
         return [None if text is None else orjson.Fragment(text) for text in values]
     return values
 
 
 @lru_cache(maxsize=4096)
-def _iso(at: str | datetime) -> str:
+def iso(at: str | datetime) -> str:
     """A time as a driver takes or gives it as a content has it; see `core.store.bulk.times`."""
     return f"{at[:10]}T{at[11:26]}Z" if isinstance(at, str) else utc_text(at)

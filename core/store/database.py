@@ -82,6 +82,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # Without it REPLACE deletes the row in its way unasked; see `core.store.append_only`.
+    cursor.execute("PRAGMA recursive_triggers=ON")
     cursor.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, Select, Table, type_coerce
+from sqlalchemy import Connection, Result, Select, Table, type_coerce
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
@@ -30,7 +30,11 @@ def between(
 
 def read_columns(conn: Connection, query: Select[Any]) -> dict[str, list[Any]]:
     """The result by column name."""
-    result = conn.execute(query)
+    return columns_of(conn.execute(query))
+
+
+def columns_of(result: Result[Any]) -> dict[str, list[Any]]:
+    """A result by column name."""
     names = list(result.keys())
     found = [list(column) for column in zip(*result.fetchall(), strict=True)]
     return dict(zip(names, found or [[] for _ in names], strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,15 +17,15 @@ from core.errors import StoreError
 from core.outcomes import HORIZONS
 from core.store.reading import flags, moments, numbers, raw, read_columns, words
 from core.store.sums import (
+    ANY_BIN,
+    BINS,
     Expression,
     Judged,
     added_up,
     cell_of,
-    coverage_bin,
     followed,
     judged_by,
     outcome_rows,
-    recorded,
     totals,
 )
 from core.store.tables import bars, factor_days, outcomes, signals, tallies, tally_cells, verdicts
@@ -33,6 +33,9 @@ from core.store.tables import bars, factor_days, outcomes, signals, tallies, tal
 # Single markets have no sums of their own: theirs are made from their outcomes when asked for.
 MOST_SYMBOLS = 10
 _DAY = timedelta(days=1)
+_OF_SIGNAL = ("symbol", "time", "direction", "score", "verdict", "multiplier")
+_OF_OUTCOME = ("horizon", "exit_at", "net_return", "r_multiple", "barrier")
+_LISTED = ("signal_id", *_OF_SIGNAL, "model_verdict", "model_multiplier", "traded", *_OF_OUTCOME)
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,26 @@ class Unfinished(NamedTuple):
 
 
 def load_options(conn: Connection) -> pd.DataFrame:
-    """What there is to choose from: one row per stored cell, the columns of `CELL`, and ``n``,
-    ``first_day`` and ``last_day`` of its outcomes."""
+    """What there is to choose from: one row per stored cell, whatever its bins.
+
+    The columns of `CELL` without its bins, and ``n``, ``first_day`` and ``last_day`` of the cell's
+    outcomes.
+    """
+    names = [name for name in CELL if name not in BINS]
     query = (
         select(
-            *(tally_cells.c[name] for name in CELL),
+            *(tally_cells.c[name] for name in names),
             func.sum(tallies.c.n).label("n"),
             type_coerce(func.min(tallies.c.day), NullType()).label("first_day"),
             type_coerce(func.max(tallies.c.day), NullType()).label("last_day"),
         )
         .join_from(tally_cells, tallies)
+        .where(*(tally_cells.c[name] == ANY_BIN for name in BINS), tallies.c.n > 0)
         .group_by(tally_cells.c.id)
         .order_by(tally_cells.c.id)
     )
     found = read_columns(conn, query)
-    frame = pd.DataFrame({name: _keys(name, found[name]) for name in CELL})
+    frame = pd.DataFrame({name: _keys(name, found[name]) for name in names})
     frame["n"] = np.array(found["n"], dtype=np.int64)
     for name in ("first_day", "last_day"):
         frame[name] = moments(found[name], name)
@@ -109,7 +117,7 @@ def load_tallies(
         query = (
             select(*asked, type_coerce(tallies.c.day, NullType()), *totals(tallies, columns))
             .join_from(tally_cells, tallies)
-            .where(*_of_cells(chosen))
+            .where(*_of_cells(chosen, by), tallies.c.n > 0)
             .group_by(*asked, tallies.c.day)
         )
     found = read_columns(conn, query)
@@ -128,25 +136,28 @@ def list_signals(conn: Connection, filters: Filters, limit: int, offset: int = 0
     traded (by the asked judge), net_return, r_multiple, barrier.
     """
     chosen = settled(conn, filters)
-    judged = judged_by(chosen.judge)
-    query = (
-        _listed(judged, chosen)
-        .where(*_of_outcomes(conn, chosen))
-        .order_by(
-            outcomes.c.exit_at.desc(), signals.c.symbol, outcomes.c.horizon, outcomes.c.signal_id
-        )
-    )
-    return _outcome_list(read_columns(conn, query.limit(limit).offset(offset)))
+    if chosen.symbols:
+        return _outcome_list([_list_page(conn, chosen, limit, offset)])
+    pages = []
+    for day, skipped, wanted in _days_of_page(conn, chosen, limit, offset):
+        of_day = replace(chosen, start=day, end=day)
+        pages.append(_list_page(conn, of_day, wanted, skipped))
+    return _outcome_list(pages)
 
 
 def count_unfinished(conn: Connection, filters: Filters) -> dict[str, Unfinished]:
     """Followed signals without an outcome, by horizon."""
     chosen = settled(conn, filters)
     newest = conn.scalar(select(func.max(bars.c.time)))
-    return {
-        horizon: _count_unfinished(conn, chosen, horizon, newest)
-        for horizon in chosen.horizons or HORIZONS
-    }
+    horizons = chosen.horizons or HORIZONS
+    if newest is None:
+        return dict.fromkeys(horizons, Unfinished(0, 0))
+    missing = _count_missing(conn, chosen)
+    found = {}
+    for horizon in horizons:
+        pending = _count_pending(conn, chosen, horizon, newest)
+        found[horizon] = Unfinished(pending, missing.get(horizon, 0) - pending)
+    return found
 
 
 def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
@@ -179,7 +190,7 @@ def list_disagreements(
     query = (
         select(
             signals.c.id.label("signal_id"),
-            *raw(signals, "symbol", "time", "direction", "score", "verdict", "multiplier"),
+            *raw(signals, *_OF_SIGNAL),
             verdicts.c.verdict.label("model_verdict"),
             verdicts.c.multiplier.label("model_multiplier"),
         )
@@ -255,10 +266,13 @@ def _refuse_many(filters: Filters) -> None:
         )
 
 
-def _of_cells(filters: Filters) -> list[Expression]:
-    """What a stored sum must be to pass."""
+def _of_cells(filters: Filters, by: Sequence[str]) -> list[Expression]:
+    """What a stored sum must be to pass; where no bins are asked for, one over all of them."""
     of_cell = {name: tally_cells.c[name] for name in CELL}
-    return [*_of_keys(filters, of_cell), *_within(tallies.c.day, filters.start, filters.end)]
+    asked = {*by, *(["coverage_bin"] if filters.least_coverage is not None else [])}
+    bins = [of_cell[name] >= 0 if name in asked else of_cell[name] == ANY_BIN for name in BINS]
+    within = _within(tallies.c.day, filters.start, filters.end)
+    return [*_of_keys(filters, of_cell), *bins, *within]
 
 
 def _of_outcomes(conn: Connection, filters: Filters) -> list[Expression]:
@@ -266,6 +280,12 @@ def _of_outcomes(conn: Connection, filters: Filters) -> list[Expression]:
     conditions = _of_keys(filters, cell_of(judged_by(filters.judge), conn.dialect.name))
     if filters.symbols:
         conditions.append(signals.c.symbol.in_(filters.symbols))
+    # What the exit says of the signal's time finds it in the index.
+    lengths = [_length(horizon) for horizon in filters.horizons or HORIZONS]
+    if filters.start is not None:
+        conditions.append(signals.c.time >= _midnight(filters.start) - max(lengths))
+    if filters.end is not None:
+        conditions.append(signals.c.time < _midnight(filters.end) + _DAY - min(lengths))
     return [followed(), *conditions, *_within(outcomes.c.exit_at, filters.start, filters.end)]
 
 
@@ -291,17 +311,9 @@ def _of_keys(filters: Filters, keys: Mapping[str, Expression]) -> list[Expressio
 
 def _of_signals(conn: Connection, filters: Filters, judged: Judged) -> list[Expression]:
     """What a signal must be to pass, whatever the horizon and the time."""
-    keys = {
-        "profile_name": signals.c.profile_name,
-        "profile_version": signals.c.profile_version,
-        "judge": judged.judge,
-        "recorded": recorded(conn.dialect.name),
-        "verdict": judged.verdict,
-        "risk_mode": judged.risk_mode,
-        "direction": signals.c.direction,
-        "coverage_bin": coverage_bin(),
-    }
-    conditions = [followed(), *_of_keys(filters, keys)]
+    cell = cell_of(judged, conn.dialect.name)
+    of_signal = {name: key for name, key in cell.items() if name not in ("horizon", "traded")}
+    conditions = [followed(), *_of_keys(filters, of_signal)]
     if filters.symbols:
         conditions.append(signals.c.symbol.in_(filters.symbols))
     return conditions
@@ -340,15 +352,45 @@ def _listed(judged: Judged, filters: Filters) -> Select[Any]:
         source = source.outerjoin(verdicts, answered)
     return select(
         signals.c.id.label("signal_id"),
-        *raw(signals, "symbol", "time", "direction", "score", "verdict", "multiplier"),
+        *raw(signals, *_OF_SIGNAL),
         verdicts.c.verdict.label("model_verdict"),
         verdicts.c.multiplier.label("model_multiplier"),
         judged.traded.label("traded"),
-        *raw(outcomes, "horizon", "exit_at", "net_return", "r_multiple", "barrier"),
+        *raw(outcomes, *_OF_OUTCOME),
     ).select_from(source)
 
 
-def _outcome_list(found: dict[str, list[Any]]) -> pd.DataFrame:
+def _days_of_page(
+    conn: Connection, filters: Filters, limit: int, offset: int
+) -> Iterator[tuple[date, int, int]]:
+    """The days that a page is on, the newest first: the day, how many of it to skip, how many are
+    still wanted. The stored sums tell how many there are, so what comes before is not gone through.
+    """
+    query = (
+        select(tallies.c.day, func.sum(tallies.c.n))
+        .join_from(tally_cells, tallies)
+        .where(*_of_cells(filters, ()), tallies.c.n > 0)
+        .group_by(tallies.c.day)
+        .order_by(tallies.c.day.desc())
+    )
+    skipped, wanted = offset, limit
+    for day, n in conn.execute(query):
+        if wanted <= 0:
+            return
+        if skipped < n:
+            yield day.date(), skipped, wanted
+            wanted -= n - skipped
+        skipped = max(0, skipped - n)
+
+
+def _list_page(conn: Connection, filters: Filters, limit: int, offset: int) -> dict[str, list[Any]]:
+    order = (outcomes.c.exit_at.desc(), signals.c.symbol, outcomes.c.horizon, outcomes.c.signal_id)
+    query = _listed(judged_by(filters.judge), filters).where(*_of_outcomes(conn, filters))
+    return read_columns(conn, query.order_by(*order).limit(limit).offset(offset))
+
+
+def _outcome_list(pages: Sequence[dict[str, list[Any]]]) -> pd.DataFrame:
+    found = {name: [one for page in pages for one in page[name]] for name in _LISTED}
     return pd.DataFrame(
         {
             "signal_id": np.array(found["signal_id"], dtype=np.int64),
@@ -368,29 +410,45 @@ def _outcome_list(found: dict[str, list[Any]]) -> pd.DataFrame:
     )
 
 
-def _count_unfinished(
-    conn: Connection, filters: Filters, horizon: str, newest: datetime | None
-) -> Unfinished:
-    if newest is None:
-        return Unfinished(0, 0)
-    length: timedelta = pd.Timedelta(horizon).to_pytimedelta()
+def _count_missing(conn: Connection, filters: Filters) -> dict[str, int]:
+    """How many outcomes are not there, by horizon."""
+    if not filters.symbols:
+        query = (
+            select(tally_cells.c.horizon, func.sum(tallies.c.followed - tallies.c.n))
+            .join_from(tally_cells, tallies)
+            .where(*_of_cells(filters, ()))
+            .group_by(tally_cells.c.horizon)
+        )
+        return {row[0]: int(row[1]) for row in conn.execute(query)}
+    found = {}
+    for horizon in filters.horizons or HORIZONS:
+        there = exists().where(outcomes.c.signal_id == signals.c.id, outcomes.c.horizon == horizon)
+        query = _of_horizon(conn, filters, horizon).where(~there)
+        found[horizon] = conn.scalar(query) or 0
+    return found
+
+
+def _count_pending(conn: Connection, filters: Filters, horizon: str, newest: datetime) -> int:
+    """Signals whose horizon is not over with the newest bar."""
+    query = _of_horizon(conn, filters, horizon)
+    return conn.scalar(query.where(signals.c.time > newest - _length(horizon))) or 0
+
+
+def _of_horizon(conn: Connection, filters: Filters, horizon: str) -> Select[Any]:
+    """The number of signals that pass, whose horizon ends on the days that are asked for."""
     judged = judged_by(filters.judge)
-    there = exists().where(outcomes.c.signal_id == signals.c.id, outcomes.c.horizon == horizon)
-    start = None if filters.start is None else _midnight(filters.start) - length
-    end = None if filters.end is None else _midnight(filters.end) + _DAY - length
-    query = (
-        select(func.count())
-        .select_from(judged.signals)
-        .where(*_of_signals(conn, filters, judged), ~there)
-    )
-    if start is not None:
-        query = query.where(signals.c.time >= start)
-    if end is not None:
-        query = query.where(signals.c.time < end)
-    running = signals.c.time > newest - length
-    return Unfinished(
-        conn.scalar(query.where(running)) or 0, conn.scalar(query.where(~running)) or 0
-    )
+    query = select(func.count()).select_from(judged.signals)
+    ended = [None if day is None else _midnight(day) for day in (filters.start, filters.end)]
+    if ended[0] is not None:
+        query = query.where(signals.c.time >= ended[0] - _length(horizon))
+    if ended[1] is not None:
+        query = query.where(signals.c.time < ended[1] + _DAY - _length(horizon))
+    return query.where(*_of_signals(conn, filters, judged))
+
+
+def _length(horizon: str) -> timedelta:
+    length: timedelta = pd.Timedelta(horizon).to_pytimedelta()
+    return length
 
 
 def _keys(name: str, values: Sequence[Any]) -> Any:

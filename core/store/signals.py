@@ -23,7 +23,7 @@ from core.store import contents, ledger, rows
 from core.store.bulk import floats, insert_all, insert_new, texts, times
 from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
-from core.store.tallies import keep_tallies
+from core.store.tallies import keep_signals, keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
@@ -89,6 +89,7 @@ def insert_signals(conn: Connection, ready: rows.Ready, profile: Profile) -> int
     ids = range(first, first + len(new.index))
     insert_all(conn, signals, {"id": ids, **new.signals})
     ledger.spend_ids(conn, signals, ids[-1])
+    keep_signals(conn, ids[0], ids[-1])
     of_signals = contents.signal_contents(new.signals, new.measured, measured_at)
     ledger.append(conn, contents.SIGNAL, list(zip(ids, of_signals, strict=True)))
     return len(ids)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
 from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
-    Subquery,
     Text,
     and_,
     case,
@@ -22,23 +22,34 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
+    true,
     type_coerce,
+    union_all,
 )
 from sqlalchemy import Integer as Whole
 from sqlalchemy.types import NullType
 
 from core.accuracy.tallies import BEYOND, CELL, COUNTS, DAY, LATER, LIVE, R_COUNTS, R_EDGES, RULES
-from core.outcomes import Costs
+from core.outcomes import HORIZONS, Costs
 from core.store.tables import outcomes, signals, verdicts
 
+# A row of tallies is also added up over all bins of coverage, of the score, or of both: what asks for
+# less then reads less. The bin of such a row is this.
+ANY_BIN = -1
+BINS = ("coverage_bin", "score_bin")
+# How many signals there are whose outcome falls on the day, finished or not.
+FOLLOWED = "followed"
+
 Expression = ColumnElement[Any]
-# What of a verdict is an order to trade.
-_TRADING = ("CONFIRM", "DOWNSIZE")
 _LIVE_HOURS = 2
+_MIDNIGHT = " 00:00:00.000000"
+_SECOND = "interval '1 second'"
+_WHOLE = frozenset((*COUNTS, FOLLOWED))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judged:
     """Signals as one kind of judge sees them: the rules, or whichever model answered."""
 
@@ -54,6 +65,11 @@ class Judged:
         return self.signals.join(outcomes, outcomes.c.signal_id == signals.c.id)
 
 
+def _trades(verdict: Expression) -> Expression:
+    """Whether a verdict is an order to trade."""
+    return or_(verdict == "CONFIRM", verdict == "DOWNSIZE")
+
+
 BY_RULES = Judged(
     literal(RULES),
     func.coalesce(signals.c.verdict, ""),
@@ -67,7 +83,7 @@ BY_MODELS = Judged(
     verdicts.c.verdict,
     func.coalesce(verdicts.c.risk_mode, ""),
     verdicts.c.multiplier,
-    and_(outcomes.c.traded, verdicts.c.verdict.in_(_TRADING)),
+    and_(outcomes.c.traded, _trades(verdicts.c.verdict)),
     signals.join(
         verdicts, and_(verdicts.c.signal_id == signals.c.id, verdicts.c.state == "answered")
     ),
@@ -90,22 +106,18 @@ def cell_of(judged: Judged, dialect: str) -> dict[str, Expression]:
         "profile_name": signals.c.profile_name,
         "profile_version": signals.c.profile_version,
         "judge": judged.judge,
-        "recorded": recorded(dialect),
+        "recorded": _recorded(dialect),
         "verdict": judged.verdict,
         "risk_mode": judged.risk_mode,
         "direction": signals.c.direction,
         "horizon": outcomes.c.horizon,
-        "coverage_bin": coverage_bin(),
+        "coverage_bin": cast(func.floor(signals.c.coverage * 10 + 1e-9), Whole),
         "score_bin": 5 * cast(func.floor(claimed / 5 + 1e-9), Whole),
         "traded": judged.traded,
     }
 
 
-def coverage_bin() -> Expression:
-    return cast(func.floor(signals.c.coverage * 10 + 1e-9), Whole)
-
-
-def recorded(dialect: str) -> Expression:
+def _recorded(dialect: str) -> Expression:
     """Whether a signal was stored when its bar was new."""
     if dialect == "sqlite":
         # Times are text there; a comparison of julian days would round the limit.
@@ -121,12 +133,20 @@ def recorded(dialect: str) -> Expression:
     return case((in_time, LIVE), else_=LATER)
 
 
-def day_of(dialect: str) -> Expression:
+def _day_of(dialect: str) -> Expression:
     """The UTC day of the exit, as `UtcDateTime` keeps it."""
     if dialect == "sqlite":
         exit_at = type_coerce(outcomes.c.exit_at, NullType())
-        return func.substr(exit_at, 1, 10, type_=Text) + " 00:00:00.000000"
+        return func.substr(exit_at, 1, 10, type_=Text) + _MIDNIGHT
     return func.date_trunc("day", outcomes.c.exit_at, "UTC")
+
+
+def _day_after(dialect: str, seconds: Expression) -> Expression:
+    """The UTC day on which the horizon of a signal ends."""
+    if dialect == "sqlite":
+        time = type_coerce(signals.c.time, NullType())
+        return func.date(time, func.printf("+%d seconds", seconds), type_=Text) + _MIDNIGHT
+    return func.date_trunc("day", signals.c.time + seconds * literal_column(_SECOND), "UTC")
 
 
 def contents(judged: Judged, names: Sequence[str]) -> dict[str, Expression]:
@@ -173,11 +193,50 @@ def contents(judged: Judged, names: Sequence[str]) -> dict[str, Expression]:
 
 def outcome_rows(judged: Judged, dialect: str, columns: Sequence[str]) -> Select[Any]:
     """One row per outcome: its cell, its day, and what it adds to the sums ``columns``."""
-    parts = {**cell_of(judged, dialect), DAY: day_of(dialect), **contents(judged, columns)}
+    parts = {**cell_of(judged, dialect), DAY: _day_of(dialect), **contents(judged, columns)}
     return select(*(part.label(name) for name, part in parts.items())).select_from(judged.outcomes)
 
 
-def added_up(rows: Subquery, by: Sequence[str], columns: Sequence[str]) -> Select[Any]:
+def followed_rows(judged: Judged, dialect: str) -> Select[Any]:
+    """Rows per signal that is followed: the cell and day of its outcome at each horizon to come.
+
+    Whether it is traded is told by its verdict alone; a plan may still be refused.
+    """
+    lengths = union_all(*(select(*_length(horizon)) for horizon in HORIZONS)).subquery("lengths")
+    said: dict[str, Expression] = {"horizon": lengths.c.horizon, "traded": _trades(judged.verdict)}
+    parts: dict[str, Expression] = {
+        **cell_of(judged, dialect),
+        **said,
+        DAY: _day_after(dialect, lengths.c.seconds),
+        FOLLOWED: literal_column("1"),
+    }
+    query = select(*(part.label(name) for name, part in parts.items()))
+    return query.select_from(judged.signals.join(lengths, true())).where(followed())
+
+
+def _length(horizon: str) -> tuple[Expression, Expression]:
+    seconds = int(pd.Timedelta(horizon).total_seconds())
+    return literal(horizon).label("horizon"), literal_column(str(seconds)).label("seconds")
+
+
+def in_every_family(whole: FromClause, columns: Sequence[str]) -> Select[Any]:
+    """Sums by cell (and day), and those over all bins of coverage, of the score, and of both."""
+    names = [name for name in (*CELL, DAY) if name in whole.c]
+    one: Expression = literal_column("1")
+    both = select(one.label("kept")).union_all(select(literal_column("0")))
+    keys: dict[str, Expression] = {name: whole.c[name] for name in names}
+    source = whole
+    for name in BINS:
+        keep = both.subquery(f"by_{name}")
+        source = source.join(keep, true())
+        keys[name] = case((keep.c.kept == 1, whole.c[name]), else_=literal_column(str(ANY_BIN)))
+    parts = select(
+        *(key.label(name) for name, key in keys.items()), *(whole.c[name] for name in columns)
+    ).select_from(source)
+    return added_up(parts.subquery("parts"), names, columns)
+
+
+def added_up(rows: FromClause, by: Sequence[str], columns: Sequence[str]) -> Select[Any]:
     """Rows of `outcome_rows` added up by some of their keys."""
     keys = [rows.c[name] for name in by]
     return select(*keys, *totals(rows, columns)).group_by(*keys)
@@ -186,7 +245,7 @@ def added_up(rows: Subquery, by: Sequence[str], columns: Sequence[str]) -> Selec
 def totals(rows: FromClause, columns: Sequence[str]) -> list[Expression]:
     """Sums of columns, whole numbers staying whole."""
     return [
-        (cast(func.sum(rows.c[name]), Whole) if name in COUNTS else func.sum(rows.c[name])).label(
+        (cast(func.sum(rows.c[name]), Whole) if name in _WHOLE else func.sum(rows.c[name])).label(
             name
         )
         for name in columns

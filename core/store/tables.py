@@ -20,11 +20,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from core.accuracy import tallies as sums
 from core.market import frame
 from core.market.files import FILES, UNIVERSE, Source
+from core.store.append_only import make_append_only
 from core.store.database import UtcDateTime
 from core.store.measures import AGES, MEASURED
 
@@ -119,6 +121,14 @@ signals = Table(
     ),
     CheckConstraint("direction IN (-1, 0, 1)", name="direction"),
     CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),
+    # Signals that are followed, by time: what became of them is listed and counted day by day.
+    Index(
+        "ix_signals_followed",
+        "profile_name",
+        "time",
+        sqlite_where=text("direction <> 0"),
+        postgresql_where=text("direction <> 0"),
+    ),
 )
 
 outcomes = Table(
@@ -216,7 +226,9 @@ ledger = Table(
     UniqueConstraint("kind", "row_id", name="uq_ledger_row"),
 )
 
-# Sums of outcomes per cell and day, kept as outcomes come; see `core.accuracy.tallies`.
+# Sums of outcomes per cell and day, kept as outcomes come; see `core.accuracy.tallies`. `followed` is
+# how many there will be when all have come. There are also sums over all bins (-1), of coverage, of
+# the score and of both, for whoever asks for no bins: see `core.store.sums`.
 tally_cells = Table(
     "tally_cells",
     metadata,
@@ -241,6 +253,7 @@ tallies = Table(
     Column("day", UtcDateTime, primary_key=True),
     *(Column(name, Integer, nullable=False) for name in sums.COUNTS),
     *(Column(name, Float, nullable=False) for name in sums.SUMS),
+    Column("followed", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 
@@ -534,3 +547,6 @@ sign_in_attempts = Table(
     Column("succeeded", Boolean, nullable=False),
     Column("attempted_at", UtcDateTime, nullable=False),
 )
+
+# What makes up the record can be added to and nothing else, which the database itself sees to.
+make_append_only(metadata)

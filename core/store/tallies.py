@@ -7,45 +7,89 @@ They are added to in the transaction that stores what they count, by its only wr
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sqlalchemy import (
+    ClauseElement,
     Connection,
+    CursorResult,
+    FromClause,
     Select,
+    TextClause,
     bindparam,
-    column,
     delete,
     func,
+    literal_column,
     select,
-    tuple_,
+    text,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import NullType
 
 from core.accuracy.tallies import CELL, COLUMNS, COUNTS, DAY
 from core.store import ledger
+from core.store.database import UtcDateTime
 from core.store.due import LONGEST
-from core.store.reading import moments, read_columns
+from core.store.reading import columns_of, moments
 from core.store.sums import (
     BY_MODELS,
     BY_RULES,
+    FOLLOWED,
+    Expression,
     Judged,
     added_up,
     followed,
+    followed_rows,
+    in_every_family,
     outcome_rows,
     same_cell,
 )
-from core.store.tables import outcomes, profiles, signals, tallies, tally_cells
+from core.store.tables import profiles, signals, tallies, tally_cells
 
 # Outcomes are added up anew so many days at a time, which bounds memory.
 SPAN = timedelta(days=30)
 # Sums of fractions depend on the order in which they were added, in their last digits.
 _RELATIVE = 1e-9
 _JUDGES = (BY_RULES, BY_MODELS)
+STORED = (*COLUMNS, FOLLOWED)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kind:
+    """What is counted: how its rows are made, and what they hold."""
+
+    rows: Callable[[Judged, str], Select[Any]]
+    columns: tuple[str, ...]
+
+
+_OUTCOMES = _Kind(partial(outcome_rows, columns=COLUMNS), COLUMNS)
+_SIGNALS = _Kind(followed_rows, (FOLLOWED,))
+_KINDS = (_OUTCOMES, _SIGNALS)
+_DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
+# Which rows are meant. Those of a part are held to its days as well.
+_OF_PART = (
+    "signals.profile_name = :profile AND signals.direction <> 0 "
+    "AND signals.time >= :earliest AND signals.time < :end"
+)
+# Keys go to the database in one piece.
+_NEW = {
+    "sqlite": "(outcomes.signal_id, outcomes.horizon) IN (SELECT json_extract(value, '$[0]'), "
+    "json_extract(value, '$[1]') FROM json_each(:new))",
+    "postgresql": "(outcomes.signal_id, outcomes.horizon) IN (SELECT CAST(value ->> 0 AS bigint), "
+    "value ->> 1 FROM json_array_elements(CAST(:new AS json)))",
+}
+_ASKED = {
+    "sqlite": "signals.id IN (SELECT value FROM json_each(:asked))",
+    "postgresql": "signals.id IN (SELECT CAST(value AS bigint) "
+    "FROM json_array_elements_text(CAST(:asked AS json)))",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +110,14 @@ class Difference:
         )
 
 
+def keep_signals(conn: Connection, first: int, last: int) -> None:
+    """Count signals that this transaction has stored, with ids from ``first`` to ``last``.
+
+    So it is known how many outcomes are still to come. `ledger.hold` comes first.
+    """
+    _add(conn, _SIGNALS, BY_RULES, "signals.id BETWEEN :first AND :last", first=first, last=last)
+
+
 def keep_tallies(conn: Connection, new: Collection[tuple[int, str]]) -> None:
     """Count outcomes that this transaction has stored, by signal id and horizon, once each.
 
@@ -73,36 +125,37 @@ def keep_tallies(conn: Connection, new: Collection[tuple[int, str]]) -> None:
     """
     if new:
         for judged in _JUDGES:
-            _add(conn, _rows(conn, judged).where(_among(conn, new)))
+            _add(conn, _OUTCOMES, judged, _NEW[conn.dialect.name], new=json.dumps(sorted(new)))
 
 
 def keep_verdict_tallies(conn: Connection, signal_ids: Collection[int]) -> None:
-    """Count the outcomes that are there already of signals whose verdict this transaction stored.
+    """Count signals whose verdict this transaction stored, and the outcomes that they have already.
 
-    Those that come later are counted by `keep_tallies`. `ledger.hold` comes first.
+    Outcomes that come later are counted by `keep_tallies`. `ledger.hold` comes first.
     """
     if signal_ids:
-        rows = _rows(conn, BY_MODELS).where(signals.c.id.in_(sorted(signal_ids)))
-        _add(conn, rows)
+        for kind in (_SIGNALS, _OUTCOMES):
+            asked = json.dumps(sorted(signal_ids))
+            _add(conn, kind, BY_MODELS, _ASKED[conn.dialect.name], asked=asked)
 
 
 def rebuild_tallies(conn: Connection) -> int:
-    """Make all tallies anew from the stored outcomes; how many rows there are then."""
+    """Make all tallies anew from what is stored; how many rows there are then."""
     ledger.hold(conn)
     conn.execute(delete(tallies))
     conn.execute(delete(tally_cells))
     for part in _parts(conn):
-        for judged in _JUDGES:
-            _add(conn, part.of(_rows(conn, judged)))
+        for kind in _KINDS:
+            for judged in _JUDGES:
+                _add(conn, kind, judged, _OF_PART, **part.given())
     return conn.scalar(select(func.count()).select_from(tallies)) or 0
 
 
 def check_tallies(conn: Connection, limit: int = 100) -> list[Difference]:
-    """Where the stored tallies are not those of the outcomes, at most ``limit``; [] when right."""
+    """Where the stored tallies are not those of what is stored, at most ``limit``; [] when right."""
     found: list[Difference] = []
     for part in _parts(conn):
-        computed = pd.concat([_computed(conn, judged, part) for judged in _JUDGES])
-        found += _differences(_stored(conn, part), computed, limit - len(found))
+        found += _differences(_stored(conn, part), _computed(conn, part), limit - len(found))
         if len(found) >= limit:
             break
     return found
@@ -110,21 +163,19 @@ def check_tallies(conn: Connection, limit: int = 100) -> list[Difference]:
 
 @dataclass(frozen=True)
 class _Part:
-    """Outcomes of a profile whose exit is on these days: from ``start`` to before ``end``."""
+    """What of a profile falls on these days, by the exit: from ``start`` to before ``end``."""
 
     profile_name: str
     start: datetime
     end: datetime
 
-    def of(self, rows: Select[Any]) -> Select[Any]:
-        return rows.where(
-            signals.c.profile_name == self.profile_name,
-            followed(),
-            signals.c.time >= self.start - LONGEST,
-            signals.c.time < self.end,
-            outcomes.c.exit_at >= self.start,
-            outcomes.c.exit_at < self.end,
-        )
+    def given(self) -> dict[str, Any]:
+        return {
+            "profile": self.profile_name,
+            "start": self.start,
+            "end": self.end,
+            "earliest": self.start - LONGEST,
+        }
 
 
 def _parts(conn: Connection) -> Iterator[_Part]:
@@ -146,64 +197,92 @@ def _parts(conn: Connection) -> Iterator[_Part]:
                 start += SPAN
 
 
-def _rows(conn: Connection, judged: Judged) -> Select[Any]:
-    return outcome_rows(judged, conn.dialect.name, COLUMNS)
+def _add(conn: Connection, kind: _Kind, judged: Judged, where: str, **given: Any) -> None:
+    """Add what lies where it is said to the stored sums."""
+    for statement in _adding(conn.dialect.name, kind, judged, where):
+        conn.execute(_typed(statement, given), given)
 
 
-def _among(conn: Connection, new: Collection[tuple[int, str]]) -> Any:
-    """Whether an outcome is one of these; they go to the database in one piece."""
-    ids, horizons = zip(*sorted(new), strict=True)
-    if conn.dialect.name == "sqlite":
-        each = func.json_each(bindparam("new", json.dumps(list(zip(ids, horizons, strict=True)))))
-        rows = each.table_valued("value").alias("new")
-        keys = select(
-            func.json_extract(rows.c.value, "$[0]"), func.json_extract(rows.c.value, "$[1]")
-        )
-        return tuple_(outcomes.c.signal_id, outcomes.c.horizon).in_(keys)
-    given = (
-        func.unnest(
-            bindparam("ids", list(ids), postgresql.ARRAY(signals.c.id.type)),
-            bindparam("horizons", list(horizons), postgresql.ARRAY(outcomes.c.horizon.type)),
-        )
-        .table_valued(column("id", signals.c.id.type), column("horizon", outcomes.c.horizon.type))
-        .render_derived(name="new")
+@cache
+def _adding(dialect: str, kind: _Kind, judged: Judged, where: str) -> tuple[str, str]:
+    """Statements that make the cells that are not there, and that add to the sums.
+
+    Written out once: to compose them takes longer than to run them.
+    """
+    insert = _DIALECTS[dialect].insert
+    each = _each(dialect, kind, judged, where)
+    own = select(*(each.c[name] for name in CELL)).distinct().subquery("own")
+    cells = in_every_family(own, []).subquery("cells")
+    lacking = (
+        select(*(cells.c[name] for name in CELL))
+        .join_from(cells, tally_cells, same_cell(cells, tally_cells), isouter=True)
+        .where(tally_cells.c.id.is_(None))
     )
-    return tuple_(outcomes.c.signal_id, outcomes.c.horizon).in_(select(given.c.id, given.c.horizon))
-
-
-def _add(conn: Connection, rows: Select[Any]) -> None:
-    """Add rows of `outcome_rows` to the stored sums."""
-    insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert
-    each = rows.subquery("each")
-    cells = select(*(each.c[name] for name in CELL)).distinct().where(each.c.n > 0)
-    conn.execute(insert(tally_cells).from_select(list(CELL), cells).on_conflict_do_nothing())
-    whole = added_up(each, [*CELL, DAY], COLUMNS).subquery("whole")
+    making = insert(tally_cells).from_select(list(CELL), lacking).on_conflict_do_nothing()
+    kept = _kept(each, kind.columns).subquery("kept")
+    values = {n: kept.c[n] if n in kind.columns else literal_column("0") for n in STORED}
     found = (
-        select(tally_cells.c.id, whole.c[DAY], *(whole.c[name] for name in COLUMNS))
-        .join_from(whole, tally_cells, same_cell(whole, tally_cells))
+        select(tally_cells.c.id, kept.c[DAY], *values.values())
+        .join_from(kept, tally_cells, same_cell(kept, tally_cells))
         # Without a condition SQLite takes the ON of the conflict for one of the join.
         .where(tally_cells.c.id > 0)
     )
-    adding = insert(tallies).from_select(["cell_id", DAY, *COLUMNS], found)
-    conn.execute(
-        adding.on_conflict_do_update(
-            index_elements=["cell_id", DAY],
-            set_={name: tallies.c[name] + adding.excluded[name] for name in COLUMNS},
-        )
+    adding = insert(tallies).from_select(["cell_id", DAY, *STORED], found)
+    adding = adding.on_conflict_do_update(
+        index_elements=["cell_id", DAY],
+        set_={name: tallies.c[name] + adding.excluded[name] for name in kind.columns},
     )
+    return _written(dialect, making), _written(dialect, adding)
 
 
-def _computed(conn: Connection, judged: Judged, part: _Part) -> pd.DataFrame:
-    each = part.of(_rows(conn, judged)).subquery("each")
-    return _frame(conn, added_up(each, [*CELL, DAY], COLUMNS))
+@cache
+def _computing(dialect: str, kind: _Kind, judged: Judged) -> str:
+    return _written(dialect, _kept(_each(dialect, kind, judged, _OF_PART), kind.columns))
+
+
+def _each(dialect: str, kind: _Kind, judged: Judged, where: str) -> FromClause:
+    rows = kind.rows(judged, dialect).where(literal_column(where)).subquery("each")
+    if where != _OF_PART:
+        return rows
+    start: Expression = literal_column(":start")
+    end: Expression = literal_column(":end")
+    return select(rows).where(rows.c[DAY] >= start, rows.c[DAY] < end).subquery("of_part")
+
+
+def _written(dialect: str, statement: ClauseElement) -> str:
+    written = statement.compile(
+        dialect=_DIALECTS[dialect].dialect(), compile_kwargs={"literal_binds": True}
+    )
+    return str(written)
+
+
+def _typed(statement: str, given: Mapping[str, Any]) -> TextClause:
+    times = [name for name, value in given.items() if isinstance(value, datetime)]
+    return text(statement).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in times))
+
+
+def _kept(each: FromClause, columns: Sequence[str]) -> Select[Any]:
+    """What is stored of rows: their sums by cell and day, in every family."""
+    whole = added_up(each, [*CELL, DAY], columns).cte("whole")
+    return in_every_family(whole, columns)
+
+
+def _computed(conn: Connection, part: _Part) -> pd.DataFrame:
+    found, given = [], part.given()
+    for kind in _KINDS:
+        for judged in _JUDGES:
+            query = _typed(_computing(conn.dialect.name, kind, judged), given)
+            found.append(_frame(conn.execute(query, given), kind.columns))
+    whole = pd.concat(found).reindex(columns=list(STORED)).fillna(0.0)
+    return whole.groupby(level=list(range(whole.index.nlevels))).sum()
 
 
 def _stored(conn: Connection, part: _Part) -> pd.DataFrame:
     query = (
         select(
             *(tally_cells.c[name] for name in CELL),
-            tallies.c[DAY],
-            *(tallies.c[name] for name in COLUMNS),
+            type_coerce(tallies.c[DAY], NullType()),
+            *(tallies.c[name] for name in STORED),
         )
         .join_from(tally_cells, tallies)
         .where(
@@ -212,28 +291,28 @@ def _stored(conn: Connection, part: _Part) -> pd.DataFrame:
             tallies.c.day < part.end,
         )
     )
-    return _frame(conn, query)
+    return _frame(conn.execute(query), STORED)
 
 
-def _frame(conn: Connection, query: Select[Any]) -> pd.DataFrame:
-    found = read_columns(conn, query)
+def _frame(result: CursorResult[Any], columns: Sequence[str]) -> pd.DataFrame:
+    found = columns_of(result)
     keys = [found[name] for name in CELL[:-1]]
     keys.append([bool(value) for value in found["traded"]])
     index = pd.MultiIndex.from_arrays([*keys, moments(found[DAY], DAY)], names=[*CELL, DAY])
-    content = {name: np.array(found[name], dtype=np.float64) for name in COLUMNS}
+    content = {name: np.array(found[name], dtype=np.float64) for name in columns}
     return pd.DataFrame(content, index=index)
 
 
 def _differences(stored: pd.DataFrame, computed: pd.DataFrame, limit: int) -> list[Difference]:
     one, other = stored.align(computed, join="outer")
     a, b = one.to_numpy(), other.to_numpy()
-    whole = np.isin(COLUMNS, COUNTS)
+    whole = np.isin(STORED, (*COUNTS, FOLLOWED))
     tolerance = np.where(whole, 0.0, _RELATIVE * np.maximum(1, np.maximum(np.abs(a), np.abs(b))))
     with np.errstate(invalid="ignore"):
         same = np.abs(a - b) <= tolerance
     # A row that is there on one side only is told by its count.
     alone = np.isnan(a) | np.isnan(b)
-    rows, columns = np.nonzero(~same & ~(alone & (np.arange(len(COLUMNS)) > 0)))
+    rows, columns = np.nonzero(~same & ~(alone & (np.arange(len(STORED)) > 0)))
     found = []
     for row, at in list(zip(rows.tolist(), columns.tolist(), strict=True))[:limit]:
         *cell, day = one.index[row]
@@ -241,7 +320,7 @@ def _differences(stored: pd.DataFrame, computed: pd.DataFrame, limit: int) -> li
             Difference(
                 dict(zip(CELL, cell, strict=True)),
                 day.to_pydatetime(),
-                COLUMNS[at],
+                STORED[at],
                 _known(a[row, at]),
                 _known(b[row, at]),
             )

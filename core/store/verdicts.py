@@ -35,6 +35,16 @@ FAILURES = (
     "lost",
 )
 _LOCK = 7_267_283_003
+# Columns that only the verdict has whose signal the model was asked about.
+_OF_THE_CALL = (
+    "attempts",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost_usd",
+    "latency_ms",
+    "question",
+    "raw_reply",
+)
 _DAY = timedelta(days=1)
 # A median of so many says enough.
 _LATENCIES = 2_000
@@ -253,8 +263,7 @@ def _save(conn: Connection, claimed: Any, opinion: Opinion, now: datetime) -> in
         "recorded_at": now,
     }
     if claimed.shared_with is not None:
-        values |= {"attempts": 0, **dict.fromkeys(("question", "raw_reply"))}
-        values |= dict.fromkeys(("prompt_tokens", "completion_tokens", "cost_usd", "latency_ms"))
+        values |= {**dict.fromkeys(_OF_THE_CALL), "attempts": 0}
     row_id: int = conn.execute(
         verdicts.insert().values(values).returning(verdicts.c.id)
     ).scalar_one()
@@ -319,7 +328,10 @@ def load_verdict(conn: Connection, signal_id: int) -> dict[str, Any] | None:
 def load_verdict_of(
     conn: Connection, symbol: str, profile_name: str, time: datetime, version: str | None = None
 ) -> dict[str, Any] | None:
-    """`load_verdict` of the signal of one bar; without a version of the profile the first one's."""
+    """`load_verdict` of the signal of one bar; without a version of the profile the first one's.
+
+    What the asking took is that of the call also where this signal shares another's.
+    """
     first = select(func.min(signals.c.id)).where(
         signals.c.profile_name == profile_name,
         signals.c.symbol == symbol,
@@ -327,7 +339,11 @@ def load_verdict_of(
         *([] if version is None else [signals.c.profile_version == version]),
     )
     signal_id = conn.scalar(first)
-    return None if signal_id is None else load_verdict(conn, signal_id)
+    row = None if signal_id is None else load_verdict(conn, signal_id)
+    if row is None or row["shared_with"] is None:
+        return row
+    call = load_verdict(conn, row["shared_with"]) or {}
+    return row | {name: call.get(name) for name in _OF_THE_CALL}
 
 
 def load_verdicts_for(conn: Connection, index: pd.Index, profile_name: str) -> pd.DataFrame:

@@ -170,7 +170,7 @@ def _by_model(model: Row, clock: Clock) -> str:
     mode = escape(str(model["risk_mode"]).lower())
     said = f"risk mode {mode} · {_size(model['multiplier'])}"
     reasons = "".join(
-        f"<li><b>{escape(basis_title(str(one['factor'])))}</b> {escape(str(one['text']))}</li>"
+        f"<li><b>{escape(basis_title(str(one['factor'])))}:</b> {escape(str(one['text']))}</li>"
         for one in model["reasons"]
     )
     return (

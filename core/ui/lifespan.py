@@ -20,7 +20,7 @@ from core.ui.instance import Instance
 
 @asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[None]:
-    """Open the database, say where the dashboard is, and keep the replay or the worker beside it."""
+    """Open the database, say where the dashboard is, and keep the worker beside it."""
     try:
         here = await run_in_threadpool(auto.open_instance)
     except CryptoSatXError as error:
@@ -37,13 +37,9 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
 
 
 def work_on(market: Market) -> Work:
-    """The command that fills a market's database; it must not choose a market of its own."""
-    if market.kind == "live":
-        return Work(["worker"], {"CRYPTOSATX_MARKET": "live"}, endless=True)
-    if market.kind == "demo":
-        return Work(["replay", "demo"], {"CRYPTOSATX_MARKET": "demo"})
-    chosen = {"CRYPTOSATX_MARKET": f"recording:{market.path}"}
-    return Work(["replay", str(market.path)], chosen)
+    """The worker of a market; it must not choose a market of its own."""
+    chosen = f"recording:{market.path}" if market.kind == "recording" else market.kind
+    return Work(["worker"], {"CRYPTOSATX_MARKET": chosen}, endless=True)
 
 
 def announcement(here: Instance, address: str) -> str:

@@ -10,8 +10,9 @@ from core.settings import Settings, public_address
 from core.store.verdicts import Asking, Ended, Spent
 from core.ui.formats import DASH, Clock, number, usd_exact
 from core.ui.model_words import ENDED, KINDS, MEANINGS
-from core.ui.system_html import Shape, ago, pairs, prose, section, state, table
+from core.ui.system_html import Shape, ago, listed, pairs, prose, section, state, table
 from core.ui.system_verdict import Problem
+from core.verdicts.model import PROMPT_VERSION
 
 # What failed longer ago than this is told below, and no longer at the top.
 LATELY = timedelta(hours=2)
@@ -82,7 +83,7 @@ def model_problems(view: ModelView, now: datetime) -> list[Problem]:
 def model_part(view: ModelView, now: datetime, clock: Clock) -> str:
     """The section about the model."""
     shape, word = view.state
-    said = state(shape, word)
+    said = listed([state(shape, word)])
     off = view.settings.model is None
     how = f'<p class="note">{prose(_HOW)}</p>' if off else ""
     if off and not view.ever.states:
@@ -115,6 +116,7 @@ def _figures(view: ModelView) -> str:
         [
             ("Model", prose(settings.model or DASH)),
             ("Endpoint", prose(endpoint)),
+            ("Prompt", PROMPT_VERSION),
             (
                 "Signals judged, 24 h",
                 f"{number(view.day.signals)}, {number(view.ever.signals)} in all",

@@ -17,6 +17,18 @@ from core.ui.loaders.accuracy import (
     load_tallies,
     load_unfinished,
 )
+from core.ui.loaders.backtests import (
+    count_living_workers,
+    load_contents,
+    load_held_back,
+    load_in_force,
+    load_looks,
+    load_result,
+    load_run,
+    load_runs,
+    load_schedule,
+    load_versions,
+)
 from core.ui.loaders.kept import load_progress
 from core.ui.loaders.market import (
     load_bars,
@@ -54,20 +66,25 @@ from core.ui.loaders.verdicts import (
 )
 
 __all__ = [
+    "count_living_workers",
     "load_about",
     "load_bar_totals",
     "load_bars",
     "load_closes",
     "load_coins",
+    "load_contents",
     "load_disagreements",
     "load_factor_days",
     "load_first_known",
     "load_head",
+    "load_held_back",
     "load_history",
+    "load_in_force",
     "load_liquidation_pairs",
     "load_liquidation_past",
     "load_liquidation_sums",
     "load_liquidations",
+    "load_looks",
     "load_model_record",
     "load_newest",
     "load_newest_verdicts",
@@ -81,6 +98,10 @@ __all__ = [
     "load_provenance",
     "load_published",
     "load_record_options",
+    "load_result",
+    "load_run",
+    "load_runs",
+    "load_schedule",
     "load_settled",
     "load_signal",
     "load_signals_behind",
@@ -92,4 +113,5 @@ __all__ = [
     "load_tallies",
     "load_unfinished",
     "load_verdict",
+    "load_versions",
 ]

@@ -282,7 +282,7 @@ class Asker:
             return Reply("invalid", error="The reply is no chat completion.")
         message = choice.message
         if message.refusal:
-            return Reply("refused", error=self._said("The model refused", message.refusal))
+            return Reply("refused", error=self._said("It said", message.refusal))
         if choice.finish_reason == "content_filter":
             return Reply("refused", error="A filter of the provider held the answer back.")
         if choice.finish_reason == "length":
@@ -294,7 +294,7 @@ class Asker:
                 message.content, rules_verdict=question.rules_verdict, cap=question.cap
             )
         except UnusableAnswer as error:
-            return Reply("invalid", error=self._said("The answer cannot be used", str(error)))
+            return Reply("invalid", error=self._endpoint.secrets.hide(str(error)))
         return Reply("answered", self._without_secrets(judged))
 
     def _said(self, what: str, words: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from core.accuracy import summarise
 from core.outcomes import HORIZONS, Costs, resolve
 from core.plan import Account, atr_columns, plan
-from core.signals import Profile, score
+from core.signals import Profile, Schedule, score
 from core.verdicts import judge_by_rules
 
 
@@ -38,6 +38,23 @@ def decide(
     atr, normal_atr = atr_columns(frame, since)
     scored = scored.assign(atr=atr, normal_atr=normal_atr)
     return plan(judge_by_rules(scored, profile), account)
+
+
+def decide_by(
+    frame: pd.DataFrame, schedule: Schedule, since: pd.Timestamp | None = None
+) -> list[tuple[Profile, pd.DataFrame]]:
+    """`decide` by the version that is valid for each bar: every version with the rows it decides.
+
+    Of the rows from ``since`` on, or of all; a version sees the whole past, whoever decided it.
+    """
+    times = pd.DatetimeIndex(frame.index.get_level_values("time"))
+    wanted = times if since is None else times[times >= since]
+    found = []
+    for profile, which in schedule.parts(wanted):
+        first, last = wanted[which].min(), wanted[which].max()
+        start = None if first == times.min() else first
+        found.append((profile, decide(frame[times <= last], profile, since=start)))
+    return found
 
 
 def run(
