@@ -155,7 +155,7 @@ def _significant_by_rank(z: np.ndarray, path: np.ndarray, ahead: int) -> bool:
 
 
 def test_the_level_of_a_random_walk_is_not_found_to_know_its_future() -> None:
-    runs = 120
+    runs = 80
     found = found_in_random_walks(75, runs)
     # 0.08, and three deviations of a share of so many runs.
     assert found["uncentred"] <= 0.08 + 3 * np.sqrt(0.08 * 0.92 / runs)

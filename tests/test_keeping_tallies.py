@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from core.accuracy.tallies import CELL, COLUMNS, COUNTS, DAY, SUMS, tally
 from core.store import ledger
+from core.store.opening import migrate
 from core.store.signals import save_outcomes
 from core.store.sums import ANY_BIN, BINS
 from core.store.tables import outcomes, signals, tallies, tally_cells
@@ -207,3 +208,17 @@ def test_of_many_wrong_sums_some_are_named(conn: Connection) -> None:
     store_outcomes(conn, MADE)
     conn.execute(update(tallies).values(n=tallies.c.n + 1))
     assert len(check_tallies(conn, limit=7)) == 7
+
+
+def test_a_database_from_before_there_were_tallies_gets_them(engine: Engine) -> None:
+    with engine.begin() as conn:
+        store_signals(conn, FRAME, MADE)
+        store_outcomes(conn, MADE)
+        right = stored(conn)
+        conn.execute(tallies.delete())
+        conn.execute(tally_cells.delete())
+    migrate(engine, "0006")
+    migrate(engine)
+    with engine.connect() as conn:
+        assert_same_sums(stored(conn), right)
+        assert check_tallies(conn) == []

@@ -103,8 +103,11 @@ def information(factor_days: pd.DataFrame) -> pd.DataFrame:
     bars of all symbols: sum of products over the root of the product of the sums of squares. Nothing
     is centred or ranked within the period: where a factor follows the price, its high of the period
     is only known afterwards, and centring by it makes an edge out of nothing. ``low`` and ``high``
-    are the 95 % t interval over ten eras of days (`core.accuracy.eras`); ``note`` says why there is
-    none.
+    are the 95 % t interval over ten eras of days (`core.accuracy.eras`) of the slope through zero,
+    sum of products over sum of the factor's squares, brought to the scale of ``ic``: the sums of
+    products of a factor that follows the price are skewed, and over squares that grow with them the
+    interval excludes zero on a random walk in 6 to 7 % of runs, of the mean product in 8 to 10 %.
+    ``note`` says why there is none.
     """
     flat = _flat(factor_days)
     flat = flat[~flat["other"].isin(FACTORS)]
@@ -126,15 +129,15 @@ def _information(factor: str, horizon: str, part: pd.DataFrame) -> dict[str, obj
     length = np.array([pd.Timedelta(horizon) / pd.Timedelta("1D")])
     eras = Eras.of(n, day_numbers(part.index), length)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ic = product.sum(axis=1) / np.sqrt(squared.sum(axis=1) * other.sum(axis=1))
-        rest = [eras.left_out(part) for part in (product, squared, other)]
-        found = eras.interval(ic, rest[0] / np.sqrt(rest[1] * rest[2]))
+        slope = eras.mean(product, squared)
+        scale = np.sqrt(squared.sum() / other.sum())
+    low, high = np.clip((slope.low[0] * scale, slope.high[0] * scale), -1, 1)
     return {
         "factor": factor,
         "horizon": horizon,
-        "ic": ic[0],
-        "low": np.clip(found.low[0], -1, 1),
-        "high": np.clip(found.high[0], -1, 1),
+        "ic": slope.estimate[0] * scale,
+        "low": low,
+        "high": high,
         "n": int(n.sum()),
         "note": eras.note[0],
     }

@@ -17,6 +17,8 @@ from core.store.tables import meta
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_267_283_001  # any number, the same in every process: one migration at a time
 _LOCK_WAIT_MS = 60_000
+# The schema since which sums of outcomes are kept as these are stored.
+TALLIED = "0007"
 
 
 def open_store(url: str, market: str | None = None) -> Engine:
@@ -78,6 +80,8 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             )
         if held != target:
             _run_alembic(conn, held, target)
+            if held is not None and held < TALLIED <= newest == target:
+                _fill_tallies(conn)
 
 
 def newest_revision() -> str:
@@ -111,6 +115,13 @@ def _cannot_open(url: URL, error: OperationalError) -> StoreError:
         f"The database {url.render_as_string(hide_password=True)} cannot be opened: "
         f"{str(error.orig).strip()}. Check DATABASE_URL and that the server runs."
     )
+
+
+def _fill_tallies(conn: Connection) -> None:
+    """Add up what was stored before sums were kept."""
+    from core.store.tallies import rebuild_tallies
+
+    rebuild_tallies(conn)
 
 
 def _held_revision(conn: Connection) -> str | None:

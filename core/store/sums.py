@@ -106,7 +106,7 @@ def cell_of(judged: Judged, dialect: str) -> dict[str, Expression]:
         "profile_name": signals.c.profile_name,
         "profile_version": signals.c.profile_version,
         "judge": judged.judge,
-        "recorded": _recorded(dialect),
+        "recorded": recorded(dialect),
         "verdict": judged.verdict,
         "risk_mode": judged.risk_mode,
         "direction": signals.c.direction,
@@ -117,7 +117,7 @@ def cell_of(judged: Judged, dialect: str) -> dict[str, Expression]:
     }
 
 
-def _recorded(dialect: str) -> Expression:
+def recorded(dialect: str) -> Expression:
     """Whether a signal was stored when its bar was new."""
     if dialect == "sqlite":
         # Times are text there; a comparison of julian days would round the limit.

@@ -1,4 +1,8 @@
-"""Sums of outcomes by cell and day, for outcomes that are stored already, and the index to list them."""
+"""How many outcomes are to come, and the index over signals that are followed.
+
+The sums of outcomes that are stored already are made by `core.store.opening` when the schema is the
+newest: they are what the product makes of them now, not what it made of them once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
