@@ -399,7 +399,7 @@ def test_the_list_can_be_closed(market):
         ({"judged": "CONFIRM"}, {"verdicts": ("CONFIRM",)}),
         ({"coverage": "100 %"}, {"least_coverage": 1.0}),
         ({"recorded": "Filled in afterwards"}, {"recorded": "later"}),
-        ({"version": PROFILE.version}, {"profile_version": PROFILE.version}),
+        ({"profile": PROFILE.version}, {"profile_version": PROFILE.version}),
         (
             {"from": "2025-09-20", "to": "2025-10-20"},
             {"start": date(2025, 9, 20), "end": date(2025, 10, 20)},
@@ -458,7 +458,7 @@ NAMES = (
     "side",
     "symbols",
     "source",
-    "version",
+    "profile",
     "recorded",
     "judged",
     "risk",

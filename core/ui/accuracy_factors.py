@@ -36,14 +36,14 @@ def draw_factors(filters: Filters) -> None:
     horizons = filters.horizons or HORIZONS
     shown = horizons[:1] if narrow else horizons
     table = information(days)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         st.markdown(
             "**What each factor knew**  \nA factor that knows something has a band wholly on one side "
             "of 0; right of 0 it was right. ● correlation with the return after it, uncentred, in its "
             f"95 % interval; ○ without one. {_by_luck(int(table['low'].notna().sum()))}"
         )
-        figure = information_figure(table, shown, colours, compact=narrow)
+        figure = information_figure(table, shown, colours)
         draw_figure(figure, key="information")
         if len(shown) < len(horizons):
             st.caption(f"This is {hours(shown[0])}; choose another horizon on top.")

@@ -36,7 +36,7 @@ _USUAL: Mapping[str, object] = {
     "horizon": ALL,
     "side": BOTH,
     "source": RULES,
-    "version": NEWEST,
+    "profile": NEWEST,
     "recorded": BOTH,
     "judged": [],
     "risk": [],
@@ -189,7 +189,7 @@ def _ask_population(options: pd.DataFrame) -> tuple[str | None, str | None]:
     version = st.selectbox(
         "Profile version",
         [NEWEST, *versions_of(options)],
-        key="version",
+        key="profile",
         bind="query-params",
         help="Versions are separate records and are never counted together.",
     )

@@ -8,7 +8,7 @@ from core.accuracy import Brier, brier, reliability
 from core.outcomes import HORIZONS
 from core.store.record import Filters
 from core.ui import loaders
-from core.ui.accuracy_words import draw_nothing_left, unfinished_words
+from core.ui.accuracy_words import draw_nothing_left
 from core.ui.charts.reliability import reliability_figure
 from core.ui.claims import hours
 from core.ui.draw import draw_figure
@@ -23,7 +23,7 @@ def draw_scores(filters: Filters) -> None:
     """Reliability and Brier score of what the filters leave, per horizon."""
     tallies = loaders.load_tallies(filters, ("horizon", "score_bin"), _SUMS)
     if tallies.empty:
-        draw_nothing_left(filters, unfinished_words(loaders.load_unfinished(filters)))
+        draw_nothing_left(filters)
         return
     horizons = tallies.index.get_level_values("horizon")
     parts = {name: tallies[horizons == name] for name in HORIZONS if (horizons == name).any()}

@@ -31,13 +31,13 @@ def draw_verdicts(filters: Filters) -> None:
     universe = loaders.load_tallies(replace(filters, verdicts=(), risk_modes=()), KEYS)
     narrowed = bool(filters.verdicts or filters.risk_modes)
     tallies = loaders.load_tallies(filters, KEYS) if narrowed else universe
-    waiting = unfinished_words(loaders.load_unfinished(filters))
     if tallies.empty:
-        draw_nothing_left(filters, waiting)
+        draw_nothing_left(filters)
         return
     record = record_of(tallies, universe)
     horizons = filters.horizons or HORIZONS
     st.markdown(f"#### {headline(record.trades, record.looks)}")
+    waiting = unfinished_words(loaders.load_unfinished(filters))
     st.caption(f"{count(record.n, 'finished outcome')}. {waiting}")
     _draw_cells(record, horizons)
     draw_opened(filters, record)

@@ -42,11 +42,13 @@ def _listed(amounts: Mapping[str, int]) -> str:
     )
 
 
-def draw_nothing_left(filters: Filters, waiting: str) -> None:
+def draw_nothing_left(filters: Filters) -> None:
     """Say that no finished outcome is left, and what each filter takes away, with a way to drop it."""
     with st.container(border=True, key="no_match", gap="small"):
         st.markdown(":material/filter_alt_off: **No finished outcome passes these filters.**")
-        st.markdown(waiting)
+        waiting = loaders.load_unfinished(filters)
+        if any(sum(found) for found in waiting.values()):
+            st.markdown(unfinished_words(waiting))
         loosened = False
         for key, words, usual in narrowing_parts(filters):
             left = loaders.load_tallies(replace(filters, **usual), (), ("n",))

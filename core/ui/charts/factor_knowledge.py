@@ -20,9 +20,7 @@ _ROW_PX = 30
 _LEAST_REACH = 0.1
 
 
-def information_figure(
-    table: pd.DataFrame, horizons: Sequence[str], colours: Palette, *, compact: bool = False
-) -> go.Figure:
+def information_figure(table: pd.DataFrame, horizons: Sequence[str], colours: Palette) -> go.Figure:
     """`core.accuracy.information`: a dot in its band per factor, a column per horizon.
 
     A factor without an interval is a hollow dot; one that was never known has no mark.
@@ -35,7 +33,7 @@ def information_figure(
         cell = Cell(0, column, 1, len(horizons), label_part=0.04, head_part=0.09)
         rows = table[table["horizon"] == horizon].set_index("factor").reindex(factors)
         layout["annotations"].append(cell.head(f"<b>{hours(horizon)}</b>", shift=0))
-        layout |= _axes(cell, factors, reach, 3 if compact else 5, colours)
+        layout |= _axes(cell, factors, reach, 4, colours)
         data += [trace | cell.axes for trace in _traces(rows, colours)]
     figure = go.Figure(data, layout)
     figure.layout.meta = {"alt": _information_alt(table)}
@@ -125,6 +123,7 @@ def _axes(
             "title": {"text": "information coefficient" if cell.column == 0 else "", "standoff": 6},
             "zeroline": True,
             "zerolinecolor": colours.neutral,
+            "tickangle": 0,
         },
         {
             "range": [len(factors) - 0.4, -0.6],
@@ -133,6 +132,8 @@ def _axes(
             "fixedrange": True,
             "automargin": False,
             "showgrid": False,
+            "zeroline": False,
+            "showspikes": False,
             "tickfont": {"color": colours.ink},
         },
     )

@@ -119,5 +119,9 @@ def _level_lines(levels: Levels, view: View) -> list[dict[str, Any]]:
 def _level_labels(levels: Levels, view: View) -> list[Label]:
     return [
         Label(value, f"{name} {price(value, like=levels.entry)}", view.colours.muted)
-        for name, value in (("stop", levels.stop), ("target", levels.target))
+        for name, value in (
+            ("entry", levels.entry),
+            ("stop", levels.stop),
+            ("target", levels.target),
+        )
     ]
