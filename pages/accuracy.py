@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 import streamlit as st
-from core.store.record import Filters
 
+from core.store.record import Filters
 from core.ui import loaders
 from core.ui.accuracy_factors import draw_factors
 from core.ui.accuracy_filters import ask, draw_chosen
