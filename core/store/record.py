@@ -24,6 +24,7 @@ from core.store.sums import (
     Judged,
     added_up,
     cell_of,
+    day_of,
     followed,
     judged_by,
     outcome_rows,
@@ -162,21 +163,32 @@ def count_unfinished(conn: Connection, filters: Filters) -> dict[str, Unfinished
 
 
 def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
-    """How often which verdict of the rules met which of the model: rules, model, n.
+    """How often which verdict of the rules met which of the model, by day: rules, model, day, n.
 
-    Counts signals, of the days of their bars; the filters' verdicts, risk modes and horizons do not
-    count. ``judge`` must name a model.
+    Counts signals, of the UTC days of their bars; the filters' verdicts, risk modes and horizons do
+    not count. ``judge`` must name a model.
     """
+    day = type_coerce(day_of(conn.dialect.name, signals.c.time), NullType())
     query = (
-        select(signals.c.verdict, verdicts.c.verdict, func.count())
+        select(
+            signals.c.verdict.label("rules"),
+            verdicts.c.verdict.label("model"),
+            day.label(DAY),
+            func.count().label("n"),
+        )
         .select_from(judged_by(filters.judge).signals)
         .where(*_of_pairs(conn, filters))
-        .group_by(signals.c.verdict, verdicts.c.verdict)
-        .order_by(signals.c.verdict, verdicts.c.verdict)
+        .group_by(signals.c.verdict, verdicts.c.verdict, day)
+        .order_by(day, signals.c.verdict, verdicts.c.verdict)
     )
-    rows = conn.execute(query).all()
-    frame = pd.DataFrame([tuple(row) for row in rows], columns=["rules", "model", "n"])
-    return frame.astype({"n": np.int64})
+    found = read_columns(conn, query)
+    return pd.DataFrame(
+        {
+            **{name: words(found[name]).astype(object) for name in ("rules", "model")},
+            DAY: moments(found[DAY], DAY),
+            "n": np.array(found["n"], dtype=np.int64),
+        }
+    )
 
 
 def list_disagreements(

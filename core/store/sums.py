@@ -133,12 +133,11 @@ def recorded(dialect: str) -> Expression:
     return case((in_time, LIVE), else_=LATER)
 
 
-def _day_of(dialect: str) -> Expression:
-    """The UTC day of the exit, as `UtcDateTime` keeps it."""
+def day_of(dialect: str, time: Expression) -> Expression:
+    """The UTC day of a time, as `UtcDateTime` keeps it."""
     if dialect == "sqlite":
-        exit_at = type_coerce(outcomes.c.exit_at, NullType())
-        return func.substr(exit_at, 1, 10, type_=Text) + _MIDNIGHT
-    return func.date_trunc("day", outcomes.c.exit_at, "UTC")
+        return func.substr(type_coerce(time, NullType()), 1, 10, type_=Text) + _MIDNIGHT
+    return func.date_trunc("day", time, "UTC")
 
 
 def _day_after(dialect: str, seconds: Expression) -> Expression:
@@ -193,7 +192,11 @@ def contents(judged: Judged, names: Sequence[str]) -> dict[str, Expression]:
 
 def outcome_rows(judged: Judged, dialect: str, columns: Sequence[str]) -> Select[Any]:
     """One row per outcome: its cell, its day, and what it adds to the sums ``columns``."""
-    parts = {**cell_of(judged, dialect), DAY: _day_of(dialect), **contents(judged, columns)}
+    parts = {
+        **cell_of(judged, dialect),
+        DAY: day_of(dialect, outcomes.c.exit_at),
+        **contents(judged, columns),
+    }
     return select(*(part.label(name) for name, part in parts.items())).select_from(judged.outcomes)
 
 

@@ -59,8 +59,10 @@ def draw_models(filters: Filters, options: pd.DataFrame) -> None:
 
 def agreement_words(found: Agreement, judge: str) -> str:
     """How often the two agreed, and what of it is more than chance."""
+    band = interval(found.low, found.high, 2, unit="").strip()
+    within = band if known(found.low) else "not enough time yet for an interval"
     kappa = (
-        f"kappa {number(found.kappa, 2)} ({interval(found.low, found.high, 2, unit='').strip()})"
+        f"kappa {number(found.kappa, 2)} ({within})"
         if known(found.kappa)
         else "kappa is not defined, because both always said the same one thing"
     )
@@ -117,8 +119,7 @@ def _draw_confusion(found: Agreement) -> None:
     )
     st.caption(
         "Kappa is the agreement beyond what two judges with these habits would reach by chance: 0 is "
-        "chance, 1 is always. Its interval takes signals for independent, so for signals of "
-        "neighbouring hours it is too narrow."
+        "chance, 1 is always. Its 95 % interval is a t interval over ten eras of days."
     )
 
 

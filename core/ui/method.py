@@ -84,7 +84,7 @@ def _others() -> str:
     return """
 - **Reliability** reads the score in the signal's direction as a probability of winning. It is not made
   to be one; the diagram shows how far it is from it. Bins without outcomes stay empty.
-- **Kappa** is Cohen's; its interval takes signals for independent.
+- **Kappa** is Cohen's: agreement beyond chance, with an interval over eras of days.
 - **Information coefficient** is the correlation of a factor's distance from its own past with the
   return after it, not centred and not ranked within the period: the high of a period is only known
   afterwards, and centring by it makes an edge out of nothing.
@@ -110,5 +110,5 @@ def _sources() -> str:
 - Y. Benjamini and Y. Hochberg (1995), Controlling the False Discovery Rate, JRSS B 57(1).
 - A. Murphy (1973), A New Vector Partition of the Probability Score; D. Stephenson, C. Coelho and
   I. Jolliffe (2008), Two Extra Components in the Brier Score Decomposition.
-- J. Cohen (1960), A Coefficient of Agreement for Nominal Scales; J. Fleiss, J. Cohen and B. Everitt (1969).
+- J. Cohen (1960), A Coefficient of Agreement for Nominal Scales.
 """
