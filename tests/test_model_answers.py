@@ -232,6 +232,7 @@ def test_no_text_from_outside_can_end_the_part_that_holds_it(before, forged, aft
     assert [lines[1], *lines[3:]] == [OPEN, CLOSE, ""]
     assert asked.user.count(OPEN) == asked.user.count(CLOSE) == 1
     assert lines[2].isascii()
+    assert not set(lines[2]) & set("<>")
     assert len(lines[2]) < 4_000
     told = json.loads(outside(body(asked)))
     assert told["social_text"].isprintable()

@@ -135,7 +135,7 @@ def start(engine: Engine, model: ModelServer, began: float) -> subprocess.Popen[
     return start_worker(
         engine.url.render_as_string(hide_password=False),
         symbols=SYMBOLS,
-        days=9,
+        days=12,
         first=DEMO_END - timedelta(hours=48) + timedelta(seconds=2),
         seconds=60,
         began=began,

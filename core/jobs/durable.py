@@ -96,8 +96,9 @@ def _run_round(
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
         parts = DBOS.run_step({"name": "parts"}, jobs.parts)
         bars, signals = _in_batches(parts, decide, bar_text)
-        if signals and jobs.opinions is not None:
-            # On a queue of its own and not waited for: a model takes as long as it takes.
+        if jobs.opinions is not None:
+            # On a queue of its own and not waited for: a model takes as long as it takes. Also where
+            # no signal is new: whoever stored them may have died before it came to this.
             DBOS.enqueue_workflow(OPINIONS, ask, bar_text)
         if waiting:
             DBOS.run_step({"name": "pause"}, jobs.pause, bar, waiting)
