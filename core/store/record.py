@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, exists, func, select, type_coerce
+from sqlalchemy import Connection, Select, and_, exists, false, func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from core.accuracy.tallies import CELL, COLUMNS, DAY, RULES
@@ -26,6 +26,7 @@ from core.store.sums import (
     cell_of,
     followed,
     judged_by,
+    of_judge,
     outcome_rows,
     totals,
 )
@@ -275,7 +276,7 @@ def _of_cells(filters: Filters, by: Sequence[str]) -> list[Expression]:
     asked = {*by, *(["coverage_bin"] if filters.least_coverage is not None else [])}
     bins = [of_cell[name] >= 0 if name in asked else of_cell[name] == ANY_BIN for name in BINS]
     within = _within(tallies.c.day, filters.start, filters.end)
-    return [*_of_keys(filters, of_cell), *bins, *within]
+    return [of_cell["judge"] == filters.judge, *_of_keys(filters, of_cell), *bins, *within]
 
 
 def _of_outcomes(conn: Connection, filters: Filters) -> list[Expression]:
@@ -289,7 +290,8 @@ def _of_outcomes(conn: Connection, filters: Filters) -> list[Expression]:
         conditions.append(signals.c.time >= _midnight(filters.start) - max(lengths))
     if filters.end is not None:
         conditions.append(signals.c.time < _midnight(filters.end) + _DAY - min(lengths))
-    return [followed(), *conditions, *_within(outcomes.c.exit_at, filters.start, filters.end)]
+    conditions += [followed(), of_judge(filters.judge)]
+    return [*conditions, *_within(outcomes.c.exit_at, filters.start, filters.end)]
 
 
 def _of_keys(filters: Filters, keys: Mapping[str, Expression]) -> list[Expression]:
@@ -304,7 +306,6 @@ def _of_keys(filters: Filters, keys: Mapping[str, Expression]) -> list[Expressio
     conditions = [
         keys["profile_name"] == filters.profile_name,
         keys["profile_version"] == filters.profile_version,
-        keys["judge"] == filters.judge,
         *(keys[name].in_(values) for name, values in asked if values and name in keys),
     ]
     if filters.least_coverage is not None:
@@ -316,7 +317,7 @@ def _of_signals(conn: Connection, filters: Filters, judged: Judged) -> list[Expr
     """What a signal must be to pass, whatever the horizon and the time."""
     cell = cell_of(judged, conn.dialect.name)
     of_signal = {name: key for name, key in cell.items() if name not in ("horizon", "traded")}
-    conditions = [followed(), *_of_keys(filters, of_signal)]
+    conditions = [followed(), of_judge(filters.judge), *_of_keys(filters, of_signal)]
     if filters.symbols:
         conditions.append(signals.c.symbol.in_(filters.symbols))
     return conditions
@@ -325,9 +326,16 @@ def _of_signals(conn: Connection, filters: Filters, judged: Judged) -> list[Expr
 def _of_pairs(conn: Connection, filters: Filters) -> list[Expression]:
     if filters.judge == RULES:
         raise ValueError("name the model that the rules are compared with as the judge")
-    alike = replace(settled(conn, filters), verdicts=(), risk_modes=())
+    alike = replace(settled(conn, filters), verdicts=(), risk_modes=(), horizons=())
     within = _within(signals.c.time, filters.start, filters.end)
-    return [*_of_signals(conn, alike, judged_by(filters.judge)), *within]
+    # A model has judged some months of years: when, the sums know, and an index finds those signals.
+    anytime = replace(alike, start=None, end=None, symbols=())
+    days = select(func.min(tallies.c.day), func.max(tallies.c.day)).join_from(tally_cells, tallies)
+    first, last = conn.execute(days.where(*_of_cells(anytime, ()))).one()
+    if first is None:
+        return [false()]
+    known = _within(signals.c.time, first - max(map(_length, HORIZONS)), last)
+    return [*_of_signals(conn, alike, judged_by(filters.judge)), *within, *known]
 
 
 def _within(time: Expression, start: date | None, end: date | None) -> list[Expression]:
