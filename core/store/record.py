@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,52 +16,50 @@ from core.accuracy.tallies import CELL, COLUMNS, DAY, RULES
 from core.errors import StoreError
 from core.outcomes import HORIZONS
 from core.store.factor_days import WHOLE_DAY
+from core.store.filters import (
+    DAY_LONG,
+    Filters,
+    length_of,
+    midnight,
+    of_cells,
+    of_outcomes,
+    of_pairs,
+    of_signals,
+    settled,
+    within_days,
+)
 from core.store.reading import flags, moments, numbers, raw, read_columns, words
 from core.store.sums import (
     ANY_BIN,
     BINS,
-    Expression,
     Judged,
     added_up,
-    cell_of,
     day_of,
-    followed,
     judged_by,
     outcome_rows,
     totals,
 )
 from core.store.tables import bars, factor_days, outcomes, signals, tallies, tally_cells, verdicts
 
+__all__ = [
+    "MOST_SYMBOLS",
+    "Filters",
+    "Unfinished",
+    "count_unfinished",
+    "list_disagreements",
+    "list_signals",
+    "load_factor_days",
+    "load_options",
+    "load_pairs",
+    "load_tallies",
+    "settled",
+]
+
 # Single markets have no sums of their own: theirs are made from their outcomes when asked for.
 MOST_SYMBOLS = 10
-_DAY = timedelta(days=1)
 _OF_SIGNAL = ("symbol", "time", "direction", "score", "verdict", "multiplier")
 _OF_OUTCOME = ("horizon", "exit_at", "net_return", "r_multiple", "barrier")
 _LISTED = ("signal_id", *_OF_SIGNAL, "model_verdict", "model_multiplier", "traded", *_OF_OUTCOME)
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which outcomes: those of one version of a profile, as one judge sees them, and less.
-
-    ``profile_version`` None is the one whose signals are newest. ``judge`` is "rules" or
-    "MODEL / PROMPT_VERSION". An empty tuple or None lets everything through. ``least_coverage``
-    counts in whole tenths, 0..1, ``traded`` is by the asked judge. ``start`` and ``end`` are UTC days of the exit, both included.
-    """
-
-    profile_name: str
-    profile_version: str | None = None
-    judge: str = RULES
-    recorded: str | None = None
-    verdicts: tuple[str, ...] = ()
-    risk_modes: tuple[str, ...] = ()
-    traded: bool | None = None
-    direction: int | None = None
-    horizons: tuple[str, ...] = ()
-    least_coverage: float | None = None
-    symbols: tuple[str, ...] = ()
-    start: date | None = None
-    end: date | None = None
 
 
 class Unfinished(NamedTuple):
@@ -119,7 +117,7 @@ def load_tallies(
         query = (
             select(*asked, type_coerce(tallies.c.day, NullType()), *totals(tallies, columns))
             .join_from(tally_cells, tallies)
-            .where(*_of_cells(chosen, by), tallies.c.n > 0)
+            .where(*of_cells(chosen, by), tallies.c.n > 0)
             .group_by(*asked, tallies.c.day)
         )
     found = read_columns(conn, query)
@@ -177,7 +175,7 @@ def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
             func.count().label("n"),
         )
         .select_from(judged_by(filters.judge).signals)
-        .where(*_of_pairs(conn, filters))
+        .where(*of_pairs(conn, filters))
         .group_by(signals.c.verdict, verdicts.c.verdict, day)
         .order_by(day, signals.c.verdict, verdicts.c.verdict)
     )
@@ -208,7 +206,7 @@ def list_disagreements(
             verdicts.c.multiplier.label("model_multiplier"),
         )
         .select_from(judged_by(filters.judge).signals)
-        .where(*_of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
+        .where(*of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
         .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
     )
     found = read_columns(conn, query.limit(limit).offset(offset))
@@ -247,7 +245,7 @@ def load_factor_days(
     query = select(*raw(factor_days, *names)).where(
         factor_days.c.windows_version == windows_version,
         factor_days.c.factor != WHOLE_DAY,
-        *_within(factor_days.c.day, start, end),
+        *within_days(factor_days.c.day, start, end),
     )
     order = (factor_days.c.day, factor_days.c.factor, factor_days.c.other)
     found = read_columns(conn, query.order_by(*order))
@@ -259,20 +257,6 @@ def load_factor_days(
     return frame
 
 
-def settled(conn: Connection, filters: Filters) -> Filters:
-    """The filters with the version of the profile that they mean."""
-    if filters.profile_version is not None:
-        return filters
-    newest = (
-        select(signals.c.profile_version)
-        .where(signals.c.profile_name == filters.profile_name, followed())
-        .order_by(signals.c.time.desc(), signals.c.id.desc())
-        .limit(1)
-    )
-    # A version of no signal has nothing; there is no such version as "".
-    return replace(filters, profile_version=conn.scalar(newest) or "")
-
-
 def _refuse_many(filters: Filters) -> None:
     if len(filters.symbols) > MOST_SYMBOLS:
         raise StoreError(
@@ -281,83 +265,9 @@ def _refuse_many(filters: Filters) -> None:
         )
 
 
-def _of_cells(filters: Filters, by: Sequence[str]) -> list[Expression]:
-    """What a stored sum must be to pass; where no bins are asked for, one over all of them."""
-    of_cell = {name: tally_cells.c[name] for name in CELL}
-    asked = {*by, *(["coverage_bin"] if filters.least_coverage is not None else [])}
-    bins = [of_cell[name] >= 0 if name in asked else of_cell[name] == ANY_BIN for name in BINS]
-    within = _within(tallies.c.day, filters.start, filters.end)
-    return [*_of_keys(filters, of_cell), *bins, *within]
-
-
-def _of_outcomes(conn: Connection, filters: Filters) -> list[Expression]:
-    """What an outcome must be to pass."""
-    conditions = _of_keys(filters, cell_of(judged_by(filters.judge), conn.dialect.name))
-    if filters.symbols:
-        conditions.append(signals.c.symbol.in_(filters.symbols))
-    # What the exit says of the signal's time finds it in the index.
-    lengths = [_length(horizon) for horizon in filters.horizons or HORIZONS]
-    if filters.start is not None:
-        conditions.append(signals.c.time >= _midnight(filters.start) - max(lengths))
-    if filters.end is not None:
-        conditions.append(signals.c.time < _midnight(filters.end) + _DAY - min(lengths))
-    return [followed(), *conditions, *_within(outcomes.c.exit_at, filters.start, filters.end)]
-
-
-def _of_keys(filters: Filters, keys: Mapping[str, Expression]) -> list[Expression]:
-    asked: list[tuple[str, Sequence[Any]]] = [
-        ("recorded", () if filters.recorded is None else (filters.recorded,)),
-        ("verdict", filters.verdicts),
-        ("risk_mode", filters.risk_modes),
-        ("traded", () if filters.traded is None else (filters.traded,)),
-        ("direction", () if filters.direction is None else (filters.direction,)),
-        ("horizon", filters.horizons),
-    ]
-    conditions = [
-        keys["profile_name"] == filters.profile_name,
-        keys["profile_version"] == filters.profile_version,
-        keys["judge"] == filters.judge,
-        *(keys[name].in_(values) for name, values in asked if values and name in keys),
-    ]
-    if filters.least_coverage is not None:
-        conditions.append(keys["coverage_bin"] >= int(filters.least_coverage * 10 + 1e-9))
-    return conditions
-
-
-def _of_signals(conn: Connection, filters: Filters, judged: Judged) -> list[Expression]:
-    """What a signal must be to pass, whatever the horizon and the time."""
-    cell = cell_of(judged, conn.dialect.name)
-    of_signal = {name: key for name, key in cell.items() if name not in ("horizon", "traded")}
-    conditions = [followed(), *_of_keys(filters, of_signal)]
-    if filters.symbols:
-        conditions.append(signals.c.symbol.in_(filters.symbols))
-    return conditions
-
-
-def _of_pairs(conn: Connection, filters: Filters) -> list[Expression]:
-    if filters.judge == RULES:
-        raise ValueError("name the model that the rules are compared with as the judge")
-    alike = replace(settled(conn, filters), verdicts=(), risk_modes=())
-    within = _within(signals.c.time, filters.start, filters.end)
-    return [*_of_signals(conn, alike, judged_by(filters.judge)), *within]
-
-
-def _within(time: Expression, start: date | None, end: date | None) -> list[Expression]:
-    conditions: list[Expression] = []
-    if start is not None:
-        conditions.append(time >= _midnight(start))
-    if end is not None:
-        conditions.append(time < _midnight(end) + _DAY)
-    return conditions
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
 def _outcome_rows(conn: Connection, filters: Filters, columns: Sequence[str]) -> Select[Any]:
     rows = outcome_rows(judged_by(filters.judge), conn.dialect.name, columns)
-    return rows.add_columns(signals.c.symbol).where(*_of_outcomes(conn, filters))
+    return rows.add_columns(signals.c.symbol).where(*of_outcomes(conn, filters))
 
 
 def _listed(judged: Judged, filters: Filters) -> Select[Any]:
@@ -384,7 +294,7 @@ def _days_of_page(
     query = (
         select(tallies.c.day, func.sum(tallies.c.n))
         .join_from(tally_cells, tallies)
-        .where(*_of_cells(filters, ()), tallies.c.n > 0)
+        .where(*of_cells(filters, ()), tallies.c.n > 0)
         .group_by(tallies.c.day)
         .order_by(tallies.c.day.desc())
     )
@@ -400,7 +310,7 @@ def _days_of_page(
 
 def _list_page(conn: Connection, filters: Filters, limit: int, offset: int) -> dict[str, list[Any]]:
     order = (outcomes.c.exit_at.desc(), signals.c.symbol, outcomes.c.horizon, outcomes.c.signal_id)
-    query = _listed(judged_by(filters.judge), filters).where(*_of_outcomes(conn, filters))
+    query = _listed(judged_by(filters.judge), filters).where(*of_outcomes(conn, filters))
     return read_columns(conn, query.order_by(*order).limit(limit).offset(offset))
 
 
@@ -431,7 +341,7 @@ def _count_missing(conn: Connection, filters: Filters) -> dict[str, int]:
         query = (
             select(tally_cells.c.horizon, func.sum(tallies.c.followed - tallies.c.n))
             .join_from(tally_cells, tallies)
-            .where(*_of_cells(filters, ()))
+            .where(*of_cells(filters, ()))
             .group_by(tally_cells.c.horizon)
         )
         return {row[0]: int(row[1]) for row in conn.execute(query)}
@@ -446,24 +356,19 @@ def _count_missing(conn: Connection, filters: Filters) -> dict[str, int]:
 def _count_pending(conn: Connection, filters: Filters, horizon: str, newest: datetime) -> int:
     """Signals whose horizon is not over with the newest bar."""
     query = _of_horizon(conn, filters, horizon)
-    return conn.scalar(query.where(signals.c.time > newest - _length(horizon))) or 0
+    return conn.scalar(query.where(signals.c.time > newest - length_of(horizon))) or 0
 
 
 def _of_horizon(conn: Connection, filters: Filters, horizon: str) -> Select[Any]:
     """The number of signals that pass, whose horizon ends on the days that are asked for."""
     judged = judged_by(filters.judge)
     query = select(func.count()).select_from(judged.signals)
-    ended = [None if day is None else _midnight(day) for day in (filters.start, filters.end)]
+    ended = [None if day is None else midnight(day) for day in (filters.start, filters.end)]
     if ended[0] is not None:
-        query = query.where(signals.c.time >= ended[0] - _length(horizon))
+        query = query.where(signals.c.time >= ended[0] - length_of(horizon))
     if ended[1] is not None:
-        query = query.where(signals.c.time < ended[1] + _DAY - _length(horizon))
-    return query.where(*_of_signals(conn, filters, judged))
-
-
-def _length(horizon: str) -> timedelta:
-    length: timedelta = pd.Timedelta(horizon).to_pytimedelta()
-    return length
+        query = query.where(signals.c.time < ended[1] + DAY_LONG - length_of(horizon))
+    return query.where(*of_signals(conn, filters, judged))
 
 
 def _keys(name: str, values: Sequence[Any]) -> Any:

@@ -95,6 +95,14 @@ def judged_by(judge: str) -> Judged:
     return BY_RULES if judge == RULES else BY_MODELS
 
 
+def of_judge(judge: str) -> Expression:
+    """Whether a row of `judged_by` is this judge's, in words that an estimate can be made of."""
+    if judge == RULES:
+        return true()
+    model, _, prompt_version = judge.rpartition(" / ")
+    return and_(verdicts.c.model == model, verdicts.c.prompt_version == prompt_version)
+
+
 def cell_of(judged: Judged, dialect: str) -> dict[str, Expression]:
     """What tells the cells of outcomes apart, by the names of `CELL`."""
     claimed = case(
