@@ -25,7 +25,6 @@ from core.signals import load_profile, score
 from core.store import ledger
 from core.store.database import open_database
 from core.store.record import Filters, load_pairs, load_tallies
-from core.store.signals import load_outcomes
 from core.store.tables import factor_days, signals, verdicts
 from core.store.tallies import keep_verdict_tallies
 from core.ui import session
@@ -38,6 +37,7 @@ from core.ui.record_table import record_rows
 from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_app, open_page, run, serve, serve_copy, store, words
+from tests.stored import load_outcomes
 
 HOURS = 24 * 75
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
