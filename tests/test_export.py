@@ -108,8 +108,13 @@ def test_anyone_can_recompute_the_chain_from_json_lines(recorded: Engine) -> Non
     for line in written(recorded, "jsonl").splitlines():
         entry, _, end = line.rpartition(b',"hash":"')
         previous, count = hashlib.sha256(previous + entry + b"}").digest(), count + 1
-        assert end == previous.hex().encode() + b'"}'
-        assert json.loads(line)["position"] == count
+        told = json.loads(line)
+        assert (told["hash"], told["position"]) == (previous.hex(), count)
+        _, _, measured = end.partition(b'"measured":')
+        assert bool(measured) == (told["kind"] == "signal")
+        if measured:
+            assert hashlib.sha256(measured[:-1]).hexdigest() == told["content"]["measured"]
+            assert told["measured"]["close"] == told["content"]["last_price"]
     with recorded.connect() as conn:
         assert ledger.head(conn) == (count, previous)
 

@@ -44,3 +44,8 @@ def test_every_command_and_setting_is_described() -> None:
         assert all(word in README for word in rest)
     for field in Settings.model_fields.values():
         assert f"`{field.validation_alias}`" in README
+
+
+def test_the_recipe_of_the_readme_is_the_one_that_is_tested() -> None:
+    recipe = Path(__file__).with_name("recipe.py").read_text(encoding="utf-8")
+    assert f"```python\n{recipe}```" in README

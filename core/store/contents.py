@@ -2,14 +2,17 @@
 
 Equal on both databases: times as ISO text with microseconds and Z, floats as floats, integers as
 integers, what is missing as null, JSON columns as the JSON they hold. What names the row, its id or
-that of its signal, stands in the entry beside the content.
+that of its signal, stands in the entry beside the content. In that of a signal, `measured` is the
+SHA-256 of the canonical JSON of what it was made from, and `measured_at` when that was recorded.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import compress
 from typing import Any, Literal
 
 import orjson
@@ -57,18 +60,44 @@ def measured_contents(columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     return [dump_sorted(row) for row in _objects(columns, MEASURED_TYPES)]
 
 
+def measured_hash(content: bytes) -> str:
+    """What stands in the content of a signal for that of its measurement."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def measured_hashes(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """`measured_hash` of rows of `tables.measurements`; modes of the same windows share them."""
+    digests = columns["digest"]
+    found = {digest: known for digest in digests if (known := _hashes.get(digest)) is not None}
+    lacking = [digest not in found for digest in digests]
+    if any(lacking):
+        part = {name: list(compress(columns[name], lacking)) for name in MEASURED_TYPES}
+        hashes = map(measured_hash, measured_contents(part))
+        new = dict(zip(compress(digests, lacking), hashes, strict=True))
+        found |= new
+        if len(_hashes) > _MOST_HASHES:
+            _hashes.clear()
+        _hashes.update(new)
+    return [found[digest] for digest in digests]
+
+
+# By digest, which is over all that a measurement holds; about 200 bytes each.
+_hashes: dict[str, str] = {}
+_MOST_HASHES = 100_000
+
+
 def signal_contents(
     columns: Mapping[str, Sequence[Any]],
-    measured: Sequence[bytes],
+    measured: Sequence[str],
     measured_at: Sequence[str | datetime],
 ) -> list[bytes]:
     """Of rows of `tables.signals` by column, as `core.store.rows` makes them ready.
 
-    Each with the content of its measurement, and when that was recorded as a driver has it.
+    Each with the `measured_hash` of its measurement, and when that was recorded as a driver has it.
     """
     with_measured = {
         **{name: _as_json(columns[name], kind) for name, kind in SIGNAL_TYPES.items()},
-        "measured": [orjson.Fragment(content) for content in measured],
+        "measured": measured,
         "measured_at": [iso(at) for at in measured_at],
     }
     return [dump_sorted(row) for row in rows_of(dict(sorted(with_measured.items())))]

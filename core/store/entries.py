@@ -56,7 +56,8 @@ _TYPES: Mapping[Type, frozenset[type]] = {
 class Entry:
     """An entry as it is stored, and the content of its row as that is stored now.
 
-    Where there is no content, ``fault`` says why.
+    Where there is no content, ``fault`` says why. ``measured`` is what a signal was made from, whose
+    hash its content has.
     """
 
     position: int
@@ -65,6 +66,7 @@ class Entry:
     hash: Any
     content: bytes | None
     fault: str | None
+    measured: bytes | None = None
 
 
 @contextmanager
@@ -111,21 +113,30 @@ def _read_batch(conn: Connection, after: int) -> list[Entry]:
     ).all()
     if not found:
         return []
-    rows: dict[int, bytes | str] = {}
+    rows: dict[int, _Row] = {}
     between = (ledger.c.position > after, ledger.c.position <= found[-1][0])
     for kind in filter(_is_kind, {kind for _, kind, _, _ in found}):
         rows |= _contents(conn, kind, _query(conn, kind).where(*between))
     return [
-        _entry(position, kind, row_id, hash_, rows.get(position, "its row is missing"))
+        _entry(position, kind, row_id, hash_, rows.get(position, _MISSING))
         for position, kind, row_id, hash_ in found
     ]
 
 
-def _entry(position: int, kind: Any, row_id: Any, hash_: Any, found: bytes | str) -> Entry:
-    if isinstance(found, bytes):
-        return Entry(position, kind, row_id, hash_, found, None)
-    fault = found if _is_kind(kind) else "there is no such kind of entry"
-    return Entry(position, kind, row_id, hash_, None, fault)
+@dataclass(frozen=True)
+class _Row:
+    content: bytes | None
+    measured: bytes | None = None
+    fault: str | None = None
+
+
+_MISSING = _Row(None, fault="its row is missing")
+
+
+def _entry(position: int, kind: Any, row_id: Any, hash_: Any, row: _Row) -> Entry:
+    fault = row.fault if _is_kind(kind) else "there is no such kind of entry"
+    content = None if fault else row.content
+    return Entry(position, kind, row_id, hash_, content, fault, row.measured)
 
 
 def _is_kind(kind: Any) -> bool:
@@ -180,37 +191,43 @@ def _stored(conn: Connection, column: ColumnElement[Any], kind: Type) -> ColumnE
     return type_coerce(column, NullType())
 
 
-def _contents(conn: Connection, kind: str, query: Select[Any]) -> dict[int, bytes | str]:
+def _contents(conn: Connection, kind: str, query: Select[Any]) -> dict[int, _Row]:
     """By position the content of the row, or what is wrong with it."""
     columns = read_columns(conn, query)
     positions = columns.pop("position")
+    measured: Sequence[bytes | None] = [None] * len(positions)
     if kind == SIGNAL:
-        dumped, odd = _signal_contents(columns)
+        dumped, measured, odd = _signal_contents(columns)
     else:
         types = contents.VERDICT_TYPES if kind == VERDICT else contents.OUTCOME_TYPES
         plain, odd = _held_to_form(columns, types)
         dumped = [_dump(row) for row in contents.rows_of(plain)]
-    found: dict[int, bytes | str] = dict(zip(positions, dumped, strict=True))
-    found |= {positions[at]: fault for at, fault in odd.items()}
-    return found
+    return {
+        position: _Row(dumped[at], measured[at], odd.get(at))
+        for at, position in enumerate(positions)
+    }
 
 
-def _signal_contents(columns: dict[str, list[Any]]) -> tuple[list[bytes], dict[int, str]]:
+def _signal_contents(
+    columns: dict[str, list[Any]],
+) -> tuple[list[bytes], list[bytes], dict[int, str]]:
     stored, odd = _held_to_form(columns, contents.SIGNAL_TYPES)
     of_measured = {
         name.removeprefix("measured "): values
         for name, values in columns.items()
         if name.startswith("measured ")
     }
-    measured, odd_measured = _held_to_form(of_measured, contents.MEASURED_TYPES)
+    plain, odd_measured = _held_to_form(of_measured, contents.MEASURED_TYPES)
     at, odd_at = _held_to_form(of_measured, _RECORDED_AT)
-    stored["measured"] = [orjson.Fragment(_dump(row)) for row in contents.rows_of(measured)]
+    measured = [_dump(row) for row in contents.rows_of(plain)]
+    stored["measured"] = [contents.measured_hash(content) for content in measured]
     stored["measured_at"] = at["recorded_at"]
     odd |= {row: f"its measurement: {fault}" for row, fault in (odd_measured | odd_at).items()}
     for row, has in enumerate(columns["has_measurement"]):
         if not has:
             odd[row] = "the row of measurements that it was made from is missing"
-    return [_dump(row) for row in contents.rows_of(dict(sorted(stored.items())))], odd
+    dumped = [_dump(row) for row in contents.rows_of(dict(sorted(stored.items())))]
+    return dumped, measured, odd
 
 
 def _dump(row: dict[str, Any]) -> bytes:

@@ -1,8 +1,10 @@
 """The record for others, written piece by piece: every figure can be recomputed from it.
 
 CSV and Parquet are flat: a row per outcome and judge (the rules, and a model where one answered), in
-the order of the ledger. JSON lines are the ledger itself, entry by entry: without `,"hash":"..."` each
-line is the text whose SHA-256, behind the hash before it, is its hash (the first follows 32 zero bytes).
+the order of the ledger. JSON lines are the ledger itself, entry by entry. What stands in a line before
+`,"hash":"`, and a closing brace, is the text whose SHA-256, behind the bytes of the hash before it, is
+its hash; the first follows 32 zero bytes. What a signal was made from stands behind the hash, under
+"measured": the SHA-256 of that text is in the content.
 """
 
 from __future__ import annotations
@@ -99,7 +101,10 @@ def _lines(conn: Connection) -> Iterator[bytes]:
                 )
             end = f',"kind":"{entry.kind}","position":{entry.position},"row_id":{entry.row_id}'
             piece.write(b'{"content":' + entry.content + end.encode())
-            piece.write(f',"hash":"{entry.hash.hex()}"}}\n'.encode())
+            piece.write(f',"hash":"{entry.hash.hex()}"'.encode())
+            if entry.measured is not None:
+                piece.write(b',"measured":' + entry.measured)
+            piece.write(b"}\n")
         yield piece.getvalue()
 
 

@@ -21,7 +21,7 @@ from core.errors import StoreError
 from core.market.frame import INDEX, NAMES, SOURCES
 from core.signals import FACTORS, Profile
 from core.store.bulk import floats, number_objects, texts, times
-from core.store.contents import measured_contents
+from core.store.contents import measured_hashes
 from core.store.database import dump_json
 from core.store.measures import AGES, MEASURED, MEASURES, digests
 from core.store.reading import gather, moments, numbers, raw, words
@@ -68,7 +68,7 @@ class Ready:
     index: pd.Index
     signals: Columns
     measurements: Columns
-    measured: list[bytes]
+    measured: list[str]
 
     def only(self, wanted: npt.NDArray[np.bool_]) -> Ready:
         """The rows where ``wanted`` is true."""
@@ -110,7 +110,7 @@ def make_ready(
         **recorded,
     }
     of_measurements = {**keys, **measured, **recorded}
-    return Ready(planned.index, of_signals, of_measurements, measured_contents(of_measurements))
+    return Ready(planned.index, of_signals, of_measurements, measured_hashes(of_measurements))
 
 
 def _measured(

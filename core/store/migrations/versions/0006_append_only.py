@@ -180,9 +180,14 @@ def _contents(
         if measured:
             content["measured_at"] = measured["recorded_at"]
             in_both = ("symbol", "time", "digest", "recorded_at")
-            content["measured"] = {n: measured[n] for n in measured if n not in in_both}
+            made_from = {n: measured[n] for n in measured if n not in in_both}
+            content["measured"] = hashlib.sha256(_dump(made_from)).hexdigest()
         del content["signal_id" if row.kind.startswith("outcome ") else "id"]
-        yield row.place, row.kind, row.row_id, orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        yield row.place, row.kind, row.row_id, _dump(content)
+
+
+def _dump(content: dict[str, Any]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def _plain(column: str, value: Any) -> Any:
