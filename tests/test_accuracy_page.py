@@ -552,14 +552,27 @@ def test_factors_follow_the_period_and_say_what_is_missing(judged, market):
     assert "No day of factors has been summed up yet" in words(at)
 
 
-def test_the_ledger_shows_what_to_publish_and_links_to_the_exports(market):
+def test_the_ledger_shows_what_to_publish_how_to_verify_and_the_recipe(market):
     at = open_accuracy({"view": "Ledger"})
     with market.engine.connect() as conn:
         length, head = ledger.head(conn)
     assert length > 0
-    assert at.code[0].value == f"{length} {head.hex()}"
-    links = [link.proto.url for link in at.get("link_button")]
-    assert links == [f"/record/ledger.{kind}" for kind in ("csv", "parquet", "jsonl")]
+    published, verify, recipe = (code.value for code in at.code)
+    assert published == f"{length}:{head.hex()}"
+    assert verify == f"python -m core verify --published {published}"
+    tested = Path(__file__).with_name("recipe.py").read_text(encoding="utf-8")
+    assert recipe.split() == tested.split()
+
+
+@pytest.mark.parametrize("role", [None, "analyst", "admin"])
+def test_exports_are_links_for_whoever_signed_in_and_not_for_a_guest(market, monkeypatch, role):
+    if role:
+        sign_in(market, monkeypatch, role)
+    links = open_accuracy({"view": "Ledger"}).get("link_button")
+    assert [link.proto.url for link in links] == [
+        f"/record/ledger.{kind}" for kind in ("csv", "parquet", "jsonl")
+    ]
+    assert {link.proto.disabled for link in links} == {role is None}
 
 
 def test_the_method_states_definitions_costs_and_biases(market):
