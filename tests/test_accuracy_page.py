@@ -35,6 +35,7 @@ from core.ui.formats import DASH, percent
 from core.ui.instance import Instance
 from core.ui.record_table import record_rows
 from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
+from core.ui.verdict_matrix import matrix_data
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_app, open_page, run, serve, serve_copy, store, words
 from tests.stored import load_outcomes
@@ -242,6 +243,23 @@ def test_nonsense_is_no_cell(text):
 def test_a_cell_reads_itself_back_from_the_address(traded):
     place = Place("WAIT", "24h", traded)
     assert Place.parse(str(place)) == place
+
+
+def test_a_flagged_cell_is_marked_by_shape_and_word_and_said_aloud(record):
+    trades = record.trades.copy()
+    trades["flagged"] = [True, True, *[False] * (len(trades) - 2)]
+    trades["lift"] = [0.05, -0.05, *trades["lift"].iloc[2:]]
+    given = matrix_data(trades, record.shadows, HORIZONS, None)
+    better, worse, *others = (cell for row in by_column(given) for cell in row)
+    assert (better["mark"], worse["mark"]) == ("▲ above raw", "▼ below raw")
+    assert better["said"].endswith("above raw")
+    assert not any(cell["mark"] for cell in others)
+
+
+def by_column(given: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The cells of the trades, a list per horizon."""
+    rows = [row["cells"] for row in given["blocks"][0]["rows"]]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def test_the_table_speaks_percent_and_has_an_interval_in_one_cell(record):
