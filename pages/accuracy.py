@@ -19,7 +19,7 @@ from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
 from core.ui.viewport import watch_viewport
 
-require_user("analyst")
+PERSON = require_user("analyst")
 
 # Views over the record, which the filters narrow, and those that have nothing to filter.
 OVER_RECORD: Mapping[str, Callable[[Filters, pd.DataFrame], None]] = {
@@ -28,7 +28,10 @@ OVER_RECORD: Mapping[str, Callable[[Filters, pd.DataFrame], None]] = {
     "Rules and model": draw_models,
     "Factors": lambda filters, _: draw_factors(filters),
 }
-OTHERS: Mapping[str, Callable[[], None]] = {"Ledger": draw_ledger, "Method": draw_method}
+OTHERS: Mapping[str, Callable[[], None]] = {
+    "Ledger": lambda: draw_ledger(PERSON),
+    "Method": draw_method,
+}
 
 
 def main() -> None:

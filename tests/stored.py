@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from core.signals import PROFILE_NAMES
 from core.store.liquidations import load_events, load_gaps, load_minutes
+from core.store.reading import flags, moments, numbers, raw, read_columns, words
 from core.store.rounds import load_rounds
 from core.store.tables import bars, outcomes, signals
 
@@ -14,6 +17,20 @@ _KEYS = {
     bars: (bars.c.symbol, bars.c.time),
     signals: (signals.c.profile_name, signals.c.symbol, signals.c.time),
     outcomes: (outcomes.c.signal_id, outcomes.c.horizon),
+}
+
+_KEPT_OF_SIGNAL = ("direction", "verdict", "risk_mode", "multiplier", "score", "coverage")
+_OUTCOME = tuple(column.name for column in outcomes.c if column.name != "recorded_at")
+_COLUMNS = (
+    *("direction", "verdict", "risk_mode", "multiplier", "score", "coverage", "traded"),
+    *("entry_at", "exit_at", "entry_price", "exit_price", "gross_return", "net_return"),
+    *("long_net_return", "r_multiple", "barrier", "barrier_r", "mae_r", "mfe_r"),
+    *("funding_assumed", "profile_version"),
+)
+_READ = {
+    **dict.fromkeys(("verdict", "risk_mode", "barrier", "profile_version"), words),
+    **dict.fromkeys(("traded", "funding_assumed"), flags),
+    **dict.fromkeys(("entry_at", "exit_at"), partial(moments, name="at")),
 }
 
 
@@ -30,6 +47,27 @@ def counts(engine: Engine) -> dict[str, tuple[int, int]]:
             )
             for table, columns in _KEYS.items()
         }
+
+
+def load_outcomes(conn: Connection, profile_name: str) -> pd.DataFrame:
+    """Every stored outcome in the columns of `core.outcomes.resolve`, and profile_version.
+
+    Of several versions of the profile that which was recorded first.
+    """
+    query = (
+        select(
+            *raw(signals, "symbol", "time", *_KEPT_OF_SIGNAL, "profile_version"),
+            *raw(outcomes, *_OUTCOME),
+        )
+        .join_from(outcomes, signals, signals.c.id == outcomes.c.signal_id)
+        .where(signals.c.profile_name == profile_name)
+        .order_by(signals.c.symbol, signals.c.time, outcomes.c.horizon, signals.c.id)
+    )
+    found = read_columns(conn, query)
+    frame = pd.DataFrame({name: _READ.get(name, numbers)(found[name]) for name in _COLUMNS})
+    keys = [found["symbol"], moments(found["time"], "time"), found["horizon"]]
+    frame.index = pd.MultiIndex.from_arrays(keys, names=["symbol", "time", "horizon"])
+    return frame[~frame.index.duplicated()]
 
 
 def rounds_done(engine: Engine) -> pd.DataFrame:

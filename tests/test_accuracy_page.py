@@ -25,7 +25,6 @@ from core.signals import load_profile, score
 from core.store import ledger
 from core.store.database import open_database
 from core.store.record import Filters, load_pairs, load_tallies
-from core.store.signals import load_outcomes
 from core.store.tables import factor_days, signals, verdicts
 from core.store.tallies import keep_verdict_tallies
 from core.ui import session
@@ -36,8 +35,10 @@ from core.ui.formats import DASH, percent
 from core.ui.instance import Instance
 from core.ui.record_table import record_rows
 from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
+from core.ui.verdict_matrix import matrix_data
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_app, open_page, run, serve, serve_copy, store, words
+from tests.stored import load_outcomes
 
 HOURS = 24 * 75
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
@@ -242,6 +243,23 @@ def test_nonsense_is_no_cell(text):
 def test_a_cell_reads_itself_back_from_the_address(traded):
     place = Place("WAIT", "24h", traded)
     assert Place.parse(str(place)) == place
+
+
+def test_a_flagged_cell_is_marked_by_shape_and_word_and_said_aloud(record):
+    trades = record.trades.copy()
+    trades["flagged"] = [True, True, *[False] * (len(trades) - 2)]
+    trades["lift"] = [0.05, -0.05, *trades["lift"].iloc[2:]]
+    given = matrix_data(trades, record.shadows, HORIZONS, None)
+    better, worse, *others = (cell for row in by_column(given) for cell in row)
+    assert (better["mark"], worse["mark"]) == ("▲ above raw", "▼ below raw")
+    assert better["said"].endswith("above raw")
+    assert not any(cell["mark"] for cell in others)
+
+
+def by_column(given: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The cells of the trades, a list per horizon."""
+    rows = [row["cells"] for row in given["blocks"][0]["rows"]]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def test_the_table_speaks_percent_and_has_an_interval_in_one_cell(record):
@@ -552,14 +570,27 @@ def test_factors_follow_the_period_and_say_what_is_missing(judged, market):
     assert "No day of factors has been summed up yet" in words(at)
 
 
-def test_the_ledger_shows_what_to_publish_and_links_to_the_exports(market):
+def test_the_ledger_shows_what_to_publish_how_to_verify_and_the_recipe(market):
     at = open_accuracy({"view": "Ledger"})
     with market.engine.connect() as conn:
         length, head = ledger.head(conn)
     assert length > 0
-    assert at.code[0].value == f"{length} {head.hex()}"
-    links = [link.proto.url for link in at.get("link_button")]
-    assert links == [f"/record/ledger.{kind}" for kind in ("csv", "parquet", "jsonl")]
+    published, verify, recipe = (code.value for code in at.code)
+    assert published == f"{length}:{head.hex()}"
+    assert verify == f"python -m core verify --published {published}"
+    tested = Path(__file__).with_name("recipe.py").read_text(encoding="utf-8")
+    assert recipe.split() == tested.split()
+
+
+@pytest.mark.parametrize("role", [None, "analyst", "admin"])
+def test_exports_are_links_for_whoever_signed_in_and_not_for_a_guest(market, monkeypatch, role):
+    if role:
+        sign_in(market, monkeypatch, role)
+    links = open_accuracy({"view": "Ledger"}).get("link_button")
+    assert [link.proto.url for link in links] == [
+        f"/record/ledger.{kind}" for kind in ("csv", "parquet", "jsonl")
+    ]
+    assert {link.proto.disabled for link in links} == {role is None}
 
 
 def test_the_method_states_definitions_costs_and_biases(market):

@@ -25,8 +25,9 @@ from core.store.health import load_health
 from core.store.leases import drop_lease, load_leases, take_lease
 from core.store.observations import load_observations
 from core.store.rounds import load_rounds
-from core.store.signals import load_newest, load_outcomes, load_progress
+from core.store.signals import load_newest, load_progress
 from core.store.tables import signals
+from tests.stored import load_outcomes
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "HYPEUSDT"]
 NOW = datetime(2025, 12, 1, tzinfo=UTC)

@@ -22,8 +22,8 @@ from core.replay import replay
 from core.store.database import open_database
 from core.store.observations import load_observations
 from core.store.opening import claim_market
-from core.store.signals import load_outcomes
 from core.store.tables import questions, signals, tally_cells
+from tests.stored import load_outcomes
 
 NOW = datetime(2025, 12, 1, tzinfo=UTC)
 FIRST = END - timedelta(hours=6)

@@ -22,8 +22,9 @@ from core.replay import PROFILES, Progress, replay
 from core.signals import PROFILE_NAMES, load_profile
 from core.store import open_store
 from core.store.database import open_database
-from core.store.signals import load_newest, load_outcomes, load_progress, load_signal
+from core.store.signals import load_newest, load_progress, load_signal
 from core.store.tables import bars, measurements, metadata, outcomes, replays, signals
+from tests.stored import load_outcomes
 
 NOW = datetime(2025, 12, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]

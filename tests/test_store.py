@@ -25,7 +25,6 @@ from core.store.signals import (
     load_closes,
     load_history,
     load_newest,
-    load_outcomes,
     load_signal,
     market_range,
     save_bars,
@@ -36,6 +35,7 @@ from core.store.signals import (
 from core.store.tables import bars, measurements, outcomes, profiles, signals
 from core.verdicts import judge_by_rules
 from tests.builders import START, make_frame
+from tests.stored import load_outcomes
 
 NOW = datetime(2025, 10, 1, 12, tzinfo=UTC)
 PROFILE = load_profile("aggressive")

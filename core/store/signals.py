@@ -21,16 +21,14 @@ from core.market.frame import INDEX, NAMES
 from core.signals import Profile
 from core.store import contents, ledger, rows
 from core.store.bulk import floats, insert_all, insert_new, texts, times
-from core.store.reading import between, flags, moments, numbers, raw, read_columns, words
+from core.store.reading import between, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
 from core.store.tallies import keep_signals, keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
-_OUTCOME = tuple(column.name for column in outcomes.c if column.name != "recorded_at")
 _HISTORY = ("last_price", *rows.NUMBERS)
 _HISTORY_WORDS = (*rows.WORDS, "profile_version")
-_KEPT_OF_SIGNAL = ("direction", "verdict", "risk_mode", "multiplier", "score", "coverage")
 
 
 def save_bars(conn: Connection, frame: pd.DataFrame) -> int:
@@ -302,39 +300,6 @@ def load_closes(conn: Connection, hours: float) -> pd.DataFrame:
         [found["symbol"], moments(found["time"], "time")], names=list(INDEX)
     )
     return pd.Series(numbers(found["close"]), index=index).unstack("symbol").sort_index()
-
-
-def load_outcomes(conn: Connection, profile_name: str) -> pd.DataFrame:
-    """Every stored outcome in the columns of `core.outcomes.resolve`, and profile_version."""
-    query = (
-        select(
-            *raw(signals, "symbol", "time", *_KEPT_OF_SIGNAL, "profile_version"),
-            *raw(outcomes, *_OUTCOME),
-        )
-        .join_from(outcomes, signals, signals.c.id == outcomes.c.signal_id)
-        .where(signals.c.profile_name == profile_name)
-        .order_by(signals.c.symbol, signals.c.time, outcomes.c.horizon, signals.c.id)
-    )
-    found = read_columns(conn, query)
-    frame = pd.DataFrame(
-        {
-            "direction": numbers(found["direction"]),
-            **{name: words(found[name]) for name in ("verdict", "risk_mode")},
-            **{name: numbers(found[name]) for name in ("multiplier", "score", "coverage")},
-            "traded": flags(found["traded"]),
-            **{name: moments(found[name], name) for name in ("entry_at", "exit_at")},
-            **{name: numbers(found[name]) for name in (*_RETURNS, "r_multiple")},
-            "barrier": words(found["barrier"]),
-            **{name: numbers(found[name]) for name in _IN_R},
-            "funding_assumed": flags(found["funding_assumed"]),
-            "profile_version": words(found["profile_version"]),
-        }
-    )
-    frame.index = pd.MultiIndex.from_arrays(
-        [found["symbol"], moments(found["time"], "time"), found["horizon"]],
-        names=[*INDEX, "horizon"],
-    )
-    return frame[~frame.index.duplicated()]
 
 
 def load_progress(conn: Connection) -> list[dict[str, Any]]:

@@ -59,11 +59,12 @@ def _intervals() -> str:
     return f"""
 - Outcomes of neighbouring hours share most of their future and markets move together, so a plain
   interval is far too narrow. The days are cut into **{ERAS} contiguous eras** of about equal count, each
-  holding every market of its time, and the {percent(CONFIDENCE, 0)} interval is a t interval over the
-  eras' own rates.
+  holding every market of its time; the {percent(CONFIDENCE, 0)} interval is a t interval over what is
+  left when each era in turn is left out. Eras of uneven count are worth fewer degrees of freedom, and
+  the future that neighbouring eras share is allowed for.
 - **n eff.** is how many independent outcomes would leave an interval as wide.
-- Fewer than {2 * ERAS} outcomes, outcomes on fewer than {ERAS} days, or eras shorter than two horizons:
-  no interval, and the note says so.
+- Fewer than {2 * ERAS} outcomes, outcomes on fewer than {ERAS} days, or eras shorter than two horizons
+  (at 24 h, fewer than {2 * ERAS} days): no interval, and the note says so.
 - **Marked cells**: the lift of each cell is tested against 0 and the whole table is allowed for
   (Benjamini and Hochberg); of marked cells at most about 5 % are luck. The number of cells is printed.
   Looking through many filters is looking at more cells than any one table allows for.
