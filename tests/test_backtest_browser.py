@@ -95,6 +95,9 @@ def test_a_profile_is_run_cancelled_compared_saved_looked_at_and_put_in_force(
         expect(page.get_by_text("ada looked")).to_be_visible()
 
         all_runs(page)
+        # The last words of the page: nothing is drawn anew any more under an open list.
+        expect(page.get_by_text("have decided everything so far")).to_be_visible()
+        expect(page.get_by_test_id("stStatusWidget")).to_be_hidden()
         page.get_by_role("combobox", name="Put in force").click()
         page.get_by_role("option", name=re.compile(r"^balanced [0-9a-f]{8} \(this mode\)$")).click()
         page.get_by_role("button", name="Put in force").click()

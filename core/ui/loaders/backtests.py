@@ -20,7 +20,7 @@ from core.store.leases import WORKER, load_leases
 from core.store.signals import market_range
 from core.store.tables import bars
 from core.ui.instance import instance
-from core.ui.loaders.kept import KEPT_SECONDS, address, reading
+from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
 
 # What a run does and what is in force is told at once; results do not change.
 _WATCHED_SECONDS = 1
@@ -108,7 +108,7 @@ def load_contents(key: str) -> Contents | None:
     found = {one.key: one for one in histories(here.settings, here.market)}.get(key)
     if found is None:
         return None
-    return _stored(address()) if found.market is None else _recorded(found.market)
+    return _stored(state_now()) if found.market is None else _recorded(found.market)
 
 
 @st.cache_data(ttl=_WATCHED_SECONDS, max_entries=12, show_spinner=False)
@@ -128,7 +128,7 @@ def _parsed(body: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
-def _stored(address: str) -> Contents | None:  # noqa: ARG001
+def _stored(state: State) -> Contents | None:  # noqa: ARG001
     with reading() as conn:
         span = market_range(conn)
         symbols = tuple(sorted(conn.scalars(select(bars.c.symbol).distinct())))
