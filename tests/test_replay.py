@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, func, select
 
+from core.accuracy.factors import factor_sums
 from core.backtest import run
 from core.errors import RecordingError, StoreError
 from core.market import recording
@@ -22,8 +23,18 @@ from core.replay import PROFILES, Progress, replay
 from core.signals import PROFILE_NAMES, load_profile
 from core.store import open_store
 from core.store.database import open_database
+from core.store.record import load_factor_days
 from core.store.signals import load_newest, load_progress, load_signal
-from core.store.tables import bars, measurements, metadata, outcomes, replays, signals
+from core.store.tables import (
+    bars,
+    factor_days,
+    measurements,
+    metadata,
+    outcomes,
+    replays,
+    signals,
+)
+from core.store.tallies import check_tallies
 from tests.stored import load_outcomes
 
 NOW = datetime(2025, 12, 1, tzinfo=UTC)
@@ -54,6 +65,7 @@ def go(market: Market, engine: Engine, **options: Any) -> Any:
 def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of what a replay writes, without the times at which it was written and ids."""
     with engine.connect() as conn:
+        assert check_tallies(conn) == []
         key_of = {
             row.id: (row.profile_name, row.symbol, row.time)
             for row in conn.execute(
@@ -61,7 +73,8 @@ def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
             )
         }
         found = {}
-        for table in (bars, measurements, signals, outcomes, replays, metadata.tables["profiles"]):
+        others = (metadata.tables["profiles"], factor_days)
+        for table in (bars, measurements, signals, outcomes, replays, *others):
             names = [c.name for c in table.c if c.name not in CLOCKS | {"id", "signal_id"}]
             found[table.name] = sorted(
                 (key_of.get(row._mapping.get("signal_id")), *(repr(row._mapping[n]) for n in names))
@@ -95,6 +108,15 @@ def test_a_replay_stores_what_a_backtest_computes(market: Market, engine: Engine
     names = ["score", "coverage", "verdict", "multiplier", "stop_price", "no_signal", "no_plan"]
     pd.testing.assert_frame_equal(newest[names], last[names], check_dtype=False)
     assert done.new_outcomes == len(expected.outcomes) == len(stored) > 200
+    with engine.connect() as conn:
+        version = load_profile("balanced").windows_version
+        days = load_factor_days(conn, version).set_index(["day", "factor", "other"])
+    sums = factor_sums(expected.signals, load_profile("balanced").windows).loc[
+        : days.index.get_level_values("day").max()
+    ]
+    pd.testing.assert_frame_equal(
+        days.sort_index(), sums.sort_index(), check_dtype=False, check_index_type=False, rtol=1e-9
+    )
     assert stored["net_return"].tolist() == expected.outcomes["net_return"].tolist()
     ages = newest.filter(like="age_").set_axis(known.ages.columns, axis=1)
     pd.testing.assert_frame_equal(ages, known.ages.loc[newest.index])
