@@ -17,6 +17,7 @@ from core.ui.charts.view import room
 from core.ui.claims import hours
 from core.ui.formats import UTC_CLOCK, number, r_multiple
 from core.ui.palette import Palette, verdict_sign
+from core.ui.track_record import row_name
 
 _CELL_PX = 220
 _UTC, _TO_ITS_END = TimeAxis(UTC_CLOCK), pd.Timedelta("23h59min")
@@ -46,7 +47,8 @@ def curves_figure(
             cell = Cell(at, column, len(blocks), len(horizons), label_part)
             shown = {verdict: curve for (verdict, of), curve in part.items() if of == horizon}
             head = f"<b>{name}</b>, {hours(horizon)}" if column == 0 else hours(horizon)
-            drawn, axes, notes = _cell(cell, head, shown, ends, colours)
+            names = {verdict: _name(verdict, name) for verdict in shown}
+            drawn, axes, notes = _cell(cell, head, shown, names, ends, colours)
             data += drawn
             layout |= axes
             layout["annotations"] += notes
@@ -59,6 +61,7 @@ def _cell(
     cell: Cell,
     head: str,
     curves: Mapping[str, pd.Series],
+    names: Mapping[str, str],
     ends: tuple[float, float],
     colours: Palette,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
@@ -89,7 +92,7 @@ def _cell(
     traces = [_curve(verdict, curve, colours) | cell.axes for verdict, curve in curves.items()]
     notes = [cell.head(f"{head}  <span style='color:{colours.muted}'>R</span>")]
     for (verdict, curve), place in zip(curves.items(), places, strict=True):
-        notes.append(_curve_label(verdict, curve, cell, place, colours))
+        notes.append(_curve_label(verdict, names[verdict], curve, cell, place, colours))
     return traces, axes, notes
 
 
@@ -106,12 +109,18 @@ def _curve(verdict: str, curve: pd.Series, colours: Palette) -> dict[str, Any]:
     }
 
 
+def _name(verdict: str, block: str) -> str:
+    """A verdict in few words; one for a trade that was not traded had its plan refused."""
+    refused = row_name(verdict, traded=block == TRADES) != verdict
+    return "no plan" if refused else verdict.lower()
+
+
 def _curve_label(
-    verdict: str, curve: pd.Series, cell: Cell, place: float, colours: Palette
+    verdict: str, name: str, curve: pd.Series, cell: Cell, place: float, colours: Palette
 ) -> dict[str, Any]:
     glyph, total = verdict_sign(verdict).glyph, number(curve.iloc[-1], 0, sign=True)
     return {
-        "text": f"{glyph} {verdict.lower()} {total}",
+        "text": f"{glyph} {name} {total}",
         "xref": "paper",
         "x": cell.across_domain[1],
         "yref": f"y{cell.axis}",
