@@ -59,7 +59,8 @@ def resolve(
     may reach far beyond ``planned`` without changing a number. The result has the index (symbol,
     time, horizon) and only finished outcomes: the bar after the signal and the bar at the horizon
     are both there. Returns are fractions, signed by the direction: ``gross_return`` of the price,
-    ``net_return`` after fees, slippage and funding, ``long_net_return`` of always being long.
+    ``net_return`` after fees, slippage and funding, ``long_net_return`` of always being long,
+    ``opposite_net_return`` of the other direction.
     ``r_multiple`` is net_return in units of the distance to the stop. ``barrier`` tells which came
     first within the horizon ("stop", "target", or "horizon" for neither; the stop where one bar
     reached both; missing where a bar of the path is missing or the entry lies beyond a level), ``barrier_r`` the net R of a trade
@@ -175,6 +176,7 @@ def _at_horizon(
             "gross_return": gross,
             "net_return": net,
             "long_net_return": move - costs.round_trip - paid - assumed,
+            "opposite_net_return": path.direction * paid - gross - costs.round_trip - assumed,
             "r_multiple": np.where(walked["sound"], net / risk, np.nan),
             "barrier": labels(walked["barrier"], BARRIERS, pd.RangeIndex(len(entry))),
             "barrier_r": walked["barrier_r"],

@@ -135,10 +135,13 @@ def load_plainly(conn: Connection) -> pd.DataFrame:
         found[name] = pd.to_datetime(found[name], utc=True)
     soon = found["signal_recorded_at"] - found["time"] <= pd.Timedelta("2h")
     found["recorded"] = np.where(soon, LIVE, LATER)
-    rules = found.assign(judge=RULES, **{name: found[f"rules_{name}"] for name in judged})
+    rules = found.assign(
+        judge=RULES, allowed_multiplier=1.0, **{name: found[f"rules_{name}"] for name in judged}
+    )
     asked = found[found["model_verdict"].notna()]
     models = asked.assign(
         judge=asked["model"] + " / " + asked["prompt_version"],
+        allowed_multiplier=asked["rules_multiplier"],
         **{name: asked[f"model_{name}"] for name in judged},
         traded=asked["traded"] & asked["model_verdict"].isin(["CONFIRM", "DOWNSIZE"]),
     )

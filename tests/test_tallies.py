@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.accuracy import summarise
 from core.accuracy.tallies import COLUMNS, R_COUNTS, regroup, tally
 from core.backtest import decide
 from core.outcomes import Costs, resolve
@@ -106,3 +107,39 @@ def test_the_other_direction_pays_the_same_fees_and_receives_the_funding() -> No
         found = tally(one, ["symbol"]).groupby("symbol").sum().iloc[0]
         assert found["opposite_wins"] == (other["net_return"] > 0).sum()
         assert found["sum_opposite_net"] == pytest.approx(other["net_return"].sum())
+
+
+def test_the_other_direction_is_at_the_costs_that_were_charged() -> None:
+    costs, frame = Costs(taker_fee=0.005), make_frame(["AUSDT"], hours=24 * 30)
+    planned = decide(frame, load_profile("aggressive"))
+    flipped = planned.assign(direction=-planned["direction"])
+    one, other = (resolve(p, frame, "4h", costs) for p in (planned, flipped))
+    np.testing.assert_allclose(one["opposite_net_return"], other["net_return"])
+    coin = summarise(one, "horizon")["baseline_coin"].iloc[0]
+    one, other = one[one["traded"]], other[one["traded"]]
+    assert coin == pytest.approx(
+        ((one["net_return"] > 0).mean() + (other["net_return"] > 0).mean()) / 2
+    )
+
+
+def test_a_model_is_credited_with_what_it_went_below_the_rules() -> None:
+    lost = make_outcomes().iloc[4:8].assign(r_multiple=-1.0, multiplier=[1.0, 0.4, 0.0, 0.0])
+    found = tally(lost.assign(allowed_multiplier=[1.5, 0.5, 1.0, 0.0]), ["horizon"])
+    assert found["forgone_loss_r"].sum() == pytest.approx(0.5 + 0.1 + 1.0 + 0.0)
+    assert tally(lost, ["horizon"])["forgone_loss_r"].sum() == pytest.approx(0.6 + 1.0 + 1.0)
+
+
+@pytest.mark.parametrize("name", ["judge", "profile_name", "profile_version"])
+def test_what_must_not_be_pooled_is_refused_by_name(name: str) -> None:
+    outcomes = make_outcomes()
+    several = outcomes.assign(**{name: np.where(np.arange(len(outcomes)) % 2, "a", "b")})
+    with pytest.raises(ValueError, match=f"name '{name}' in by"):
+        summarise(several)
+    assert len(summarise(several, [name, "horizon"])) == 2
+    assert len(summarise(several[several[name] == "a"], "horizon")) == 1
+
+
+def test_a_key_is_named_once() -> None:
+    for keys in (["horizon", "horizon"], ["day"]):
+        with pytest.raises(ValueError, match="by cannot name"):
+            summarise(make_outcomes(), keys)

@@ -20,8 +20,9 @@ def value_of_caution(
 ) -> pd.DataFrame:
     """One row per cell of ``by`` of DOWNSIZE (traded), WAIT and SKIP; all in R of the full size.
 
-    Of each outcome only the part of the full size that was not taken counts: all of it for SKIP and
-    WAIT, half where half was traded. ``loss_avoided_r`` and ``gain_missed_r`` are sums over ``n``
+    Of each outcome only the part of the allowed size that was not taken counts: of the rules all of
+    the full size for SKIP and WAIT, half where half was traded; of a model what it went below the
+    rules, so that their caution is not counted as its own. ``loss_avoided_r`` and ``gain_missed_r`` are sums over ``n``
     outcomes, ``value_r`` is the first minus the second: above 0, caution was worth having. Both are
     after the same costs, those that the trade would have paid. ``low`` and ``high`` are the 95 %
     interval of value_r: n times that of the mean per outcome, a t interval over eras

@@ -51,6 +51,7 @@ _COLUMNS = [
     "counterfactual",
     "note",
 ]
+_NEVER_POOLED = ("judge", "profile_name", "profile_version")
 _USED = [name for name in COLUMNS if name not in R_COUNTS]
 
 
@@ -59,9 +60,11 @@ def summarise(
 ) -> pd.DataFrame:
     """One row per cell of ``by`` (columns or index levels of `core.outcomes.resolve`).
 
-    The columns are those of `summarise_tallies`, from the tallies of these outcomes.
+    The columns are those of `summarise_tallies`, from the tallies of these outcomes. Judges, profiles
+    and their versions are never pooled: where outcomes are of several, ``by`` must name them.
     """
     keys = _keys(by)
+    _refuse_pooling(outcomes, keys)
     needed = [name for name in ("traded", "horizon") if name not in keys]
     return summarise_tallies(tally(outcomes, [*keys, *needed]), keys)
 
@@ -112,7 +115,20 @@ def summarise_tallies(
 
 
 def _keys(by: Sequence[str] | str) -> list[str]:
-    return [by] if isinstance(by, str) else list(by)
+    keys = [by] if isinstance(by, str) else list(by)
+    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+    if twice is not None or DAY in keys:
+        raise ValueError(f"by cannot name {twice or DAY!r}; name columns, each once")
+    return keys
+
+
+def _refuse_pooling(outcomes: pd.DataFrame, keys: list[str]) -> None:
+    for name in _NEVER_POOLED:
+        if name in outcomes and name not in keys and outcomes[name].nunique(dropna=False) > 1:
+            raise ValueError(
+                f"these outcomes are of several {name}s, which are never pooled: "
+                f"name {name!r} in by, or choose one"
+            )
 
 
 def _days(tallies: pd.DataFrame, universe: pd.DataFrame | None) -> Ints:

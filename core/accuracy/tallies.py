@@ -68,7 +68,7 @@ SUMS: tuple[str, ...] = (
     "sum_barrier_r",
     "sum_mae_r",
     "sum_mfe_r",
-    "forgone_gain_r",  # gain and loss of the part of the full size (1.0) that was not taken
+    "forgone_gain_r",  # gain and loss of the part of the allowed size that was not taken
     "forgone_loss_r",
     "sum_claimed",  # the score read as a probability that the direction wins
     "sum_claimed_squared",
@@ -84,6 +84,8 @@ def tally(outcomes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     (the lower edge of five points of the score in the signal's direction, 50 to 100). Index (*by,
     day), sorted, day at midnight UTC; columns `COLUMNS`, all float64. Trades and what was not
     traded are both in it: name "traded" in ``by`` to tell them apart.
+    Of a model's outcomes ``allowed_multiplier`` says what the rules allowed; without it that is the
+    full size, 1.0.
     """
     flat = outcomes.reset_index()
     flat = flat[flat["net_return"].notna()]
@@ -138,7 +140,8 @@ def _content(flat: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
     mae, mfe = _floats(flat, "mae_r"), _floats(flat, "mfe_r")
     win, barrier = (net > 0).astype(float), _words(flat, "barrier")
     gain_r, loss_r = (np.where(np.isnan(r), 0.0, np.maximum(side, 0)) for side in (r, -r))
-    forgone = np.clip(1 - np.nan_to_num(_floats(flat, "multiplier"), nan=1.0), 0, 1)
+    allowed = _floats(flat, "allowed_multiplier") if "allowed_multiplier" in flat else 1.0
+    forgone = np.maximum(np.nan_to_num(allowed - _floats(flat, "multiplier")), 0)
     claimed = np.nan_to_num(_claimed(flat), nan=0.5)
     path = ~np.isnan(mae) & ~np.isnan(mfe)
     opposite = _opposite(flat)
@@ -179,8 +182,11 @@ def _content(flat: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
 def _opposite(flat: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Net return of the other direction: it pays the same fees, and receives the funding paid here.
 
-    Exact where funding was known all along, or assumed all along (then either side pays it).
+    Where outcomes do not say it, as stored ones, which are at the default costs, it follows from
+    what this side paid: exact where funding was known all along, or assumed all along.
     """
+    if "opposite_net_return" in flat:
+        return _floats(flat, "opposite_net_return")
     gross, net = _floats(flat, "gross_return"), _floats(flat, "net_return")
     paid = gross - net
     assumed = np.nan_to_num(_floats(flat, "funding_assumed")) > 0

@@ -57,6 +57,7 @@ class Judged:
     verdict: Expression
     risk_mode: Expression
     multiplier: Expression
+    allowed: Expression  # the size from which the judge could go down
     traded: Expression
     signals: FromClause
 
@@ -75,6 +76,7 @@ BY_RULES = Judged(
     func.coalesce(signals.c.verdict, ""),
     func.coalesce(signals.c.risk_mode, ""),
     signals.c.multiplier,
+    literal(1.0),
     outcomes.c.traded,
     signals,
 )
@@ -83,6 +85,7 @@ BY_MODELS = Judged(
     verdicts.c.verdict,
     func.coalesce(verdicts.c.risk_mode, ""),
     verdicts.c.multiplier,
+    signals.c.multiplier,
     and_(outcomes.c.traded, _trades(verdicts.c.verdict)),
     signals.join(
         verdicts, and_(verdicts.c.signal_id == signals.c.id, verdicts.c.state == "answered")
@@ -161,7 +164,7 @@ def contents(judged: Judged, names: Sequence[str]) -> dict[str, Expression]:
     o = outcomes.c
     path = and_(o.mae_r.is_not(None), o.mfe_r.is_not(None))
     gain_r, loss_r = (_positive(func.coalesce(side, 0.0)) for side in (o.r_multiple, -o.r_multiple))
-    forgone = _forgone(judged.multiplier)
+    forgone = _forgone(judged)
     claimed, win = _claimed(), _one(o.net_return > 0)
     every = {
         "n": literal_column("1"),
@@ -280,9 +283,9 @@ def _claimed() -> Expression:
     return func.coalesce(case((signals.c.direction > 0, share), else_=1 - share), 0.5)
 
 
-def _forgone(multiplier: Expression) -> Expression:
-    left = 1 - func.coalesce(multiplier, 1.0)
-    return case((left < 0, 0.0), (left > 1, 1.0), else_=left)
+def _forgone(judged: Judged) -> Expression:
+    left = func.coalesce(judged.allowed - judged.multiplier, 0.0)
+    return case((left < 0, 0.0), else_=left)
 
 
 def _opposite() -> Expression:
