@@ -21,7 +21,7 @@ test: $(CHECKING)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest --durations=10
+	$(VENV)/bin/pytest -n auto --dist loadfile --durations=15
 
 install: $(RUNNING)
 
