@@ -137,13 +137,28 @@ def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(
     assert "Least history cannot be longer than history" in words(at)
     assert at.button("bt_run").disabled
     act(at.text_input("edit windows.momentum").set_value("4, soon"))
-    assert "Price momentum must be a number" in words(at)
+    assert "Price momentum must be numbers of hours, separated by commas" in words(at)
     assert at.button("bt_run").disabled
     assert at.number_input("edit windows.least_history").value == 900
     assert at.text_input("edit windows.momentum").value == "4, soon"
     at.number_input("edit windows.least_history").set_value(100.0)
     act(at.text_input("edit windows.momentum").set_value("4, 24"))
     assert not at.button("bt_run").disabled
+
+
+def test_a_fault_leaves_the_tabs_as_they_are_and_is_named_by_tab_and_field(
+    sign_in: Callable[[str], None],
+) -> None:
+    sign_in("analyst")
+    at = open_backtest()
+    labels = [tab.label for tab in at.tabs]
+    act(at.text_input("edit windows.momentum").set_value("4, 24, 9999"))
+    assert [tab.label for tab in at.tabs] == labels
+    assert "1 number must be changed" in words(at).replace("\u00a0", " ")
+    assert "Price momentum in the tab Windows" in words(at)
+    act(at.text_input("edit windows.momentum").set_value("24, 4, 24"))
+    assert "Price momentum has 24 more than once" in words(at)
+    assert at.button("bt_run").disabled
 
 
 def test_weights_that_are_all_0_and_a_period_that_is_held_back_are_refused_in_words(
