@@ -174,6 +174,35 @@ def test_weights_that_are_all_0_and_a_period_that_is_held_back_are_refused_in_wo
     at = open_backtest()
     act(at.date_input("bt_start").set_value((START + pd.Timedelta("38D")).date()))
     assert "are held back: begin earlier" in words(at)
+    assert at.button("bt_run").disabled
+    act(at.date_input("bt_start").set_value(START.date()))
+    assert "are held back: begin earlier" not in words(at)
+    assert not at.button("bt_run").disabled
+    act(at.date_input("bt_end").set_value((START + pd.Timedelta("9D")).date()))
+    assert "10 days, " in words(at).replace("\u00a0", " ")
+
+
+def test_a_run_that_would_show_nothing_is_refused_where_it_is_asked_for(
+    market: Instance, sign_in: Callable[[str], None]
+) -> None:
+    sign_in("analyst")
+    script = (
+        "from datetime import UTC, datetime\n"
+        "from core.signals import load_profile\n"
+        "from core.store.backtests import Asked\n"
+        "from core.ui import backtest_actions\n"
+        "import streamlit as st\n"
+        "from core.errors import BacktestError\n"
+        "start = datetime.fromisoformat({!r})\n"
+        "try:\n"
+        "    backtest_actions.ask(Asked('late', 'demo', load_profile(), None, start))\n"
+        "except BacktestError as error:\n"
+        "    st.error(str(error))\n"
+    ).format((START + pd.Timedelta("38D")).isoformat())
+    at = run(AppTest.from_string(script, default_timeout=60))
+    assert "are held back: begin earlier" in at.error[0].value
+    with market.engine.connect() as conn:
+        assert store.load_runs(conn, 5) == []
 
 
 def test_a_draft_is_still_there_after_a_look_at_a_run(
@@ -243,6 +272,16 @@ def test_the_held_back_third_is_seen_once_by_a_saved_version_and_counted(
     at = open_backtest(run=again)
     assert "there is one look for each version" in words(at)
     assert "bt_look" not in [button.key for button in at.button]
+    # The same numbers under another mode's name are the same profile.
+    renamed = LOOSE.model_copy(update={"name": "aggressive"})
+    other = do_run(market, renamed, "renamed")
+    at = open_backtest(run=other)
+    assert "as a version of balanced with the same numbers" in words(at)
+    assert "bt_look" not in [button.key for button in at.button]
+    with market.engine.begin() as conn:
+        save_version(conn, renamed, NOW)
+        with pytest.raises(store.BacktestError, match="has looked at this version"):
+            store.look(conn, other, "ada", NOW)
 
 
 def test_two_tabs_that_look_at_once_are_one_look(
