@@ -8,17 +8,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import people, sessions
+from core.accuracy.eras import overlap
+from core.accuracy.tallies import COLUMNS
+from core.backtest.paired import paired
+from core.backtest.walk import CELL
 from core.jobs.backtests import Backtests
 from core.signals import Profile, load_profile
 from core.store import backtests as store
 from core.store.profiles import load_schedule, load_settings, load_versions, save_version
 from core.store.tables import signals
 from core.ui import session
+from core.ui.backtest_compare import comparison_headline
 from core.ui.instance import Instance
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_page, run, serve_copy, words
@@ -252,6 +258,77 @@ def test_two_runs_are_compared_on_the_same_hours_only(
     with market.engine.connect() as conn:
         newest = store.load_runs(conn, 1)[0]
     assert (newest.asked.name, newest.asked.symbols, newest.state) == ("fewer", None, "waiting")
+
+
+def test_a_phone_switches_the_horizon_of_a_comparison_and_of_a_run(
+    market: Instance, sign_in: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the browser tells of its width.
+    monkeypatch.setattr("core.ui.backtest_panes.is_narrow", lambda: True)
+    sign_in("analyst")
+    one, two = do_run(market), do_run(market, load_profile(), "as it is")
+    at = open_backtest(run=one, **{"with": two})
+    tables = [each.value for each in at.markdown if "| First | Second |" in each.value]
+    assert not at.dataframe
+    at.segmented_control("bt_pane_compared").set_value("24h")
+    run(at)
+    assert [each.value for each in at.markdown if "| First | Second |" in each.value] != tables
+    at = open_backtest(run=one)
+    assert at.segmented_control("bt_pane_folds").options == ["1 h", "4 h", "24 h"]
+
+
+def test_a_comparison_widens_its_intervals_for_overlap_as_the_record_does() -> None:
+    days = pd.date_range("2025-08-01", periods=60, tz="UTC", name="day")
+    rng = np.random.default_rng(5)
+
+    def make(n: float, mean: float) -> pd.DataFrame:
+        index = pd.MultiIndex.from_product(
+            [["CONFIRM"], ["24h"], [1.0], [True], days], names=[*CELL, "day"]
+        )
+        found = pd.DataFrame(0.0, index=index, columns=list(COLUMNS))
+        found["n"] = found["n_r"] = n
+        found["sum_r"] = n * (mean + rng.normal(0, 0.5, len(days)))
+        return found
+
+    one, two = make(4, -0.1), make(12, -0.1)
+    row = paired(one, two, days[0], days[-1] + pd.Timedelta("1D")).loc["24h"]
+    daily = one["sum_r"].to_numpy() - two["sum_r"].to_numpy()
+    means = daily.reshape(10, 6).mean(axis=1)
+    # Ten eras of six days, of outcomes that reach over one: q = 1 / 6.
+    usual = 2.2622 * means.std(ddof=1) / np.sqrt(10)
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(
+        usual * float(overlap(np.array([1 / 6]))[0]), rel=1e-3
+    )
+    assert row["difference"] == pytest.approx(daily.mean())
+    assert row["per_trade"] == pytest.approx(one["sum_r"].mean() / 4 - two["sum_r"].mean() / 12)
+    assert row["per_trade_low"] < row["per_trade"] < row["per_trade_high"]
+
+
+def make_comparison(**columns: float) -> pd.DataFrame:
+    """A comparison at 1 h in which the first trades a third as much and loses less a day."""
+    row: dict[str, object] = {
+        **{"difference": 3.8, "low": 3.0, "high": 4.6, "r_per_day": -1.3, "r_per_day_other": -5.1},
+        **{"per_trade": 0.005, "per_trade_low": -0.01, "per_trade_high": 0.02},
+        **{"n": 2697, "n_other": 9380, "note": None},
+    }
+    return pd.DataFrame([row | columns], index=pd.Index(["1h"], name="horizon"))
+
+
+def test_less_lost_by_trading_less_is_no_better_trading_in_the_headline() -> None:
+    said = comparison_headline(make_comparison()).replace("\u00a0", " ")
+    assert said.startswith("The first lost less than the second at 1 h")
+    assert "because it traded less: its mean trade was not better beyond chance" in said
+    worse = make_comparison(per_trade=-0.05, per_trade_low=-0.07, per_trade_high=-0.03)
+    assert "because it traded less: its mean trade was worse" in comparison_headline(worse)
+    better = comparison_headline(make_comparison(per_trade_low=0.004, per_trade_high=0.006))
+    assert "and its mean trade was better" in better
+    assert "because" not in better
+    turned = comparison_headline(
+        make_comparison(difference=-3.8, low=-4.6, high=-3.0, r_per_day=1.0, r_per_day_other=4.8)
+    )
+    assert turned.startswith("The second made more than the first")
+    assert "because it traded more" in turned
+    assert "No difference beyond chance" in comparison_headline(make_comparison(low=-1.0, high=8.6))
 
 
 def test_the_held_back_third_is_seen_once_by_a_saved_version_and_counted(
