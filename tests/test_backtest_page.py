@@ -119,6 +119,8 @@ def test_an_analyst_changes_a_number_runs_it_and_reads_the_result(
     assert "The same as what is in force" in words(at)
     act(at.slider("edit threshold").set_value(54.0))
     assert "Score from which it is long: 58 points → 54 points" in words(at).replace("\u00a0", " ")
+    assert "A version's id is of its numbers only" in words(at)
+    assert "is lost when the page is reloaded" in words(at)
     at.text_input("bt_name").set_value("looser")
     act(at.button("bt_run").click())
     run_id = str(at.query_params["run"])

@@ -199,5 +199,6 @@ def _draw_summary(profile: Profile | None, current: Profile, faults: Mapping[str
     )
     st.caption(
         "A version's id is of its numbers only: the same numbers have the same id in every mode, and "
-        "one look at what a history holds back."
+        "one look at what a history holds back. A draft that is neither saved nor run is lost when the "
+        "page is reloaded."
     )
