@@ -8,17 +8,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import people, sessions
+from core.accuracy.eras import overlap
+from core.accuracy.tallies import COLUMNS
+from core.backtest.paired import paired
+from core.backtest.walk import CELL
 from core.jobs.backtests import Backtests
 from core.signals import Profile, load_profile
 from core.store import backtests as store
 from core.store.profiles import load_schedule, load_settings, load_versions, save_version
 from core.store.tables import signals
 from core.ui import session
+from core.ui.backtest_compare import comparison_headline
 from core.ui.instance import Instance
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_page, run, serve_copy, words
@@ -113,6 +119,8 @@ def test_an_analyst_changes_a_number_runs_it_and_reads_the_result(
     assert "The same as what is in force" in words(at)
     act(at.slider("edit threshold").set_value(54.0))
     assert "Score from which it is long: 58 points → 54 points" in words(at).replace("\u00a0", " ")
+    assert "A version's id is of its numbers only" in words(at)
+    assert "is lost when the page is reloaded" in words(at)
     at.text_input("bt_name").set_value("looser")
     act(at.button("bt_run").click())
     run_id = str(at.query_params["run"])
@@ -137,13 +145,28 @@ def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(
     assert "Least history cannot be longer than history" in words(at)
     assert at.button("bt_run").disabled
     act(at.text_input("edit windows.momentum").set_value("4, soon"))
-    assert "Price momentum must be a number" in words(at)
+    assert "Price momentum must be numbers of hours, separated by commas" in words(at)
     assert at.button("bt_run").disabled
     assert at.number_input("edit windows.least_history").value == 900
     assert at.text_input("edit windows.momentum").value == "4, soon"
     at.number_input("edit windows.least_history").set_value(100.0)
     act(at.text_input("edit windows.momentum").set_value("4, 24"))
     assert not at.button("bt_run").disabled
+
+
+def test_a_fault_leaves_the_tabs_as_they_are_and_is_named_by_tab_and_field(
+    sign_in: Callable[[str], None],
+) -> None:
+    sign_in("analyst")
+    at = open_backtest()
+    labels = [tab.label for tab in at.tabs]
+    act(at.text_input("edit windows.momentum").set_value("4, 24, 9999"))
+    assert [tab.label for tab in at.tabs] == labels
+    assert "1 number must be changed" in words(at).replace("\u00a0", " ")
+    assert "Price momentum in the tab Windows" in words(at)
+    act(at.text_input("edit windows.momentum").set_value("24, 4, 24"))
+    assert "Price momentum has 24 more than once" in words(at)
+    assert at.button("bt_run").disabled
 
 
 def test_weights_that_are_all_0_and_a_period_that_is_held_back_are_refused_in_words(
@@ -159,6 +182,35 @@ def test_weights_that_are_all_0_and_a_period_that_is_held_back_are_refused_in_wo
     at = open_backtest()
     act(at.date_input("bt_start").set_value((START + pd.Timedelta("38D")).date()))
     assert "are held back: begin earlier" in words(at)
+    assert at.button("bt_run").disabled
+    act(at.date_input("bt_start").set_value(START.date()))
+    assert "are held back: begin earlier" not in words(at)
+    assert not at.button("bt_run").disabled
+    act(at.date_input("bt_end").set_value((START + pd.Timedelta("9D")).date()))
+    assert "10 days, " in words(at).replace("\u00a0", " ")
+
+
+def test_a_run_that_would_show_nothing_is_refused_where_it_is_asked_for(
+    market: Instance, sign_in: Callable[[str], None]
+) -> None:
+    sign_in("analyst")
+    script = (
+        "from datetime import UTC, datetime\n"
+        "from core.signals import load_profile\n"
+        "from core.store.backtests import Asked\n"
+        "from core.ui import backtest_actions\n"
+        "import streamlit as st\n"
+        "from core.errors import BacktestError\n"
+        "start = datetime.fromisoformat({!r})\n"
+        "try:\n"
+        "    backtest_actions.ask(Asked('late', 'demo', load_profile(), None, start))\n"
+        "except BacktestError as error:\n"
+        "    st.error(str(error))\n"
+    ).format((START + pd.Timedelta("38D")).isoformat())
+    at = run(AppTest.from_string(script, default_timeout=60))
+    assert "are held back: begin earlier" in at.error[0].value
+    with market.engine.connect() as conn:
+        assert store.load_runs(conn, 5) == []
 
 
 def test_a_draft_is_still_there_after_a_look_at_a_run(
@@ -210,6 +262,77 @@ def test_two_runs_are_compared_on_the_same_hours_only(
     assert (newest.asked.name, newest.asked.symbols, newest.state) == ("fewer", None, "waiting")
 
 
+def test_a_phone_switches_the_horizon_of_a_comparison_and_of_a_run(
+    market: Instance, sign_in: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the browser tells of its width.
+    monkeypatch.setattr("core.ui.backtest_panes.is_narrow", lambda: True)
+    sign_in("analyst")
+    one, two = do_run(market), do_run(market, load_profile(), "as it is")
+    at = open_backtest(run=one, **{"with": two})
+    tables = [each.value for each in at.markdown if "| First | Second |" in each.value]
+    assert not at.dataframe
+    at.segmented_control("bt_pane_compared").set_value("24h")
+    run(at)
+    assert [each.value for each in at.markdown if "| First | Second |" in each.value] != tables
+    at = open_backtest(run=one)
+    assert at.segmented_control("bt_pane_folds").options == ["1 h", "4 h", "24 h"]
+
+
+def test_a_comparison_widens_its_intervals_for_overlap_as_the_record_does() -> None:
+    days = pd.date_range("2025-08-01", periods=60, tz="UTC", name="day")
+    rng = np.random.default_rng(5)
+
+    def make(n: float, mean: float) -> pd.DataFrame:
+        index = pd.MultiIndex.from_product(
+            [["CONFIRM"], ["24h"], [1.0], [True], days], names=[*CELL, "day"]
+        )
+        found = pd.DataFrame(0.0, index=index, columns=list(COLUMNS))
+        found["n"] = found["n_r"] = n
+        found["sum_r"] = n * (mean + rng.normal(0, 0.5, len(days)))
+        return found
+
+    one, two = make(4, -0.1), make(12, -0.1)
+    row = paired(one, two, days[0], days[-1] + pd.Timedelta("1D")).loc["24h"]
+    daily = one["sum_r"].to_numpy() - two["sum_r"].to_numpy()
+    means = daily.reshape(10, 6).mean(axis=1)
+    # Ten eras of six days, of outcomes that reach over one: q = 1 / 6.
+    usual = 2.2622 * means.std(ddof=1) / np.sqrt(10)
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(
+        usual * float(overlap(np.array([1 / 6]))[0]), rel=1e-3
+    )
+    assert row["difference"] == pytest.approx(daily.mean())
+    assert row["per_trade"] == pytest.approx(one["sum_r"].mean() / 4 - two["sum_r"].mean() / 12)
+    assert row["per_trade_low"] < row["per_trade"] < row["per_trade_high"]
+
+
+def make_comparison(**columns: float) -> pd.DataFrame:
+    """A comparison at 1 h in which the first trades a third as much and loses less a day."""
+    row: dict[str, object] = {
+        **{"difference": 3.8, "low": 3.0, "high": 4.6, "r_per_day": -1.3, "r_per_day_other": -5.1},
+        **{"per_trade": 0.005, "per_trade_low": -0.01, "per_trade_high": 0.02},
+        **{"n": 2697, "n_other": 9380, "note": None},
+    }
+    return pd.DataFrame([row | columns], index=pd.Index(["1h"], name="horizon"))
+
+
+def test_less_lost_by_trading_less_is_no_better_trading_in_the_headline() -> None:
+    said = comparison_headline(make_comparison()).replace("\u00a0", " ")
+    assert said.startswith("The first lost less than the second at 1 h")
+    assert "because it traded less: its mean trade was not better beyond chance" in said
+    worse = make_comparison(per_trade=-0.05, per_trade_low=-0.07, per_trade_high=-0.03)
+    assert "because it traded less: its mean trade was worse" in comparison_headline(worse)
+    better = comparison_headline(make_comparison(per_trade_low=0.004, per_trade_high=0.006))
+    assert "and its mean trade was better" in better
+    assert "because" not in better
+    turned = comparison_headline(
+        make_comparison(difference=-3.8, low=-4.6, high=-3.0, r_per_day=1.0, r_per_day_other=4.8)
+    )
+    assert turned.startswith("The second made more than the first")
+    assert "because it traded more" in turned
+    assert "No difference beyond chance" in comparison_headline(make_comparison(low=-1.0, high=8.6))
+
+
 def test_the_held_back_third_is_seen_once_by_a_saved_version_and_counted(
     market: Instance, sign_in: Callable[[str], None]
 ) -> None:
@@ -228,6 +351,16 @@ def test_the_held_back_third_is_seen_once_by_a_saved_version_and_counted(
     at = open_backtest(run=again)
     assert "there is one look for each version" in words(at)
     assert "bt_look" not in [button.key for button in at.button]
+    # The same numbers under another mode's name are the same profile.
+    renamed = LOOSE.model_copy(update={"name": "aggressive"})
+    other = do_run(market, renamed, "renamed")
+    at = open_backtest(run=other)
+    assert "as a version of balanced with the same numbers" in words(at)
+    assert "bt_look" not in [button.key for button in at.button]
+    with market.engine.begin() as conn:
+        save_version(conn, renamed, NOW)
+        with pytest.raises(store.BacktestError, match="has looked at this version"):
+            store.look(conn, other, "ada", NOW)
 
 
 def test_two_tabs_that_look_at_once_are_one_look(

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
-from core.accuracy import CONFIDENCE, ERAS
+from core.accuracy import Eras
 from core.accuracy.tallies import DAY, regroup
-from core.market.grid import Floats
 from core.outcomes import HORIZONS
 
 COLUMNS = (
@@ -28,6 +26,9 @@ COLUMNS = (
     "win_rate_other",
     "mean_r",
     "mean_r_other",
+    "per_trade",
+    "per_trade_low",
+    "per_trade_high",
     "note",
 )
 
@@ -41,10 +42,11 @@ def paired(
     """Trades of two runs on the days that both cover; index horizon, columns `COLUMNS`.
 
     ``tallies`` are by `core.backtest.walk.CELL` and day, the days from ``start`` to before ``end``.
-    ``mean_r`` is net R per trade, which tells a profile that trades better from one that trades less;
-    ``difference`` is net R per day of the first minus the other's, with a 95 % t interval over ten
-    contiguous eras of those days; without one (too few days, or eras shorter than two horizons)
-    its ends are NaN and ``note`` says why. A day on which neither traded counts as no difference.
+    ``difference`` is net R per day of the first minus the other's, ``per_trade`` net R per trade of the
+    first (``mean_r``) minus the other's, which tells a profile that trades better from one that trades
+    less. Both have 95 % intervals as all of `core.accuracy` has them, over ten eras of the trades of
+    both together; without one its ends are NaN and ``note`` says why. A day on which neither traded
+    counts as no difference.
     """
     days = pd.date_range(start, end, inclusive="left", freq="D", name=DAY)
     rows = [_row(tallies, other, days, horizon) for horizon in HORIZONS]
@@ -68,7 +70,8 @@ def _row(
 ) -> dict[str, object]:
     one, two = _daily(tallies, days, horizon), _daily(other, days, horizon)
     difference = (one["sum_r"] - two["sum_r"]).to_numpy(dtype=np.float64)
-    low, high, note = _interval(difference, pd.Timedelta(horizon))
+    (low, high), (trade_low, trade_high), note = _intervals(one, two, pd.Timedelta(horizon))
+    mean, mean_other = _share(one, "sum_r", "n_r"), _share(two, "sum_r", "n_r")
     many = max(len(days), 1)
     return {
         "days": len(days),
@@ -81,8 +84,11 @@ def _row(
         "high": high,
         "win_rate": _share(one, "wins", "n"),
         "win_rate_other": _share(two, "wins", "n"),
-        "mean_r": _share(one, "sum_r", "n_r"),
-        "mean_r_other": _share(two, "sum_r", "n_r"),
+        "mean_r": mean,
+        "mean_r_other": mean_other,
+        "per_trade": mean - mean_other,
+        "per_trade_low": trade_low,
+        "per_trade_high": trade_high,
         "note": note,
     }
 
@@ -95,18 +101,29 @@ def _daily(tallies: pd.DataFrame, days: pd.DatetimeIndex, horizon: str) -> pd.Da
     return sums.reindex(days, fill_value=0.0)
 
 
-def _interval(difference: Floats, horizon: pd.Timedelta) -> tuple[float, float, str | None]:
-    if len(difference) < ERAS:
-        return np.nan, np.nan, f"under {ERAS} days that both cover"
-    if len(difference) / ERAS * pd.Timedelta("1D") < 2 * horizon:
-        return np.nan, np.nan, "not enough time yet: an era is shorter than two horizons"
-    if not difference.any():
-        return np.nan, np.nan, "no difference on any day"
-    means = np.array([part.mean() for part in np.array_split(difference, ERAS)])
-    error = float(means.std(ddof=1)) / np.sqrt(ERAS)
-    half = float(stdtrit(ERAS - 1, 0.5 + CONFIDENCE / 2)) * error
-    middle = float(difference.mean())
-    return middle - half, middle + half, None
+def _intervals(
+    one: pd.DataFrame, two: pd.DataFrame, horizon: pd.Timedelta
+) -> tuple[tuple[float, float], tuple[float, float], str | None]:
+    """Of the difference a day and of the one a trade, and why there are none."""
+    none = (np.nan, np.nan)
+    if not (one["sum_r"] - two["sum_r"]).any():
+        return none, none, "no difference on any day"
+    n, days = (one["n"] + two["n"]).to_numpy(dtype=np.float64)[None], np.arange(len(one))
+    eras = Eras.of(n, days, np.array([horizon / pd.Timedelta("1D")]))
+    if eras.note[0] is not None:
+        return none, none, str(eras.note[0])
+    sums = [frame["sum_r"].to_numpy(dtype=np.float64)[None] for frame in (one, two)]
+    trades = [frame["n_r"].to_numpy(dtype=np.float64)[None] for frame in (one, two)]
+    a_day = eras.mean(sums[0] - sums[1], np.ones_like(n))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole = [r.sum(axis=-1) / k.sum(axis=-1) for r, k in zip(sums, trades, strict=True)]
+        without = [eras.left_out(r) / eras.left_out(k) for r, k in zip(sums, trades, strict=True)]
+    a_trade = eras.interval(whole[0] - whole[1], without[0] - without[1])
+    return (
+        (float(a_day.low[0]), float(a_day.high[0])),
+        (float(a_trade.low[0]), float(a_trade.high[0])),
+        None,
+    )
 
 
 def _share(sums: pd.DataFrame, part: str, whole: str) -> float:

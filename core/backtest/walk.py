@@ -42,6 +42,17 @@ class Split:
     def held_back_days(self) -> int:
         return max((self.end - max(self.held_back_from, self.start)) // _DAY, 0)
 
+    @property
+    def refusal(self) -> str | None:
+        """Why a run of these days would show nothing; None where it shows some."""
+        if self.shown_days:
+            return None
+        if self.end <= self.start:
+            return (
+                "The period ends before it begins, or has no day of this history: choose another."
+            )
+        return f"Days from {self.held_back_from:%-d %b %Y} on are held back: begin earlier."
+
 
 def split(
     first: pd.Timestamp,

@@ -187,12 +187,22 @@ def profile_faults(body: Mapping[str, object]) -> dict[str, str]:
     {'threshold': 'must be above 50', 'rules.low_coverage': 'must be 1 or less'}
     >>> profile_faults({"name": "balanced", "windows": {"history": 24}})
     {'windows.least_history': 'cannot be longer than history'}
+    >>> profile_faults({"name": "balanced", "windows": {"momentum": [24, 4, 24]}})
+    {'windows.momentum': 'has 24 more than once'}
     """
     try:
-        Profile.model_validate(body)
+        profile = Profile.model_validate(body)
     except ValidationError as error:
         return _faults(error)
-    return {}
+    return _repeats(profile)
+
+
+def _repeats(profile: Profile) -> dict[str, str]:
+    """Windows given twice. No fault of a stored version, which must stay readable, but of a new one."""
+    hours = profile.windows.momentum
+    twice = sorted({each for each in hours if hours.count(each) > 1})
+    said = f"has {', '.join(f'{each:g}' for each in twice)} more than once"
+    return {"windows.momentum": said} if twice else {}
 
 
 def _faults(error: ValidationError) -> dict[str, str]:

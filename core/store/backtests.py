@@ -319,12 +319,8 @@ def look(conn: Connection, run_id: str, by: str, at: datetime) -> None:
 
 
 def find_look(conn: Connection, history: str, profile: Profile) -> Look | None:
-    """The look at this version on a history, if there was one."""
-    found = [
-        one
-        for one in load_looks(conn, history)
-        if (one.profile_name, one.profile_version) == (profile.name, profile.version)
-    ]
+    """The look at these numbers on a history, whatever mode they were a version of, if there was one."""
+    found = [one for one in load_looks(conn, history) if one.profile_version == profile.version]
     return found[0] if found else None
 
 

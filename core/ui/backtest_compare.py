@@ -10,11 +10,11 @@ import streamlit as st
 
 from core.backtest.looking import widening
 from core.backtest.paired import daily_difference, paired
-from core.outcomes import HORIZONS
 from core.store.backtests import Run
 from core.ui import loaders
 from core.ui.backtest_fields import differences
 from core.ui.backtest_opened import run_as
+from core.ui.backtest_panes import horizon_panes
 from core.ui.backtest_words import LOOKING, about, open_run
 from core.ui.charts.difference import difference_figure
 from core.ui.claims import hours
@@ -22,7 +22,6 @@ from core.ui.controls import reader_clock
 from core.ui.draw import draw_figure
 from core.ui.formats import DASH, count, interval, known, number, percent, r_multiple
 from core.ui.palette import palette
-from core.ui.viewport import is_narrow
 
 
 def draw_comparison(run_id: str, other_id: str, *, guest: bool) -> None:
@@ -43,22 +42,24 @@ def draw_comparison(run_id: str, other_id: str, *, guest: bool) -> None:
         return
     tallies, others = result["tallies"], against["tallies"]
     found = paired(tallies, others, start, end)
-    st.markdown(f"#### {_headline(found)}")
+    st.markdown(f"#### {comparison_headline(found)}")
     st.caption(
         f"{count(int(found['days'].iloc[0]), 'day')} that both cover, {start:%-d %b} to "
         f"{end - pd.Timedelta('1D'):%-d %b %Y} (UTC), the same markets and bars; held-back days are in "
         "neither. Differences are within each day, so what the market did to both is not in them."
     )
-    _draw_table(found)
+    shown = horizon_panes("compared")
+    if len(shown) == 1:
+        _draw_narrow_table(found, shown[0])
+    else:
+        _draw_table(found)
+    _draw_notes(found)
     st.markdown(
         "**The difference, added up**  \nA line that rises steadily is a first profile that makes more "
         "than the second; net R of all trades, each of the same risk."
     )
-    shown = HORIZONS[:1] if is_narrow() else HORIZONS
     daily = {at: daily_difference(tallies, others, start, end, at) for at in shown}
     draw_figure(difference_figure(daily, palette()), key="difference")
-    if len(shown) == 1:
-        st.caption(f"This is {hours(shown[0])}; a wider screen shows all horizons.")
 
 
 def _draw_head(run: Run, other: Run) -> None:
@@ -103,43 +104,65 @@ def _draw_not_alike(run: Run, other: Run, why: str, *, guest: bool) -> None:
             run_as(other, run)
 
 
-def _headline(found: pd.DataFrame) -> str:
-    """What is beyond chance, after allowing for every horizon that was looked at."""
+def comparison_headline(found: pd.DataFrame) -> str:
+    """What is beyond chance, after allowing for every horizon that was looked at.
+
+    ``found`` is of `core.backtest.paired.paired`. More R a day is said to be better trading only where
+    R a trade is beyond chance too; else it may come of trading less of what loses.
+    """
     judged = int(found["low"].notna().sum())
     if not judged:
         return f"No interval yet: {found['note'].iloc[0]}."
-    half = widening(judged) * (found["high"] - found["low"]) / 2
-    sure = found[found["difference"].abs() > half]
+    factor = widening(judged)
+    sure = found[_beyond(found, "difference", "low", "high", factor)]
     if sure.empty:
         return f"No difference beyond chance, {count(judged, 'horizon')} allowed for."
-    said = [
-        f"{'more' if row['difference'] > 0 else 'less'} at {hours(str(horizon))} "
-        f"({r_multiple(row['difference'])} a day)"
-        for horizon, row in sure.iterrows()
-    ]
-    return (
-        f"The first made {', '.join(said)} than the second, beyond chance, "
-        f"{count(judged, 'horizon')} allowed for."
+    better = _beyond(sure, "per_trade", "per_trade_low", "per_trade_high", factor)
+    said: dict[str, list[str]] = {}
+    for horizon, row in sure.iterrows():
+        words = _why(row, better=bool(better[str(horizon)]))
+        at = f"{hours(str(horizon))} ({r_multiple(row['difference'])} a day)"
+        said.setdefault(words, []).append(at)
+    parts = [words.format(" and ".join(at)) for words, at in said.items()]
+    return f"{'; '.join(parts)}. Beyond chance, {count(judged, 'horizon')} allowed for."
+
+
+def _beyond(found: pd.DataFrame, name: str, low: str, high: str, factor: float) -> pd.Series:
+    return found[name].abs() > factor * (found[high] - found[low]) / 2
+
+
+def _why(row: pd.Series, *, better: bool) -> str:
+    """Who was ahead and by what, with a place for the horizons."""
+    ahead = "The first" if row["difference"] > 0 else "The second"
+    behind = "the second" if row["difference"] > 0 else "the first"
+    own, its = ("", "_other") if row["difference"] > 0 else ("_other", "")
+    result = "made more" if row[f"r_per_day{own}"] > 0 else "lost less"
+    if better and (row["per_trade"] > 0) == (row["difference"] > 0):
+        return f"{ahead} {result} than {behind} at {{}}, and its mean trade was better"
+    unproven = (
+        "its mean trade was worse" if better else "its mean trade was not better beyond chance"
     )
+    if row[f"n{own}"] < row[f"n{its}"]:
+        return f"{ahead} {result} than {behind} at {{}} because it traded less: {unproven}"
+    if row[f"n{own}"] > row[f"n{its}"]:
+        return f"{ahead} {result} than {behind} at {{}} because it traded more: {unproven}"
+    return f"{ahead} {result} than {behind} at {{}}, but {unproven}"
 
 
 def _draw_table(found: pd.DataFrame) -> None:
     rows = [
         {
             "Horizon": hours(str(horizon)),
-            "Difference, R a day": number(row["difference"], 2, sign=True),
-            "95 % interval": interval(row["low"], row["high"], 2, unit="R")
-            if known(row["low"])
-            else DASH,
             "R a day, first": number(row["r_per_day"], 2, sign=True),
             "second": number(row["r_per_day_other"], 2, sign=True),
+            "Difference": _with_interval(row, "difference", "low", "high", 2),
             "R a trade, first": number(row["mean_r"], 3, sign=True),
             "second ": number(row["mean_r_other"], 3, sign=True),
+            "Difference ": _with_interval(row, "per_trade", "per_trade_low", "per_trade_high", 3),
             "Trades, first": number(row["n"]),
             "second  ": number(row["n_other"]),
             "Won, first": percent(row["win_rate"]),
             "second   ": percent(row["win_rate_other"]),
-            "Note": row["note"] or "",
         }
         for horizon, row in found.iterrows()
     ]
@@ -148,16 +171,51 @@ def _draw_table(found: pd.DataFrame) -> None:
         hide_index=True,
         key="paired",
         alt="Trades of both runs by horizon, and the difference of net R a day with its interval",
-        column_config={
-            name: st.column_config.TextColumn(alignment="right")
-            for name in rows[0]
-            if name != "Note"
-        },
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in rows[0]},
     )
+
+
+def _draw_narrow_table(found: pd.DataFrame, horizon: str) -> None:
+    """One horizon, a measure a line, which a phone has room for."""
+    row = next(row for at, row in found.iterrows() if at == horizon)
+    lines = [
+        (
+            "R a day",
+            number(row["r_per_day"], 2, sign=True),
+            number(row["r_per_day_other"], 2, sign=True),
+        ),
+        (
+            "R a trade",
+            number(row["mean_r"], 3, sign=True),
+            number(row["mean_r_other"], 3, sign=True),
+        ),
+        ("Trades", number(row["n"]), number(row["n_other"])),
+        ("Won", percent(row["win_rate"]), percent(row["win_rate_other"])),
+    ]
+    st.markdown(
+        "| | First | Second |\n|:--|--:|--:|\n"
+        + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    )
+    st.markdown(
+        f"Difference a day: {_with_interval(row, 'difference', 'low', 'high', 2)}  \n"
+        f"a trade: {_with_interval(row, 'per_trade', 'per_trade_low', 'per_trade_high', 3)}"
+    )
+
+
+def _draw_notes(found: pd.DataFrame) -> None:
+    notes = [f"{hours(str(at))}: {note}." for at, note in found["note"].items() if note]
+    if notes:
+        st.caption("No interval at " + " ".join(notes))
     st.caption(
-        "Where trades lose on average, a profile that trades less makes more a day without being any "
-        "better: look at R a trade too."
+        "Differences are the first minus the second, with their 95 % intervals in brackets. Where trades "
+        "lose on average, a profile that trades less makes more a day without being any better: look at "
+        "R a trade too."
     )
+
+
+def _with_interval(row: pd.Series, name: str, low: str, high: str, digits: int) -> str:
+    ends = interval(row[low], row[high], digits, unit="R") if known(row[low]) else DASH
+    return f"{number(row[name], digits, sign=True)} ({ends})"
 
 
 def _day(text: str) -> pd.Timestamp:

@@ -18,6 +18,8 @@ from core.ui.formats import count
 
 _DRAFT, _MODE, _START = "_draft", "draft_mode", "draft_start"
 _KEY = "edit {}"
+NO_NUMBER = "must be a number"
+MANY_HOURS = "must be numbers of hours, separated by commas"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def draw_editor() -> Draft:
     current = in_force_now(mode)
     body = body_of(mode, _recalled(draft))
     faults, beside = profile_faults(body), shown_values(current)
-    tabs = st.tabs([_title(group.title, group.fields, faults) for group in GROUPS])
+    # The same labels whatever is typed: other ones would be other tabs, and open the first.
+    tabs = st.tabs([group.title for group in GROUPS])
     for tab, group in zip(tabs, GROUPS, strict=True):
         with tab:
             st.caption(group.meaning)
@@ -154,7 +157,9 @@ def _fault_of(field: Field, faults: Mapping[str, str]) -> str:
         for path, said in faults.items()
         if path == field.path or path.startswith(f"{field.path}.")
     ]
-    return found[0] if found else ""
+    if not found:
+        return ""
+    return MANY_HOURS if field.many and found[0] == NO_NUMBER else found[0]
 
 
 def _draw_group_fault(fields: tuple[Field, ...], faults: Mapping[str, str]) -> None:
@@ -165,17 +170,23 @@ def _draw_group_fault(fields: tuple[Field, ...], faults: Mapping[str, str]) -> N
         st.markdown(f":material/error: **{said[0].upper()}{said[1:]}.**")
 
 
-def _title(title: str, fields: tuple[Field, ...], faults: Mapping[str, str]) -> str:
-    part = fields[0].path.partition(".")[0]
-    amiss = part in faults or any(_fault_of(field, faults) for field in fields)
-    return f":material/error: {title}" if amiss else title
+def _places(faults: Mapping[str, str]) -> str:
+    """Where something must be changed: the tab, and the field in it."""
+    found = []
+    for group in GROUPS:
+        fields = [field.label for field in group.fields if _fault_of(field, faults)]
+        if fields:
+            found.append(f"{', '.join(fields)} in the tab {group.title}")
+        elif group.fields[0].path.partition(".")[0] in faults:
+            found.append(f"the tab {group.title}")
+    return "; ".join(found)
 
 
 def _draw_summary(profile: Profile | None, current: Profile, faults: Mapping[str, str]) -> None:
     if profile is None:
         st.markdown(
             f":material/error: **{count(len(faults), 'number')} must be changed** before this can be "
-            "run or saved; the tab is marked."
+            f"run or saved: {_places(faults)}."
         )
         return
     found = differences(current, profile)
@@ -185,4 +196,9 @@ def _draw_summary(profile: Profile | None, current: Profile, faults: Mapping[str
     st.markdown(
         f"Version **{profile.version[:8]}** differs from {current.name} in force "
         f"({current.version[:8]}) in {count(len(found), 'number')}:  \n" + "  \n".join(found)
+    )
+    st.caption(
+        "A version's id is of its numbers only: the same numbers have the same id in every mode, and "
+        "one look at what a history holds back. A draft that is neither saved nor run is lost when the "
+        "page is reloaded."
     )

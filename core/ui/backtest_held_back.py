@@ -31,12 +31,13 @@ def draw_held_back(run: Run, *, guest: bool) -> None:
         _draw_seen(held_back["tallies"], looks, run)
         return
     profile = run.asked.profile
-    other = [one for one in looks if _is_of(one, run)]
+    other = [one for one in looks if one.profile_version == profile.version]
     if other:
         seen = other[0]
         st.markdown(
             f":material/visibility: {seen.looked_by} has looked at {name_of(profile)} on this history "
-            f"already, {reader_clock().stamp(seen.looked_at)}: there is one look for each version."
+            f"already, {reader_clock().stamp(seen.looked_at)}{_under(seen, run)}: there is one look "
+            "for each version."
         )
         st.button("Open that run", on_click=open_run, args=(seen.backtest_id,), key="bt_seen")
         return
@@ -90,6 +91,7 @@ def _draw_seen(tallies: pd.DataFrame, looks: Sequence[Look], run: Run) -> None:
     draw_cells(tallies, record, "held_back")
 
 
-def _is_of(one: Look, run: Run) -> bool:
-    profile = run.asked.profile
-    return (one.profile_name, one.profile_version) == (profile.name, profile.version)
+def _under(seen: Look, run: Run) -> str:
+    """Under which mode it was seen, where that is another one."""
+    same = seen.profile_name == run.asked.profile.name
+    return "" if same else f", as a version of {seen.profile_name} with the same numbers"

@@ -11,15 +11,16 @@ import streamlit as st
 from core.accuracy import summarise_tallies
 from core.backtest.looking import widened
 from core.backtest.walk import in_fold
-from core.outcomes import HORIZONS, Costs
+from core.outcomes import Costs
+from core.ui.backtest_panes import horizon_panes
 from core.ui.charts.curves import curves_figure
 from core.ui.charts.folds import folds_figure
 from core.ui.charts.rates import rates_figure
-from core.ui.claims import claims, headline, hours, looked_at
+from core.ui.claims import claims, headline, looked_at
 from core.ui.draw import draw_figure
 from core.ui.formats import count, number, percent
 from core.ui.palette import palette
-from core.ui.record_table import draw_record
+from core.ui.record_table import draw_record_in_two
 from core.ui.track_record import Record, curves, record_of
 from core.ui.viewport import is_narrow
 
@@ -55,22 +56,22 @@ def draw_cells(tallies: pd.DataFrame, record: Record, key: str) -> None:
     with right:
         lines = [f"- {said}" for said in claims(record.trades)]
         st.markdown("\n".join(lines) or "No trades among these outcomes.")
-    shown = HORIZONS[:1] if narrow else HORIZONS
     st.markdown(
         "**What the verdicts added up to**  \nA line that rises steadily would be an edge; one that "
         "jumps is luck on few days. Every signal counts 1 R at the end of its exit's day, overlapping "
         "ones too."
     )
+    shown = horizon_panes(key)
     figure = curves_figure(
         curves(tallies, traded=True), curves(tallies, traded=False), shown, colours, compact=narrow
     )
     draw_figure(figure, key=f"curves_{key}")
     with st.container(key=f"tables_{key}"):
         suffix = "" if key == "shown" else ", held-back days"
-        draw_record(
+        draw_record_in_two(
             record.trades, f"Trades{suffix}", "CONFIRM and DOWNSIZE with a plan", traded=True
         )
-        draw_record(
+        draw_record_in_two(
             record.shadows,
             f"Not traded{suffix}",
             "counterfactuals, never mixed with trades",
@@ -113,10 +114,8 @@ def _draw_folds(tallies: pd.DataFrame, result: Mapping[str, Any]) -> None:
         st.caption("No trades in these days.")
         return
     names = [f"{a:%-d %b}" for a, _ in folds]
-    shown = HORIZONS[:1] if is_narrow() else HORIZONS
+    shown = horizon_panes("folds")
     draw_figure(folds_figure(rows, names, shown, palette()), key="folds")
-    if len(shown) == 1:
-        st.caption(f"This is {hours(shown[0])}; a wider screen shows all horizons.")
 
 
 def _fold(ends: list[str]) -> Fold:

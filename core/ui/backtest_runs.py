@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 import pandas as pd
 import streamlit as st
 
-from core.backtest.walk import FOLDS, split
+from core.backtest.walk import FOLDS
 from core.errors import CryptoSatXError
 from core.market.histories import histories
 from core.signals import Profile
@@ -37,16 +37,16 @@ def draw_form(draft: Draft, *, guest: bool) -> None:
     last = None if found is None else found.last.date()
     start = left.date_input("From", value=None, min_value=first, max_value=last, key="bt_start")
     end = right.date_input("To", value=None, min_value=first, max_value=last, key="bt_end")
-    _draw_division(found, start, end)
+    refusal = _draw_division(found, start, end)
     usual = "" if draft.profile is None else name_of(draft.profile)
     name = st.text_input("Name", key="bt_name", placeholder=usual, max_chars=128)
-    blocked = guest or draft.profile is None
+    blocked = guest or draft.profile is None or refusal is not None
     if st.button(
         "Run on this history",
         type="primary",
         icon=":material/play_arrow:",
         disabled=blocked,
-        help=LOOKING if guest else None,
+        help=LOOKING if guest else refusal,
         key="bt_run",
     ):
         assert draft.profile is not None
@@ -142,18 +142,14 @@ def _contents(history: str) -> Contents | None:
     return found
 
 
-def _draw_division(found: Contents | None, start: date | None, end: date | None) -> None:
-    """Which days will be shown and which are held back."""
+def _draw_division(found: Contents | None, start: date | None, end: date | None) -> str | None:
+    """Which days will be shown and which are held back; the sentence where none would be shown."""
     if found is None:
-        return
-    ends = [None if day is None else pd.Timestamp(day, tz=UTC) for day in (start, end)]
-    of = split(pd.Timestamp(found.first), pd.Timestamp(found.last), *ends)
-    if of.shown_days < 1:
-        st.markdown(
-            f":material/error: **Days from {of.held_back_from:%-d %b %Y} on are held back: begin "
-            "earlier.**"
-        )
-        return
+        return None
+    of = found.days(_midnight(start), _midnight(end))
+    if of.refusal:
+        st.markdown(f":material/error: **{of.refusal}**")
+        return of.refusal
     until = min(of.held_back_from, of.end) - pd.Timedelta("1D")
     held = (
         f"{count(of.held_back_days, 'day')} from {of.held_back_from:%-d %b} on are held back"
@@ -164,6 +160,7 @@ def _draw_division(found: Contents | None, start: date | None, end: date | None)
         f"{count(of.shown_days, 'day')}, {of.start:%-d %b} to {until:%-d %b %Y} (UTC), are shown in "
         f"{FOLDS} parts; {held}. The last third of a history's days is held back from every run on it."
     )
+    return None
 
 
 def _midnight(day: date | None) -> datetime | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -97,8 +99,39 @@ _INTERVALS = {
 }
 
 
-def draw_record(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool) -> None:
-    """Draw rows of `core.accuracy.summarise_tallies` with index (verdict, horizon) under a title."""
+# What a page with other things beside shows at first; about as wide as a laptop's page.
+_FIRST = (
+    *("n", "n_eff", "win_rate", "interval", "baseline", "lift", "lift_interval", "q_value"),
+    *("expectancy_r", "expectancy_interval"),
+)
+
+
+def draw_record_in_two(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool) -> None:
+    """`draw_record` without a column cut off: what matters most, and the rest to be opened."""
+    titles = {name: title for name, title, _, _ in _COLUMNS}
+    keys, first = ["Verdict", "Horizon"], [titles[name] for name in _FIRST]
+    draw_record(summary, title, meaning, traded=traded, columns=[*keys, *first])
+    if summary.empty:
+        return
+    rest = [each for each in titles.values() if each not in first]
+    with st.expander(f"{title}: other measures", key=f"rest_{title}"):
+        draw_record(
+            summary, f"{title}, other measures", meaning, traded=traded, columns=[*keys, *rest]
+        )
+
+
+def draw_record(
+    summary: pd.DataFrame,
+    title: str,
+    meaning: str,
+    *,
+    traded: bool,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Draw rows of `core.accuracy.summarise_tallies` with index (verdict, horizon) under a title.
+
+    ``columns`` are titles; None is all of them.
+    """
     st.markdown(f"**{title}**: {meaning}")
     if summary.empty:
         st.caption("None among these outcomes.")
@@ -107,6 +140,7 @@ def draw_record(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool
         record_rows(summary, traded=traded),
         hide_index=True,
         key=f"record_{title}",
+        column_order=columns,
         alt=f"{title}: win rates, intervals, baselines and mean results by verdict and horizon",
         placeholder=DASH,
         column_config={

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy import select
 
+from core.backtest.walk import Split, split
 from core.market import recording
 from core.market.choice import Market
 from core.market.histories import histories
@@ -34,6 +35,11 @@ class Contents:
     first: datetime
     last: datetime
     symbols: tuple[str, ...]
+
+    def days(self, start: datetime | None, end: datetime | None) -> Split:
+        """Which days a run from ``start`` to ``end`` (midnights, None: no limit) shows and holds back."""
+        ends = [None if day is None else pd.Timestamp(day) for day in (start, end)]
+        return split(pd.Timestamp(self.first), pd.Timestamp(self.last), *ends)
 
 
 def load_versions() -> list[profiles.Version]:
