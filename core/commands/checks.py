@@ -23,8 +23,10 @@ from core.market.choice import Market, database_url
 from core.market.sources import open_http
 from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
 from core.store import held_market, ledger, open_store
+from core.store.append_only import unguarded
 from core.store.opening import newest_revision
-from core.store.verifying import Published
+from core.store.tables import metadata as tables
+from core.store.verifying import Published, unguarded_words
 
 Check = Callable[[], str]
 
@@ -95,6 +97,9 @@ class _Chosen:
             where = engine.url.render_as_string(hide_password=True)
             with engine.connect() as conn:
                 head = Published(*ledger.head(conn))
+                open_tables = unguarded(conn, tables)
+            if open_tables:
+                raise StoreError(unguarded_words(open_tables))
             return f"{where}, schema {newest_revision()}, head of the ledger {head}"
         finally:
             engine.dispose()

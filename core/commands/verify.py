@@ -9,7 +9,14 @@ import typer
 from core.commands.console import out
 from core.commands.stored import progress_bar, stored_record
 from core.store.entries import snapshot
-from core.store.verifying import Published, Verified, parse_published, still_there, verify
+from core.store.verifying import (
+    Published,
+    Verified,
+    parse_published,
+    still_there,
+    unguarded_words,
+    verify,
+)
 
 
 def command(
@@ -27,6 +34,8 @@ def command(
             found = verify(conn, lambda done, of: bar.update(task, completed=done, total=of))
         out.print(f"{market.label}: {_words(found)}", soft_wrap=True, markup=False)
         faults = [found.fault] if found.fault else []
+        if found.unguarded:
+            faults.append(unguarded_words(found.unguarded))
         if noted is not None and not found.fault and not still_there(conn, noted):
             faults.append(_cut(noted, found))
     for fault in faults:

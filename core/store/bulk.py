@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.exc import IntegrityError
 
 from core.errors import StoreError
 
@@ -40,7 +41,13 @@ def insert_new(
 def insert_all(conn: Connection, table: Table, columns: Mapping[str, Values]) -> int:
     """`insert_new` for rows of which none may be there; `StoreError` where one is."""
     count = len(next(iter(columns.values())))
-    if insert_new(conn, table, columns) != count:
+    try:
+        new = insert_new(conn, table, columns)
+    except IntegrityError as error:
+        if "only ever added" not in str(error.orig):
+            raise
+        new = None
+    if new != count:
         raise StoreError(
             f"A row of {table.name} was there before it was stored: something else writes the record."
         )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, func, select, text
 
+from core.errors import StoreError
 from core.store.bulk import insert_all
 from core.store.contents import verdict_content
 from core.store.tables import ledger
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 GENESIS = bytes(32)
+_LAST = 2**63 - 1  # of what a database can count
+_ABSURD = 2**62
 _LOCK = 7_267_283_002  # any number of its own, the same in every process
 
 
@@ -65,6 +68,11 @@ def chain(
 ) -> None:
     """`append` for rows of several kinds, in the order given."""
     position, previous = head(conn)
+    if position + len(row_ids) > _LAST:
+        raise StoreError(
+            f"The newest entry of the ledger is number {position}, which leaves no number to go on "
+            "with. Run python -m core verify."
+        )
     positions = range(position + 1, position + 1 + len(row_ids))
     hashes = []
     for number, kind, row_id, content in zip(positions, kinds, row_ids, contents, strict=True):
@@ -86,9 +94,11 @@ def link(previous: bytes, position: int, kind: str, row_id: int, content: bytes)
 
 def next_id(conn: Connection, table: Table, kind: str) -> int:
     """The id of the next row of a table under `hold`: one that no row and no entry has had."""
-    newest_row = conn.scalar(select(func.max(table.c.id))) or 0
-    newest_entry = conn.scalar(select(func.max(ledger.c.row_id)).where(ledger.c.kind == kind)) or 0
-    following: int = max(newest_row, newest_entry) + 1
+    # Far above anything counted up to is no id of ours; SQLite has words up there too.
+    newest_row = conn.scalar(select(func.max(table.c.id)).where(table.c.id < _ABSURD)) or 0
+    of_kind = (ledger.c.kind == kind, ledger.c.row_id < _ABSURD)
+    newest_entry = conn.scalar(select(func.max(ledger.c.row_id)).where(*of_kind)) or 0
+    following: int = max(newest_row, newest_entry, 0) + 1
     return following
 
 

@@ -224,6 +224,7 @@ ledger = Table(
     Column("row_id", RowId, nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
     UniqueConstraint("kind", "row_id", name="uq_ledger_row"),
+    CheckConstraint("position > 0", name="position"),
 )
 
 # Sums of outcomes per cell and day, kept as outcomes come; see `core.accuracy.tallies`. `followed` is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,20 +14,33 @@ from sqlalchemy import Connection, and_, func, literal, select
 from core.errors import ProfileError, SettingsError
 from core.signals import parse_profile
 from core.store import ledger as chain
+from core.store.append_only import unguarded
 from core.store.contents import OUTCOME, SIGNAL, VERDICT, utc_text
 from core.store.entries import Entry, read_entries
 from core.store.reading import raw
-from core.store.tables import ledger, measurements, outcomes, profiles, signals, verdicts
+from core.store.tables import (
+    ledger,
+    measurements,
+    metadata,
+    outcomes,
+    profiles,
+    signals,
+    verdicts,
+)
 from core.store.tallies import check_tallies
 
 
 @dataclass(frozen=True)
 class Verified:
-    """How far the chain holds: ``length`` entries up to ``head``, and what is wrong first, if anything."""
+    """How far the chain holds: ``length`` entries up to ``head``, and what is wrong first, if anything.
+
+    ``unguarded`` are the tables of the record that the database does not keep from being changed.
+    """
 
     length: int
     head: bytes
     fault: str | None
+    unguarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,30 +73,63 @@ def parse_published(text: str) -> Published:
     return Published(int(found[1]), bytes.fromhex(found[2]))
 
 
-def verify(conn: Connection, progress: Callable[[int, int], None] = lambda *_: None) -> Verified:
+def verify(
+    conn: Connection,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    with_sums: bool = True,
+) -> Verified:
     """Walk the whole chain, then look for rows outside it and for sums that do not follow from it.
 
     In a `core.store.entries.snapshot`.
 
-    ``progress`` is told how many of how many entries are done, after every batch.
+    ``progress`` is told how many of how many entries are done, after every batch. Not
+    ``with_sums``, those of outcomes are left out.
     """
     total, _ = chain.head(conn)
     walked = _Walk(conn)
+    walked.fault = _before_the_first(conn)
+    if walked.fault:
+        return Verified(0, chain.GENESIS, walked.fault, tuple(unguarded(conn, metadata)))
     for batch in read_entries(conn):
         walked.take(batch)
         if walked.fault:
             break
         progress(walked.length, total)
-    fault = walked.fault or _outside(conn, walked.counts) or _wrong_sum(conn)
-    return Verified(walked.length, walked.head, fault)
+    fault = walked.fault or _outside(conn, walked.counts)
+    if with_sums and not fault:
+        fault = _wrong_sum(conn)
+    return Verified(walked.length, walked.head, fault, tuple(unguarded(conn, metadata)))
+
+
+def unguarded_words(names: Sequence[str]) -> str:
+    """What it means that tables have lost their triggers."""
+    return (
+        f"The triggers that refuse changes are missing from {', '.join(names)}: anybody at the "
+        "database can change or delete rows there. They were taken off; a database that this version "
+        "made, or a backup, has them."
+    )
 
 
 def still_there(conn: Connection, published: Published) -> bool:
     """Whether a head that was published is in the chain; say so only of a chain that was verified."""
     if published.length == 0:
         return published.head == chain.GENESIS
+    if published.length > chain.head(conn)[0]:
+        return False
     held = conn.scalar(select(ledger.c.hash).where(ledger.c.position == published.length))
     return bool(held == published.head)
+
+
+def _before_the_first(conn: Connection) -> str | None:
+    """An entry that no walk from the beginning comes by."""
+    query = select(ledger.c.position, *raw(ledger, "kind", "row_id"))
+    row = conn.execute(query.where(ledger.c.position <= 0).order_by(ledger.c.position)).first()
+    if row is None:
+        return None
+    return (
+        f"There is an entry {row.position:,} of the ledger ({row.kind} {row.row_id}), and the first is "
+        "entry 1: it was put in beside the chain."
+    )
 
 
 class _Walk:

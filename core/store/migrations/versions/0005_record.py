@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_ledger")),
         sa.UniqueConstraint("kind", "row_id", name="uq_ledger_row"),
+        sa.CheckConstraint("position > 0", name=op.f("ck_ledger_position")),
     )
     op.create_table(
         "tally_cells",

@@ -27,6 +27,19 @@ TABLES = (
     "looks",
     "bars",
 )
+# The keys by which a row could come over another one: SQLite's REPLACE asks no other trigger.
+KEYS = {
+    "signals": (("id",), ("profile_name", "symbol", "time", "profile_version")),
+    "measurements": (("symbol", "time", "digest"),),
+    "verdicts": (("id",), ("signal_id",)),
+    "outcomes": (("signal_id", "horizon"),),
+    "ledger": (("position",), ("kind", "row_id")),
+    "profiles": (("name", "version"),),
+    "profiles_in_force": (("id",),),
+    "looks": (("id",), ("history", "profile_name", "profile_version")),
+    "bars": (("symbol", "time"),),
+}
+SKIPPED = ("profiles", "bars")
 JSON = ("reasons", "plan", "others")
 BATCH = 2_000
 
@@ -57,6 +70,7 @@ def upgrade() -> None:
                 f"SELECT RAISE(ABORT, 'Rows of {table} are only ever added: {action} is refused.'); "
                 "END"
             )
+        conn.exec_driver_sql(_against_replacing(table))
 
 
 def downgrade() -> None:
@@ -66,10 +80,25 @@ def downgrade() -> None:
         if conn.dialect.name == "postgresql":
             conn.exec_driver_sql(f"DROP TRIGGER {table}_append_only ON {table}")
         else:
-            for action in ("update", "delete"):
+            for action in ("update", "delete", "replace"):
                 conn.exec_driver_sql(f"DROP TRIGGER {table}_refuses_{action}")
     if conn.dialect.name == "postgresql":
         conn.exec_driver_sql("DROP FUNCTION refuse_change()")
+
+
+def _against_replacing(table: str) -> str:
+    met = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {table} WHERE "
+        + " AND ".join(f"{column} = NEW.{column}" for column in key)
+        + ")"
+        for key in KEYS[table]
+    )
+    met += f" OR NEW.rowid <> -1 AND EXISTS (SELECT 1 FROM {table} WHERE rowid = NEW.rowid)"
+    refused = f"ABORT, 'Rows of {table} are only ever added: to replace one is refused.'"
+    return (
+        f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} WHEN {met} "
+        f"BEGIN SELECT RAISE({'IGNORE' if table in SKIPPED else refused}); END"
+    )
 
 
 def _chain_what_is_there(conn: sa.Connection) -> None:
