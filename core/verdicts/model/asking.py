@@ -26,7 +26,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from core.errors import SourceRefused, SourceUnavailable
 from core.market.http import retry_after
-from core.settings import Settings
+from core.settings import OPENAI, Settings, model_endpoint
 from core.verdicts.model.answer import (
     LONGEST_CHANGE,
     LONGEST_REASON,
@@ -37,7 +37,7 @@ from core.verdicts.model.answer import (
 )
 from core.verdicts.model.question import Question
 from core.verdicts.model.secrets import Secrets
-from core.verdicts.model.version import OPENAI, endpoint_of, same_model
+from core.verdicts.model.version import same_model
 
 ATTEMPTS = 3
 # What a reply may hold: an answer has about 400 tokens, and a model that thinks first needs more.
@@ -87,7 +87,7 @@ class Endpoint:
         self.prices: Mapping[str, float] | None = settings.model_prices or None
         self._first_wait = first_wait
         url = settings.openai_base_url or OPENAI
-        self.address = endpoint_of(settings)
+        self.address = model_endpoint(settings)
         self._query = dict(parse_qsl(urlsplit(url).query))
         key = settings.openai_api_key
         self._key = key.get_secret_value() if key else ""

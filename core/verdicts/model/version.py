@@ -6,17 +6,10 @@ import hashlib
 import json
 import re
 
-from core.settings import Settings, public_address
 from core.verdicts.model.question import PROMPT_VERSION
 
-OPENAI = "https://api.openai.com/v1"
 _MONTH_DAY = r"(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])"
 _DATED = re.compile(rf"-(20\d\d-?)?{_MONTH_DAY}")
-
-
-def endpoint_of(settings: Settings) -> str:
-    """The address that is asked, without credentials."""
-    return public_address(settings.openai_base_url or OPENAI)
 
 
 def version_asked(endpoint: str, temperature: float | None) -> str:
