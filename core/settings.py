@@ -20,6 +20,8 @@ from core.signals import PROFILE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 
+OPENAI = "https://api.openai.com/v1"
+
 
 class Settings(BaseSettings):
     """The settings as read once, at an edge of the program, and then handed on."""
@@ -322,6 +324,11 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
 
 def _environment_names() -> list[str]:
     return [str(field.validation_alias) for field in Settings.model_fields.values()]
+
+
+def model_endpoint(settings: Settings) -> str:
+    """Where a model is asked, without credentials."""
+    return public_address(settings.openai_base_url or OPENAI)
 
 
 def public_address(url: str) -> str:

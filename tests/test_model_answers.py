@@ -153,14 +153,14 @@ def test_no_reply_whatever_gets_past_the_rules(reply, rules):
 
 
 @given(
-    multiplier=st.floats(0.0001, 1.5),
+    multiplier=st.floats(0.0001, 1.5) | st.sampled_from([0.0499, 0.05]),
     verdict=st.sampled_from(["CONFIRM", "DOWNSIZE"]),
     mode=st.sampled_from(sorted(MULTIPLIER_CAPS)),
     rules=RULES,
 )
 def test_what_is_within_every_limit_is_read(multiplier, verdict, mode, rules):
     word, cap = rules
-    fits = multiplier <= min(cap, MULTIPLIER_CAPS[mode])
+    fits = 0.05 <= multiplier <= min(cap, MULTIPLIER_CAPS[mode])
     fits = fits and not (verdict == "CONFIRM" and word == "DOWNSIZE")
     fits = fits and not (verdict == "DOWNSIZE" and word == "CONFIRM" and multiplier == cap)
     given_answer = answer(verdict=verdict, risk_mode=mode, multiplier=multiplier)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,7 +34,7 @@ from core.store.verdicts import (
     load_verdicts_for,
 )
 from core.store.verifying import verify
-from core.verdicts.model import PROMPT_VERSION
+from core.verdicts.model.version import version_asked
 from tests.opinions import (
     BAR,
     KEY,
@@ -49,7 +50,7 @@ from tests.opinions import (
     stored_verdicts,
 )
 from tests.test_model_asking import STATES
-from tests.world.openai import ModelServer, outside
+from tests.world.openai import ModelServer, good, outside
 
 SPEAKING = len(speaking())
 SOME = MANY[:40]
@@ -65,6 +66,7 @@ def model() -> Iterator[ModelServer]:
 @pytest.fixture
 def server(model: ModelServer) -> ModelServer:
     model.mode, model.latency_s, model.most_at_once = "good", 0.0, 0
+    model.answer = good
     model.usage = {"prompt_tokens": 1_200, "completion_tokens": 150}
     for many in (model.script, model.bodies, model.headers):
         many.clear()
@@ -87,7 +89,7 @@ def test_every_live_signal_with_a_direction_has_one_verdict_and_modes_share_a_ca
     assert (found["signal_direction"] != 0).all()
     assert (found["state"] == "answered").all()
     assert (found["multiplier"] <= found["signal_multiplier"]).all()
-    assert set(found["prompt_version"]) == {PROMPT_VERSION}
+    assert set(found["prompt_version"]) == {version_asked(server.url, None)}
     assert set(found["endpoint"]) == {server.url}
     own, shared = found[found["shared_with"].isna()], found[found["shared_with"].notna()]
     assert own["signal_symbol"].is_unique
@@ -115,7 +117,7 @@ def test_verdicts_are_part_of_the_chain_and_of_the_sums(engine, server):
         assert verify(conn).fault is None
         assert check_tallies(conn) == []
         judges = set(conn.scalars(select(tally_cells.c.judge)))
-    assert judges == {"rules", f"stand-in / {PROMPT_VERSION}"}
+    assert judges == {"rules", f"stand-in / {version_asked(server.url, None)}"}
 
 
 def store_outcomes(engine: Engine) -> None:
@@ -149,18 +151,102 @@ def test_the_past_is_never_asked_about(sqlite_engine, server):
     assert server.bodies == []
 
 
-@pytest.mark.parametrize(("minutes", "asked"), [(29, True), (31, False)])
+@pytest.mark.parametrize(("minutes", "asked"), [(29, True), (30, False), (31, False)])
 def test_only_fresh_signals_are_asked_about(sqlite_engine, server, minutes, asked):
     store(sqlite_engine)
     clock = Clock(NOW + timedelta(minutes=minutes))
     assert bool(make_opinions(sqlite_engine, server.url, clock=clock).ask(BAR)) is asked
 
 
-def test_a_signal_recorded_up_to_two_hours_late_is_live(sqlite_engine, server):
+def test_a_signal_recorded_when_an_outcome_could_be_known_is_not_asked_about(sqlite_engine, server):
     late = BAR + timedelta(hours=1, minutes=59)
     store(sqlite_engine, recorded_at=late)
     clock = Clock(late + timedelta(seconds=5))
-    assert make_opinions(sqlite_engine, server.url, clock=clock).ask(BAR) == SPEAKING
+    assert make_opinions(sqlite_engine, server.url, clock=clock).ask(BAR) == 0
+    assert server.bodies == []
+
+
+def test_the_age_that_counts_is_that_of_the_bar_to_the_second(sqlite_engine, server):
+    store(sqlite_engine, recorded_at=BAR + timedelta(minutes=29))
+    clock = Clock(BAR + timedelta(minutes=30, seconds=1))
+    opinions = make_opinions(sqlite_engine, server.url, clock=clock)
+    assert opinions.ask(BAR) == 0
+    clock.now = BAR + timedelta(minutes=30)
+    assert opinions.ask(BAR) == SPEAKING
+
+
+def test_what_waited_too_long_in_the_queue_is_not_asked_about(sqlite_engine, server):
+    """The first answer comes when the bar is old."""
+    store(sqlite_engine)
+    clock = Clock()
+    opinions = make_opinions(sqlite_engine, server.url, clock=clock, CONCURRENCY="1")
+
+    def slowly(body: dict[str, Any]) -> dict[str, Any]:
+        clock.now = BAR + timedelta(minutes=31)
+        return good(body)
+
+    server.answer = slowly
+    assert 0 < opinions.ask(BAR) < SPEAKING
+    assert len(server.bodies) == 1
+
+
+def test_a_bar_that_grows_old_while_it_is_claimed_is_not_asked_about(
+    sqlite_engine, server, monkeypatch
+):
+    store(sqlite_engine)
+    clock = Clock()
+    claim = opinions_module.claim
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        found = claim(*given, **named)
+        clock.now = BAR + timedelta(minutes=31)
+        return found
+
+    monkeypatch.setattr(opinions_module, "claim", slowly)
+    opinions = make_opinions(sqlite_engine, server.url, clock=clock, CONCURRENCY="1")
+    assert opinions.ask(BAR) > 0
+    assert server.bodies == []
+    found = stored_verdicts(sqlite_engine)
+    assert set(found["state"]) == {"unavailable"}
+    assert found["error"].str.contains("too old").all()
+    with sqlite_engine.connect() as conn:
+        assert load_spent(conn, NOW).calls == 0
+
+
+def test_a_bar_that_grows_old_between_tries_is_not_asked_about_again(
+    sqlite_engine, server, monkeypatch
+):
+    store(sqlite_engine)
+    clock = Clock()
+    server.mode = "500"
+    claim_retry = opinions_module.claim_retry
+
+    def slowly(*given: Any, **named: Any) -> bool:
+        found = claim_retry(*given, **named)
+        clock.now = BAR + timedelta(minutes=31)
+        return found
+
+    monkeypatch.setattr(opinions_module, "claim_retry", slowly)
+    opinions = make_opinions(sqlite_engine, server.url, clock=clock, CONCURRENCY="1")
+    opinions.ask(BAR)
+    assert len(server.bodies) == 1
+    (error,) = set(stored_verdicts(sqlite_engine)["error"])
+    assert error.endswith("The bar is too old by now for another try.")
+
+
+def test_another_endpoint_or_temperature_is_another_judge(sqlite_engine, server):
+    asked = [
+        make_opinions(sqlite_engine, url, **changes).asked
+        for url, changes in (
+            (server.url, {}),
+            ("http://127.0.0.1:9/v1", {}),
+            (server.url, {"TEMPERATURE": "0"}),
+            (server.url, {"TEMPERATURE": "0.7"}),
+        )
+    ]
+    assert len({one.prompt_version for one in asked}) == 4
+    with_password = server.url.replace("//", "//ada:open-sesame@")
+    assert make_opinions(sqlite_engine, with_password).asked == asked[0]
 
 
 def test_only_the_modes_of_the_settings_are_asked_about(sqlite_engine, server):

@@ -18,7 +18,7 @@ from core.outcomes import Costs
 DAY = "day"
 RULES = "rules"
 
-# What tells stored tallies apart. `judge` is RULES or a model with its prompt version; `recorded` is
+# What tells stored tallies apart. `judge` is RULES or a model with the version asked; `recorded` is
 # LIVE where the signal was stored when its bar was new, LATER where it was filled in afterwards.
 CELL: tuple[str, ...] = (
     "profile_name",

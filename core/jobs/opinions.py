@@ -1,7 +1,7 @@
 """A language model's verdicts on the live signals of a bar.
 
 Asked beside the rounds, never inside one, so that signals, outcomes and the next bar do not wait for a
-model. Every signal with a direction is asked about once, while it is fresh, and never about the past.
+model. Every signal with a direction is asked about once, while its bar is new, and never about the past.
 """
 
 from __future__ import annotations
@@ -31,23 +31,29 @@ from core.store.verdicts import (
     Opinion,
     claim,
     claim_retry,
+    is_fresh,
     load_unasked,
     save_verdicts,
 )
-from core.verdicts.model import PROMPT_VERSION, Question, ask_about, price_summary
+from core.verdicts.model import Question, ask_about, price_summary
 from core.verdicts.model.asking import Asker, Endpoint, Reply
+from core.verdicts.model.version import version_asked
 
 PRICES = timedelta(days=30)
 FAILURES_TO_OPEN, OPEN_SECONDS, LONGEST_OPEN_SECONDS = 5, 60.0, 1800.0
 # An answer that was paid for is kept through a database that is away for a while.
 SAVING_SECONDS = 120.0
 
+_TOO_OLD = "The bar is too old by now for another try."
+_NOT_ASKED = "Not asked: the bar was too old when its turn came."
+
 
 @dataclass(frozen=True)
 class Group:
-    """Signals with the same question, such as those of several modes on one bar."""
+    """Signals with the same question, such as those of several modes on one bar at ``time``."""
 
     signal_ids: tuple[int, ...]
+    time: datetime
     question: Question
 
 
@@ -71,7 +77,10 @@ class Opinions:
     def __post_init__(self) -> None:
         self.endpoint = Endpoint(self.settings, self.first_wait)
         self.asked = Asked(
-            self.endpoint.address, self.endpoint.model, PROMPT_VERSION, self.endpoint.temperature
+            self.endpoint.address,
+            self.endpoint.model,
+            version_asked(self.endpoint.address, self.endpoint.temperature),
+            self.endpoint.temperature,
         )
         self.limits = Limits(self.settings.model_calls_per_day, self.settings.model_usd_per_day)
 
@@ -107,8 +116,8 @@ class Opinions:
 
     async def _ask_one(self, asker: Asker, group: Group, slots: asyncio.Semaphore) -> int:
         async with slots:
-            if self.stopping.is_set():
-                return 0  # Not claimed: whoever takes this work up asks.
+            if self.stopping.is_set() or not self._fresh(group):
+                return 0  # Not claimed: whoever takes this work up asks, while the bar is new.
             self._under_way.update(group.signal_ids)
             try:
                 return await self._ask_or_say_why_not(asker, group)
@@ -126,14 +135,24 @@ class Opinions:
                     claimed, _over_budget() if admitted else self._unavailable()
                 )
 
-            async def may_retry() -> bool:
-                return await asyncio.to_thread(self._claim_retry, claimed, group.question)
+            async def why_not() -> str | None:
+                if not self._fresh(group):
+                    return _TOO_OLD
+                if not await asyncio.to_thread(self._claim_retry, claimed, group.question):
+                    return "The day's budget allows no other try."
+                return None if self._fresh(group) else _TOO_OLD
 
-            reply = await asker.ask(group.question, may_retry)
+            if not self._fresh(group):  # To claim it may have taken a while.
+                return await self._keep(claimed, Opinion("unavailable", error=_NOT_ASKED))
+            reply = await asker.ask(group.question, why_not)
             self._note(reply)
             return await self._keep(claimed, _opinion(reply, group.question))
         finally:
             self.breaker.give_up_trial()
+
+    def _fresh(self, group: Group) -> bool:
+        """Whether nothing that came of the bar can be known yet."""
+        return is_fresh(group.time, self.clock())
 
     def _note(self, reply: Reply) -> None:
         if reply.reached:
@@ -191,7 +210,7 @@ def group(unasked: pd.DataFrame, prices: dict[str, pd.DataFrame], coins: pd.Seri
     ``unasked`` is as `core.store.verdicts.load_unasked` gives it, ``prices`` the bars of each symbol,
     ``coins`` the names of coins by symbol.
     """
-    together: dict[str, tuple[Question, list[int]]] = {}
+    together: dict[str, tuple[datetime, Question, list[int]]] = {}
     for (symbol, time), values in zip(unasked.index, unasked.to_dict("records"), strict=True):
         at, row = time.to_pydatetime(), {str(name): value for name, value in values.items()}
         outside = {"symbol": symbol}
@@ -200,8 +219,8 @@ def group(unasked: pd.DataFrame, prices: dict[str, pd.DataFrame], coins: pd.Seri
         question = ask_about(
             row, time=at, prices=price_summary(prices[symbol], at), outside=outside
         )
-        together.setdefault(question.user, (question, []))[1].append(int(row["signal_id"]))
-    return [Group(tuple(ids), question) for question, ids in together.values()]
+        together.setdefault(question.user, (at, question, []))[2].append(int(row["signal_id"]))
+    return [Group(tuple(ids), at, question) for at, question, ids in together.values()]
 
 
 def _opinion(reply: Reply, question: Question) -> Opinion:

@@ -94,7 +94,8 @@ BY_MODELS = Judged(
 
 
 def judged_by(judge: str) -> Judged:
-    """How a judge's signals are read: "rules", or a model and its prompt version."""
+    """How a judge's signals are read: "rules", or a model and the version of all it was asked
+    with (prompt, endpoint, temperature)."""
     return BY_RULES if judge == RULES else BY_MODELS
 
 

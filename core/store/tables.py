@@ -153,7 +153,8 @@ outcomes = Table(
     Column("recorded_at", UtcDateTime, nullable=False),
 )
 
-# What a language model said of a signal, once per signal. `state` tells how it went; only an answer
+# What a language model said of a signal, once per signal. `prompt_version` is of all that was asked:
+# prompt, schema, endpoint and temperature. `state` tells how it went; only an answer
 # that kept to the schema (answered) has a verdict, and where there is none the rules' verdict stands.
 # An answer that serves several signals with the same question (the modes of one bar) is that of the
 # signal shared_with; tokens and cost were spent once, there. Prompts and replies are kept verbatim.

@@ -21,9 +21,7 @@ from core.store.reading import moments, numbers, raw, read_columns, words
 from core.store.tables import bars, questions, signals, verdicts
 from core.store.tallies import keep_verdict_tallies
 
-# A signal that is recorded later than this after its bar is of the past; see the accuracy record.
-LIVE = timedelta(hours=2)
-# Older than this it is no longer asked about.
+# A bar that is older than this is no longer asked about: the first outcome is known after an hour.
 STALE = timedelta(minutes=30)
 FAILURES = (
     "timed_out",
@@ -53,7 +51,10 @@ _LATENCIES = 2_000
 
 @dataclass(frozen=True)
 class Asked:
-    """Which model is asked, and where (an address without credentials)."""
+    """Which model is asked, and where (an address without credentials).
+
+    ``prompt_version`` is of all that is asked: see `core.verdicts.model.version`.
+    """
 
     endpoint: str
     model: str
@@ -106,26 +107,31 @@ class Claim:
     affordable: bool
 
 
+def is_fresh(bar: datetime, now: datetime) -> bool:
+    """Whether a bar's signals may be asked about at ``now``."""
+    return now - bar <= STALE
+
+
 def load_unasked(
     conn: Connection, bar: datetime, now: datetime, profile_names: Collection[str]
 ) -> pd.DataFrame:
-    """The live signals with a direction, up to a bar, that nobody has asked about yet.
+    """The live signals with a direction, up to a bar, whose bar is new (see `is_fresh`) and that
+    nobody has asked about yet.
 
     Planned columns and age_<source>, index (symbol, time), with signal_id; those of the highest
     conviction first.
     """
     query = (
         rows.whole_rows()
-        .add_columns(signals.c.id.label("signal_id"), *raw(signals, "recorded_at"))
+        .add_columns(signals.c.id.label("signal_id"))
         .join(bars, and_(bars.c.symbol == signals.c.symbol, bars.c.time == signals.c.time))
         .outerjoin(questions, questions.c.signal_id == signals.c.id)
         .where(
             # By the bars' own index; that of the signals begins with the symbol.
-            bars.c.time > now - LIVE - STALE,
+            bars.c.time >= now - STALE,
             bars.c.time <= bar,
             signals.c.profile_name.in_(sorted(profile_names)),
             signals.c.direction.in_((-1, 1)),
-            signals.c.recorded_at >= now - STALE,
             signals.c.recorded_at <= now,
             questions.c.signal_id.is_(None),
         )
@@ -134,9 +140,7 @@ def load_unasked(
     found = read_columns(conn, query.order_by(*order))
     frame = rows.from_columns(found)
     frame["signal_id"] = np.array(found["signal_id"], dtype=np.int64)
-    recorded = moments(found["recorded_at"], "recorded_at")
-    closed = pd.DatetimeIndex(frame.index.get_level_values("time"))
-    return frame[recorded <= closed + LIVE]
+    return frame
 
 
 def claim(

@@ -83,7 +83,7 @@ def ask(mode: str, options: pd.DataFrame, symbols: Sequence[str]) -> Filters:
 
 
 def judges_of(options: pd.DataFrame) -> list[str]:
-    """The rules first, then each model with its prompt version."""
+    """The rules first, then each model with the version asked (prompt, endpoint, temperature)."""
     return [RULES, *sorted(set(options["judge"]) - {RULES})]
 
 

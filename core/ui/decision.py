@@ -152,7 +152,7 @@ def _by_model(model: Row, clock: Clock) -> str:
     name = escape(str(model["model"]))
     zone = escape(clock.label)
     asked = [f"asked {clock.stamp(model['asked_at'])} <small>{zone}</small>"]
-    asked += [f"prompt <code>{escape(str(model['prompt_version']))}</code>"]
+    asked += [f"version asked <code>{escape(str(model['prompt_version']))}</code>"]
     if known(model["latency_ms"]):
         asked.append(f"answered in {number(model['latency_ms'] / 1000, 1)}\u00a0s")
     if known(model["cost_usd"]):

@@ -36,7 +36,7 @@ def _counted() -> str:
   Neither is in any rate.
 - **Recorded at the time** is a signal stored within two hours of its bar; **filled in afterwards** is
   one that a replay made of the past. The rules are the same function in both.
-- Judges and versions are never pooled: the rules, each model with each version of its prompt, and each
+- Judges and versions are never pooled: the rules, each model with each version of what it was asked (prompt, endpoint, temperature), and each
   version of a profile have records of their own.
 - A **day** is the UTC day of the exit. Every figure is made from sums per day, so late outcomes
   change the day they belong to.

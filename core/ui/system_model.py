@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.settings import Settings, public_address
+from core.settings import Settings, model_endpoint, public_address
 from core.store.verdicts import Asking, Ended, Spent
 from core.ui.formats import DASH, Clock, number, usd_exact
 from core.ui.model_words import ENDED, KINDS, MEANINGS
 from core.ui.system_html import Shape, ago, listed, pairs, prose, section, state, table
 from core.ui.system_verdict import Problem
-from core.verdicts.model import PROMPT_VERSION
+from core.verdicts.model.version import version_asked
 
 # What failed longer ago than this is told below, and no longer at the top.
 LATELY = timedelta(hours=2)
@@ -116,7 +116,7 @@ def _figures(view: ModelView) -> str:
         [
             ("Model", prose(settings.model or DASH)),
             ("Endpoint", prose(endpoint)),
-            ("Prompt", PROMPT_VERSION),
+            ("Version asked", version_asked(model_endpoint(settings), settings.model_temperature)),
             (
                 "Signals judged, 24 h",
                 f"{number(view.day.signals)}, {number(view.ever.signals)} in all",

@@ -98,6 +98,9 @@ CONTENTS: Mapping[str, Callable[[Json], str]] = {
     "unknown factor": _with(reasons=[{"factor": "moon", "text": "Full."}]),
     "long reason": _with(reasons=[{"factor": "price", "text": "x" * 201}]),
     "empty reason": _with(reasons=[{"factor": "price", "text": "\u202e"}]),
+    "tiny": lambda body: json.dumps(
+        good(body) | {"verdict": "DOWNSIZE", "risk_mode": "REDUCED", "multiplier": 0.049}
+    ),
     "more fields": _with(confidence=0.9),
     "text number": _with(multiplier="0.1"),
     "nan": _with(multiplier=float("nan")),
@@ -130,11 +133,25 @@ def _cut(body: Json) -> Json:
     return _completion(body, content=json.dumps(good(body))[:60], finish_reason="length")
 
 
+def _ended(body: Json, finish: str | None) -> Json:
+    return _completion(body, content=json.dumps(good(body)), finish_reason=finish)
+
+
 # Replies of 200 that are no answer, whatever they hold.
 ENVELOPES: Mapping[str, Callable[[Json], Json]] = {
     "refusal": lambda body: _completion(body, content=None, refusal="I cannot help with trading."),
     "content filter": lambda body: _completion(body, content="", finish_reason="content_filter"),
     "length": _cut,
+    "tool calls": lambda body: _ended(body, "tool_calls"),
+    "no end": lambda body: _ended(body, None),
+    "unknown end": lambda body: _ended(body, "because"),
+    "other model": lambda body: _completion(body, content=json.dumps(good(body))) | {"model": "y"},
+    "dated model": lambda body: (
+        _completion(body, content=json.dumps(good(body))) | {"model": f"{body['model']}-2026-01-01"}
+    ),
+    "unnamed model": lambda body: (
+        _completion(body, content=json.dumps(good(body))) | {"model": None}
+    ),
     "null content": lambda body: _completion(body, content=None),
     "no choices": lambda body: _completion(body, content="") | {"choices": []},
     "no message": lambda body: _completion(body) | {"choices": [{"index": 0}]},
@@ -185,6 +202,8 @@ class ModelServer:
     usage: Mapping[str, int] = field(default_factory=lambda: dict(USAGE))
     at_once: int = 0
     most_at_once: int = 0
+    # Sent as it is where there is one: status and body.
+    verbatim: tuple[int, str] | None = None
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -259,6 +278,9 @@ class ModelServer:
             self.at_once -= 1
 
     async def _reply(self, request: web.Request, body: Json) -> web.StreamResponse:
+        if self.verbatim is not None:
+            status, text = self.verbatim
+            return web.Response(status=status, text=text, content_type="application/json")
         mode = self.script.popleft() if self.script else self.mode
         assert mode in MODES, f"there is no mode {mode}"
         if mode in STATUS:

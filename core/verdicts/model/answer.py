@@ -5,7 +5,7 @@ its words, because a repaired answer is no longer what the model said.
 
 The rules of consistency, where *cap* is the rules' multiplier of the signal:
 
-- SKIP and WAIT have multiplier 0, CONFIRM and DOWNSIZE one above 0;
+- SKIP and WAIT have multiplier 0, CONFIRM and DOWNSIZE at least 0.05;
 - the multiplier is at most the cap, and at most what its own risk mode allows (0, 0.5, 1, 1.5);
 - a verdict is no milder than the rules': CONFIRM only where the rules CONFIRM; where the cap is 0
   (WAIT, SKIP) only WAIT and SKIP are left. Where the rules say SKIP, WAIT is allowed: neither trades;
@@ -26,6 +26,8 @@ from core.verdicts.model.plain import plain
 from core.verdicts.rules import MULTIPLIER_CAPS, VERDICTS
 
 LONGEST_REASON, LONGEST_CHANGE, MOST_REASONS = 200, 400, 5
+# A trade of less than this is none, whatever it is called.
+LEAST_MULTIPLIER = 0.05
 NAMED_INPUTS = ("volatility", "coverage", "agreement", "crowding", "price")
 
 Verdict = Literal["CONFIRM", "DOWNSIZE", "WAIT", "SKIP"]
@@ -136,6 +138,10 @@ def _check(answer: Answer, rules_verdict: str, cap: float) -> None:
     trades = verdict in ("CONFIRM", "DOWNSIZE")
     if trades and multiplier <= 0:
         raise UnusableAnswer(f"{verdict} has multiplier 0.")
+    if trades and multiplier < LEAST_MULTIPLIER:
+        raise UnusableAnswer(
+            f"{verdict} has multiplier {multiplier:g}, less than {LEAST_MULTIPLIER:g}."
+        )
     if not trades and multiplier != 0:
         raise UnusableAnswer(f"{verdict} has multiplier {multiplier:g} instead of 0.")
     if not math.isfinite(cap) or multiplier > cap:
@@ -167,7 +173,8 @@ def _schema_words(error: ValidationError) -> str:
     if first["type"] == "json_invalid":
         return "It is not the JSON that was asked for: Invalid JSON."
     where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return plain(f"It breaks the schema at {where}: {first['msg']}.", 300)
+    # Not cut off here: a secret of which only a part is left would not be found.
+    return f"It breaks the schema at {where}: {first['msg']}."
 
 
 # Strict mode refuses keywords that it does not know; what these say is in the prompt, and checked.

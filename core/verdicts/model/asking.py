@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,12 +26,19 @@ from pydantic import BaseModel, Field, ValidationError
 
 from core.errors import SourceRefused, SourceUnavailable
 from core.market.http import retry_after
-from core.settings import Settings, public_address
-from core.verdicts.model.answer import Judged, UnusableAnswer, read_answer, schema
-from core.verdicts.model.plain import plain, storable
+from core.settings import OPENAI, Settings, model_endpoint
+from core.verdicts.model.answer import (
+    LONGEST_CHANGE,
+    LONGEST_REASON,
+    Judged,
+    UnusableAnswer,
+    read_answer,
+    schema,
+)
 from core.verdicts.model.question import Question
+from core.verdicts.model.secrets import Secrets
+from core.verdicts.model.version import same_model
 
-OPENAI = "https://api.openai.com/v1"
 ATTEMPTS = 3
 # What a reply may hold: an answer has about 400 tokens, and a model that thinks first needs more.
 MOST_TOKENS = 4_000
@@ -40,7 +47,6 @@ LONGEST_RAW, LONGEST_ERROR = 20_000, 300
 _CONNECT_SECONDS = 5.0
 # Tokens by which the server may frame what it is sent.
 _FRAME_TOKENS = 200
-_HIDDEN = "***"
 
 
 @dataclass(frozen=True)
@@ -67,22 +73,6 @@ class Reply:
         return self.state not in ("timed_out", "failed")
 
 
-class Secrets:
-    """What must not be repeated, in whatever an endpoint says.
-
-    >>> Secrets(["sk-12345"]).hide("Incorrect key sk-12345.")
-    'Incorrect key ***.'
-    """
-
-    def __init__(self, values: Iterable[str]) -> None:
-        self._values = sorted({one for one in values if len(one) > 3}, key=len, reverse=True)
-
-    def hide(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, _HIDDEN)
-        return text
-
-
 class Endpoint:
     """Where the model of the settings is asked; use what `opened` gives.
 
@@ -97,7 +87,7 @@ class Endpoint:
         self.prices: Mapping[str, float] | None = settings.model_prices or None
         self._first_wait = first_wait
         url = settings.openai_base_url or OPENAI
-        self.address = public_address(url)
+        self.address = model_endpoint(settings)
         self._query = dict(parse_qsl(urlsplit(url).query))
         key = settings.openai_api_key
         self._key = key.get_secret_value() if key else ""
@@ -140,8 +130,8 @@ class Endpoint:
         return spent / 1e6
 
 
-# Asked before each further try, which may cost as much as the first.
-MayRetry = Callable[[], Awaitable[bool]]
+# Asked before each further try, which may cost as much as the first: why there is to be none.
+WhyNot = Callable[[], Awaitable[str | None]]
 
 
 class Asker:
@@ -150,15 +140,16 @@ class Asker:
     def __init__(self, endpoint: Endpoint, client: openai.AsyncOpenAI, first_wait: float) -> None:
         self._endpoint, self._client, self._first_wait = endpoint, client, first_wait
 
-    async def ask(self, question: Question, may_retry: MayRetry | None = None) -> Reply:
-        """Ask, again where that can help and ``may_retry`` agrees, within the seconds of the settings.
+    async def ask(self, question: Question, why_not: WhyNot | None = None) -> Reply:
+        """Ask, again where that can help and ``why_not`` knows no reason against it, within the
+        seconds of the settings.
 
         Never raises for what an endpoint does.
         """
         tally, began = _Tally(), monotonic()
         try:
             async with asyncio.timeout(self._endpoint.seconds):
-                reply = await self._ask(question, may_retry, tally, began)
+                reply = await self._ask(question, why_not, tally, began)
         except TimeoutError:
             reply = self._late(tally)
         except SourceRefused as error:
@@ -174,7 +165,8 @@ class Asker:
         """
         try:
             async with asyncio.timeout(min(self._endpoint.seconds, 10.0)):
-                return [one.id async for one in self._client.models.list()]
+                told = self._endpoint.secrets.told
+                return [told(one.id, LONGEST_ERROR) async for one in self._client.models.list()]
         except TimeoutError:
             raise SourceUnavailable(f"{self._endpoint.address} does not answer.") from None
         except openai.NotFoundError:
@@ -187,7 +179,7 @@ class Asker:
             return None  # what is listed is in no form that the package knows
 
     async def _ask(
-        self, question: Question, may_retry: MayRetry | None, tally: _Tally, began: float
+        self, question: Question, why_not: WhyNot | None, tally: _Tally, began: float
     ) -> Reply:
         def seconds_before_retry(error: Exception) -> bool | float:
             if not isinstance(error, _Again):
@@ -205,8 +197,10 @@ class Asker:
             wait_max=8.0,
         ):
             with attempt:
-                if tally.attempts and may_retry is not None and not await may_retry():
-                    raise SourceRefused(f"{tally.last} The day's budget allows no other try.")
+                if tally.attempts and why_not is not None:
+                    reason = await why_not()
+                    if reason is not None:
+                        raise SourceRefused(f"{tally.last} {reason}")
                 tally.begin()
                 try:
                     body = await self._send(question, tally)
@@ -259,13 +253,13 @@ class Asker:
 
     def _connection_words(self, error: Exception) -> str:
         cause = error.__cause__ or error
-        said = plain(self._endpoint.secrets.hide(str(cause)), 120) or type(cause).__name__
+        said = self._endpoint.secrets.told(str(cause), 120) or type(cause).__name__
         return f"{self._endpoint.address} cannot be reached: {said}"
 
     def _status_words(self, error: openai.APIStatusError) -> str:
         body = error.body
         said = body.get("message") if isinstance(body, dict) else body
-        words = plain(self._endpoint.secrets.hide(str(said or "")), 200)
+        words = self._endpoint.secrets.told(str(said or ""), 200)
         return f"The endpoint answered {error.status_code}" + (f": {words}" if words else ".")
 
     def _read(self, body: bytes | _Unreadable, question: Question, tally: _Tally) -> Reply:
@@ -273,20 +267,26 @@ class Asker:
         if isinstance(body, _Unreadable):
             tally.end()
             return Reply("invalid", error=body.why)
-        text = self._endpoint.secrets.hide(body.decode("utf-8", "replace"))
+        text = body.decode("utf-8", "replace")
         tally.raw = text
         tally.end(_usage(text))
         try:
-            choice = _Completion.model_validate_json(text).choices[0]
+            completion = _Completion.model_validate_json(text)
         except ValidationError:
             return Reply("invalid", error="The reply is no chat completion.")
+        choice = completion.choices[0]
         message = choice.message
         if message.refusal:
-            return Reply("refused", error=self._said("It said", message.refusal))
+            return Reply("refused", error=f"It said: {message.refusal}")
         if choice.finish_reason == "content_filter":
             return Reply("refused", error="A filter of the provider held the answer back.")
         if choice.finish_reason == "length":
             return Reply("cut_off", error="The answer was cut off at its longest.")
+        if choice.finish_reason != "stop":
+            how = choice.finish_reason or "nothing that says so"
+            return Reply("invalid", error=f"The answer ended with {how} instead of stop.")
+        if not same_model(self._endpoint.model, completion.model):
+            return Reply("invalid", error=f"Another model answered: {completion.model}.")
         if not message.content:
             return Reply("invalid", error="The reply is empty.")
         try:
@@ -294,18 +294,15 @@ class Asker:
                 message.content, rules_verdict=question.rules_verdict, cap=question.cap
             )
         except UnusableAnswer as error:
-            return Reply("invalid", error=self._endpoint.secrets.hide(str(error)))
+            return Reply("invalid", error=str(error))
         return Reply("answered", self._without_secrets(judged))
 
-    def _said(self, what: str, words: str) -> str:
-        return plain(f"{what}: {self._endpoint.secrets.hide(words)}", LONGEST_ERROR)
-
     def _without_secrets(self, judged: Judged) -> Judged:
-        hide = self._endpoint.secrets.hide
+        told = self._endpoint.secrets.told
         return replace(
             judged,
-            reasons=tuple((factor, hide(text)) for factor, text in judged.reasons),
-            change_of_mind=hide(judged.change_of_mind),
+            reasons=tuple((factor, told(text, LONGEST_REASON)) for factor, text in judged.reasons),
+            change_of_mind=told(judged.change_of_mind, LONGEST_CHANGE),
         )
 
     def _late(self, tally: _Tally) -> Reply:
@@ -318,17 +315,17 @@ class Asker:
             tally.end()
         tokens = tally.tokens if tally.unknown == 0 else None
         cost = None if tokens is None else self._endpoint.cost_usd(*tokens)
-        raw = None if tally.raw is None else self._endpoint.secrets.hide(tally.raw)
+        secrets = self._endpoint.secrets
         heard = tally.tokens if tally.answered else (None, None)
         return replace(
             reply,
-            error=None if reply.error is None else storable(reply.error, LONGEST_ERROR),
+            error=None if reply.error is None else secrets.told(reply.error, LONGEST_ERROR),
             attempts=tally.attempts,
             prompt_tokens=heard[0],
             completion_tokens=heard[1],
             cost_usd=cost,
             latency_ms=latency_ms,
-            raw_reply=None if raw is None else storable(raw, LONGEST_RAW),
+            raw_reply=None if tally.raw is None else secrets.kept(tally.raw, LONGEST_RAW),
         )
 
 
@@ -399,6 +396,7 @@ class _Choice(BaseModel):
 
 class _Completion(BaseModel):
     choices: Annotated[list[_Choice], Field(min_length=1)]
+    model: str | None = None
 
 
 def _usage(text: str) -> tuple[int, int] | None:

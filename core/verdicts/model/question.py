@@ -22,6 +22,7 @@ from core.signals import FACTORS
 from core.signals.factors import BY_NAME
 from core.verdicts.model.answer import (
     BASES,
+    LEAST_MULTIPLIER,
     LONGEST_CHANGE,
     LONGEST_REASON,
     MOST_REASONS,
@@ -64,9 +65,9 @@ Reply with one JSON object and nothing else:
 - verdict: one of "verdicts_allowed". CONFIRM keeps the trade, DOWNSIZE makes it smaller, WAIT means \
 not yet, SKIP means not at all.
 - risk_mode: AVOID, REDUCED, NORMAL or AGGRESSIVE; they allow a multiplier of 0, 0.5, 1 and 1.5.
-- multiplier: 0 for WAIT and SKIP; above 0 for CONFIRM and DOWNSIZE; at most "multiplier_max" and what \
-your risk mode allows; for DOWNSIZE of a trade that the rules CONFIRM, less than "multiplier_max". A \
-reply above that is thrown away.
+- multiplier: 0 for WAIT and SKIP; at least {LEAST_MULTIPLIER:g} for CONFIRM and DOWNSIZE; at most \
+"multiplier_max" and what your risk mode allows; for DOWNSIZE of a trade that the rules CONFIRM, less than "multiplier_max". A \
+reply outside of that is thrown away.
 - reasons: one to {MOST_REASONS}, the weightiest first. factor is what the reason rests on: \
 {", ".join(BASES)}. text is one plain sentence of at most {LONGEST_REASON} characters that names the \
 number it rests on.
