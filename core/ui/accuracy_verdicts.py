@@ -21,7 +21,7 @@ from core.ui.draw import draw_figure
 from core.ui.formats import count
 from core.ui.palette import palette
 from core.ui.record_table import draw_caution, draw_record
-from core.ui.track_record import KEYS, Record, curves, record_of, spreads
+from core.ui.track_record import KEYS, Record, curves, record_of, row_name, spreads
 from core.ui.verdict_matrix import draw_matrix
 from core.ui.viewport import is_narrow
 
@@ -56,6 +56,11 @@ def _draw_cells(record: Record, horizons: tuple[str, ...]) -> None:
         "won after costs with its 95 % interval; lift over the raw signal in points; n, and how many "
         "independent outcomes it is like. Choose a cell to list its signals."
     )
+    if any(row_name(str(name), traded=False) != name for name, _ in record.shadows.index):
+        st.caption(
+            "“CONFIRM, no plan” and “DOWNSIZE, no plan”: the verdict was for a trade, but no plan "
+            "could be made of it (the signal says why), so nothing was traded."
+        )
     draw_matrix(record.trades, record.shadows, horizons, opened_place(), open_chosen)
 
 

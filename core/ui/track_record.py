@@ -92,8 +92,14 @@ def of_kind(tallies: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
 
 
 def curves(tallies: pd.DataFrame, *, traded: bool) -> dict[tuple[str, str], pd.Series]:
-    """Cumulative R per (verdict, horizon) at the end of each UTC day; index day."""
-    found = daily_r(of_kind(tallies, traded=traded), KEYS)
+    """Cumulative R per (verdict, horizon) at the end of each UTC day; index day.
+
+    A cell whose R was never known adds up to nothing, which is not 0: it has no curve.
+    """
+    kept = of_kind(tallies, traded=traded)
+    if not kept.empty:
+        kept = kept[kept.groupby(level=list(KEYS), observed=True)["n_r"].transform("sum") > 0]
+    found = daily_r(kept, KEYS)
     parts = found.droplevel("traded").groupby(level=["verdict", "horizon"], observed=True)
     return {
         cast("tuple[str, str]", cell): part.droplevel(["verdict", "horizon"])
