@@ -684,4 +684,5 @@ def test_correlations_never_known_together_are_empty(compact):
     figure = correlation_figure(matrix, LIGHT, compact=compact)
     texts = np.array(figure.data[0].text)
     assert (texts != "").sum() == 2
+    assert set(texts[texts != ""]) == {"−.20" if compact else "−0.20"}
     assert "−0.20" in figure.layout.meta["alt"]

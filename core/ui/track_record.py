@@ -68,6 +68,13 @@ class Record:
         """How many outcomes there are."""
         return int(self.trades["n"].sum() + self.shadows["n"].sum())
 
+    @property
+    def cautious(self) -> pd.DataFrame:
+        """The rows that were taken smaller or left out: DOWNSIZE among trades, WAIT and SKIP."""
+        half = self.trades.index.get_level_values("verdict") == "DOWNSIZE"
+        left = self.shadows.index.get_level_values("verdict").isin(_UNTRADED)
+        return pd.concat([self.trades[half], self.shadows[left]])
+
     def count_of(self, place: Place) -> int:
         """How many outcomes a cell has; 0 where there is no such cell."""
         summary = self.trades if place.traded else self.shadows
