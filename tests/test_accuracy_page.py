@@ -522,6 +522,16 @@ def test_nonsense_everywhere_in_the_address_falls_back_to_everything(market, val
     assert len(at.dataframe[1].value) == 6
 
 
+def test_what_the_address_asks_in_vain_is_said_once(market):
+    at = open_accuracy({"judge": "abc", "cell": "XX", "page": "9999", "side": "Long"})
+    (said,) = [str(toast.value) for toast in at.toast]
+    assert "judge=abc, cell=XX, page=9999" in said
+    assert "side" not in said
+    run(at)
+    assert not at.toast
+    assert not open_accuracy({"side": "Long", "cell": "CONFIRM.4h.traded"}).toast
+
+
 # The other views
 
 
