@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.store.record import Filters
 from core.ui import loaders
+from core.ui.accuracy_address import say_misread
 from core.ui.accuracy_factors import draw_factors
 from core.ui.accuracy_filters import ask, draw_chosen
 from core.ui.accuracy_ledger import draw_ledger
@@ -66,7 +67,9 @@ def _draw_over_record(draw: Callable[[Filters, pd.DataFrame], None]) -> None:
     if options.empty:
         draw_nothing_stored("finished outcomes")
         return
-    filters = loaders.load_settled(ask(mode, options, loaders.load_symbols(mode)))
+    symbols = loaders.load_symbols(mode)
+    say_misread(options, symbols, [*OVER_RECORD, *OTHERS])
+    filters = loaders.load_settled(ask(mode, options, symbols))
     draw_chosen(filters, options)
     draw(filters, options)
 

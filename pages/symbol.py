@@ -150,18 +150,23 @@ def _draw_head(row: pd.Series, origin: Origin, *, past: bool) -> None:
 
 
 def _draw_rest(row: pd.Series, origin: Origin, model: dict[str, Any] | None) -> None:
+    market, clock = instance().market.label, reader_clock()
+    symbol, at = bar_of(row)
+    asked = instance().settings
+    without = decision.why_no_model(
+        row, at.to_pydatetime(), origin, asked.model_modes if asked.model else None
+    )
     st.html(
         decision.why_part(row, origin.profile)
         + decision.against_part(row)
-        + decision.verdict_part(row, model, reader_clock())
+        + decision.verdict_part(row, model, reader_clock(), without)
         + decision.plan_title()
     )
     _draw_plan(row)
-    market, clock = instance().market.label, reader_clock()
-    symbol, at = bar_of(row)
     published = loaders.load_provenance(symbol, at.to_pydatetime(), origin.recorded_at)
     st.html(
-        decision.unknown_part(row, origin.profile, published, clock)
+        decision.inputs_part(row, origin.profile)
+        + decision.unknown_part(row, origin.profile, published, clock)
         + decision.trace_part(row, origin, market, clock)
     )
 

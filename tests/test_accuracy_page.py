@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import people, sessions
-from core.accuracy import brier, confusion, factor_sums, summarise
+from core.accuracy import brier, confusion, factor_sums, summarise, value_of_caution
 from core.accuracy.tallies import tally
 from core.backtest import run as backtest
 from core.outcomes import HORIZONS
@@ -31,9 +31,9 @@ from core.ui import session
 from core.ui.accuracy_filters import narrowing, population
 from core.ui.accuracy_scores import brier_words
 from core.ui.claims import headline
-from core.ui.formats import DASH, percent
+from core.ui.formats import DASH, number, percent
 from core.ui.instance import Instance
-from core.ui.record_table import record_rows
+from core.ui.record_table import caution_rows, record_rows
 from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
 from core.ui.verdict_matrix import matrix_data
 from tests.builders import START, make_frame
@@ -89,10 +89,10 @@ def judge(conn: Connection) -> None:
     ledger.hold(conn)
     spoken = select(signals.c.id, signals.c.multiplier).where(signals.c.direction != 0)
     ids = []
-    for number, (signal_id, most) in enumerate(conn.execute(spoken.order_by(signals.c.id)).all()):
-        if number % 3:
+    for place, (signal_id, most) in enumerate(conn.execute(spoken.order_by(signals.c.id)).all()):
+        if place % 3:
             continue
-        verdict, mode, multiplier = ANSWERS[number % 9 // 3]
+        verdict, mode, multiplier = ANSWERS[place % 9 // 3]
         conn.execute(
             insert(verdicts).values(
                 signal_id=signal_id,
@@ -266,7 +266,7 @@ def test_the_table_speaks_percent_and_has_an_interval_in_one_cell(record):
     table = record_rows(record.trades, traded=True)
     assert table["Won, %"].tolist() == (100 * record.trades["win_rate"]).tolist()
     low, high = record.trades["low"].iloc[0], record.trades["high"].iloc[0]
-    assert table["95 % interval, %"].iloc[0] == f"{100 * low:.1f} to {100 * high:.1f}"
+    assert table["95 %"].iloc[0] == f"{100 * low:.1f} to {100 * high:.1f}"
     assert table["Verdict"].iloc[0] == "● CONFIRM"
 
 
@@ -275,10 +275,33 @@ def test_a_refused_plan_is_named_as_such_among_what_was_not_traded(record):
     assert table["Verdict"].tolist() == ["● CONFIRM, no plan", "◐ DOWNSIZE, no plan"]
 
 
+def test_signs_are_real_and_intervals_of_lifts_have_them(record):
+    table = record_rows(record.trades, traded=True)
+    row = record.trades.iloc[0]
+    ends = [number(100 * row[name], 1, sign=True) for name in ("lift_low", "lift_high")]
+    assert table["Lift, 95 %"].iloc[0] == " to ".join(ends)
+    assert len(table["Mean R, 95 %"].iloc[0].split(" ")[0].split(".")[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("high", "said"),
+    [
+        (0.01, "chose no better than the raw signal"),
+        (-0.01, "chose what won less often"),
+        (np.nan, DASH),
+    ],
+)
+def test_caution_says_beside_its_worth_whether_it_chose(sums, record, high, said):
+    lifts = record.cautious.assign(lift_high=high, lift_low=high)
+    table = caution_rows(value_of_caution(sums), lifts)
+    assert set(table["Choice"]) == {said}
+    assert len(table) == len(lifts)
+
+
 def test_an_interval_that_is_not_there_is_a_dash_with_its_reason(outcomes):
     few = summarise(outcomes.iloc[:5], by=["verdict", "horizon"])
     table = record_rows(few, traded=True)
-    assert set(table["95 % interval, %"]) == {DASH}
+    assert set(table["95 %"]) == {DASH}
     assert table["Note"].str.contains("too few").all()
 
 
@@ -336,7 +359,8 @@ def test_the_number_of_cells_that_were_looked_at_is_printed(market, record):
 
 def test_trades_and_counterfactuals_have_a_table_each(market):
     at = open_accuracy()
-    caution, trades, shadows = (table.value for table in at.dataframe)
+    caution, trades, made, shadows, _ = (table.value for table in at.dataframe)
+    assert made["Verdict"].tolist() == trades["Verdict"].tolist()
     assert trades["Verdict"].str.contains("CONFIRM|DOWNSIZE").all()
     assert shadows["Verdict"].str.contains("WAIT|SKIP").any()
     assert set(caution["Verdict"].str[2:]) <= {"DOWNSIZE", "WAIT", "SKIP"}
@@ -496,6 +520,16 @@ NAMES = (
 def test_nonsense_everywhere_in_the_address_falls_back_to_everything(market, value):
     at = open_accuracy(dict.fromkeys(NAMES, value))
     assert len(at.dataframe[1].value) == 6
+
+
+def test_what_the_address_asks_in_vain_is_said_once(market):
+    at = open_accuracy({"judge": "abc", "cell": "XX", "page": "9999", "side": "Long"})
+    (said,) = [str(toast.value) for toast in at.toast]
+    assert "judge=abc, cell=XX, page=9999" in said
+    assert "side" not in said
+    run(at)
+    assert not at.toast
+    assert not open_accuracy({"side": "Long", "cell": "CONFIRM.4h.traded"}).toast
 
 
 # The other views

@@ -562,7 +562,32 @@ def test_curves_are_told_apart_by_their_dashes_and_labelled_directly(sums):
     }
     assert {trace.line.shape for trace in figure.data} == {"hv"}
     assert not figure.layout.showlegend
-    assert "confirm" in words(figure)
+    assert "CONFIRM" in words(figure)
+
+
+def test_a_cell_whose_r_was_never_known_has_no_curve(sums):
+    blind = sums.assign(n_r=0, sum_r=0.0)
+    assert curves(sums, traded=False)
+    assert curves(blind, traded=False) == {}
+    part = sums.index.get_level_values("verdict") == "WAIT"
+    mixed = pd.concat([sums[~part], blind[part]])
+    assert {name for name, _ in curves(mixed, traded=False)} == {"SKIP"}
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_refused_plan_has_one_name_in_every_chart(sums, record, compact):
+    refused = record.trades.iloc[:2]
+    named = ["CONFIRM, no plan 1 h", "DOWNSIZE, no plan 1 h"]
+    rates = rates_figure(record.trades.iloc[:0], refused, LIGHT, compact=compact)
+    assert [text.replace("<br>", " ") for text in rates.layout.yaxis.ticktext] == named
+    lines = curves_figure({}, curves(sums, traded=True), ["1h"], LIGHT, compact=compact)
+    assert "CONFIRM, no plan" in words(lines).replace("<br>", " ")
+
+
+def test_a_phone_says_too_how_many_independent_outcomes_a_rate_is_like(record):
+    figure = rates_figure(record.trades, record.shadows, LIGHT, compact=True)
+    judged = pd.concat([record.trades, record.shadows]).dropna(subset=["n_eff"])
+    assert words(figure).count("like ") == len(judged) > 0
 
 
 @pytest.mark.parametrize("compact", [False, True])
@@ -659,4 +684,5 @@ def test_correlations_never_known_together_are_empty(compact):
     figure = correlation_figure(matrix, LIGHT, compact=compact)
     texts = np.array(figure.data[0].text)
     assert (texts != "").sum() == 2
+    assert set(texts[texts != ""]) == {"−.20" if compact else "−0.20"}
     assert "−0.20" in figure.layout.meta["alt"]

@@ -116,7 +116,11 @@ def test_a_lucky_row_that_is_not_flagged_is_no_edge():
 def test_without_any_interval_nothing_is_claimed():
     said = headline(make_summary(make_row(**NO_INTERVAL)), 0)
     assert said.startswith("Nothing is proven yet")
-    assert headline(make_summary(make_row()).iloc[:0], 0).startswith("Nothing is proven yet")
+
+
+def test_where_only_counterfactuals_are_shown_there_are_no_trades_to_judge():
+    said = headline(make_summary(make_row()).iloc[:0], 3)
+    assert said == "Only what was not traded is shown: there are no trades to judge."
 
 
 def test_rows_without_an_interval_are_not_counted():

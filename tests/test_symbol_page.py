@@ -18,10 +18,11 @@ from streamlit.testing.v1 import AppTest
 from core.backtest import decide
 from core.plan import Account, plan
 from core.signals import load_profile
+from core.signals.words import explain, format_raw
 from core.store.signals import load_signal
-from core.store.tracing import Provenance, load_origin, load_outcomes_of
+from core.store.tracing import Origin, Provenance, load_origin, load_outcomes_of
 from core.ui import decision, session
-from core.ui.formats import UTC_CLOCK
+from core.ui.formats import UTC_CLOCK, number
 from core.ui.instance import Instance
 from core.ui.opened import parse_time
 from core.ui.palette import DARK, LIGHT
@@ -169,6 +170,39 @@ def test_the_verdict_names_its_source_and_has_its_shape(planned, verdict):
     html = decision.verdict_part(row_of(planned, mask))
     assert f'class="shape {verdict}"' in html
     assert f"{verdict} by rules" in text(html)
+
+
+def test_all_eight_inputs_stand_with_what_is_normal_their_distance_and_their_age(planned):
+    row = row_of(planned, planned["coverage"].eq(1) & planned["direction"].eq(1))
+    row = row.copy()
+    row["age_funding"] = 3.0
+    said = text(decision.inputs_part(row, PROFILE))
+    for part in explain(row, PROFILE):
+        assert part.title in said
+        has = not np.isnan(part.normal)
+        normal = f" normal {format_raw(part.factor, part.normal)}" if has else ""
+        assert f"{format_raw(part.factor, part.raw)}{normal}" in said
+        assert f" {number(part.z, 1, sign=True)} {number(part.value)}" in said
+    assert "3 h old" in said.replace("\xa0", " ")
+    assert "of this bar" in said
+
+
+@pytest.mark.parametrize(
+    ("late", "modes", "said"),
+    [
+        (3, ("balanced",), "filled in afterwards"),
+        (0, None, "no model is set up"),
+        (0, ("aggressive",), "not asked about this mode"),
+        (0, ("balanced",), "not asked yet"),
+    ],
+)
+def test_a_signal_without_a_model_s_verdict_says_why(planned, late, modes, said):
+    row = row_of(planned, planned["direction"].eq(1))
+    time = row.name[1].to_pydatetime()
+    origin = Origin(PROFILE, PROFILE.version, time + timedelta(hours=late))
+    why = decision.why_no_model(row, time, origin, modes)
+    assert said in why
+    assert why in text(decision.verdict_part(row, None, without=why)).replace("&#x27;", "'")
 
 
 def test_a_plan_has_every_level_with_its_distance_and_says_once_that_it_is_no_advice(planned):

@@ -93,6 +93,21 @@ def versions_of(options: pd.DataFrame) -> list[str]:
     return [str(name) for name in last.sort_values(ascending=False, kind="stable").index]
 
 
+def known_values(options: pd.DataFrame, symbols: Sequence[str]) -> dict[str, Sequence[str]]:
+    """What the address may ask of each filter, but for the days."""
+    return {
+        "horizon": list(_HORIZONS),
+        "side": list(_SIDES),
+        "source": judges_of(options),
+        "profile": [NEWEST, *versions_of(options)],
+        "recorded": list(_RECORDED),
+        "judged": VERDICTS,
+        "risk": RISK_MODES,
+        "coverage": list(_COVERAGE),
+        "symbols": symbols,
+    }
+
+
 def reset() -> None:
     """Choose nothing; for a button's callback."""
     for key in _USUAL:

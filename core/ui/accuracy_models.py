@@ -15,6 +15,7 @@ from core.store.record import Filters
 from core.ui import loaders
 from core.ui.accuracy_filters import judges_of
 from core.ui.accuracy_opened import ROWS, draw_pages
+from core.ui.accuracy_words import CAUTION_CAVEAT
 from core.ui.controls import reader_clock
 from core.ui.formats import count, interval, known, number, percent
 from core.ui.palette import Palette, palette, verdict_sign
@@ -138,9 +139,11 @@ def _draw_worth(asked: Filters) -> None:
     tallies = loaders.load_tallies(asked, KEYS)
     st.markdown(
         "**What the model's caution was worth**  \nLosses avoided less gains missed by what it did not "
-        "take of the full size. Worth having only where the whole interval is above 0."
+        "take of the full size. Worth having only where the whole interval is above 0. "
+        f"{CAUTION_CAVEAT}"
     )
-    draw_caution(value_of_caution(tallies), key="model")
+    cautious = record_of(tallies, tallies).cautious
+    draw_caution(value_of_caution(tallies), cautious, key="model")
 
 
 def _draw_records(asked: Filters) -> None:

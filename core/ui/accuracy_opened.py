@@ -66,5 +66,14 @@ def draw_pages(n: int, key: str) -> int:
     return page
 
 
+def is_page(text: str) -> bool:
+    """Whether a text can be the number of a page.
+
+    >>> is_page("3"), is_page("0"), is_page("9999"), is_page("x")
+    (True, False, False, False)
+    """
+    return text.isdecimal() and 1 <= int(text[:9]) <= _MOST_PAGES
+
+
 def _close() -> None:
     st.query_params.pop("cell", None)

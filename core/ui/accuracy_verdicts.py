@@ -12,7 +12,7 @@ from core.outcomes import HORIZONS
 from core.store.record import Filters
 from core.ui import loaders
 from core.ui.accuracy_opened import draw_opened, open_chosen, opened_place
-from core.ui.accuracy_words import draw_nothing_left, unfinished_words
+from core.ui.accuracy_words import CAUTION_CAVEAT, draw_nothing_left, unfinished_words
 from core.ui.charts.curves import curves_figure
 from core.ui.charts.rates import rates_figure
 from core.ui.charts.spread_of_r import spread_figure
@@ -21,7 +21,7 @@ from core.ui.draw import draw_figure
 from core.ui.formats import count
 from core.ui.palette import palette
 from core.ui.record_table import draw_caution, draw_record
-from core.ui.track_record import KEYS, Record, curves, record_of, spreads
+from core.ui.track_record import KEYS, Record, curves, record_of, row_name, spreads
 from core.ui.verdict_matrix import draw_matrix
 from core.ui.viewport import is_narrow
 
@@ -43,7 +43,7 @@ def draw_verdicts(filters: Filters) -> None:
     draw_opened(filters, record)
     _draw_rates(record)
     _draw_courses(tallies, horizons)
-    _draw_caution(tallies)
+    _draw_caution(tallies, record)
     draw_record(record.trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
     draw_record(
         record.shadows, "Not traded", "counterfactuals, never mixed with trades", traded=False
@@ -56,6 +56,11 @@ def _draw_cells(record: Record, horizons: tuple[str, ...]) -> None:
         "won after costs with its 95 % interval; lift over the raw signal in points; n, and how many "
         "independent outcomes it is like. Choose a cell to list its signals."
     )
+    if any(row_name(str(name), traded=False) != name for name, _ in record.shadows.index):
+        st.caption(
+            "“CONFIRM, no plan” and “DOWNSIZE, no plan”: the verdict was for a trade, but no plan "
+            "could be made of it (the signal says why), so nothing was traded."
+        )
     draw_matrix(record.trades, record.shadows, horizons, opened_place(), open_chosen)
 
 
@@ -98,10 +103,11 @@ def _draw_courses(tallies: pd.DataFrame, horizons: tuple[str, ...]) -> None:
         st.caption(f"These are {hours(horizons[0])}; choose another horizon on top.")
 
 
-def _draw_caution(tallies: pd.DataFrame) -> None:
+def _draw_caution(tallies: pd.DataFrame, record: Record) -> None:
     found = value_of_caution(tallies)
     st.markdown(
         "**What caution was worth**  \nLosses avoided less gains missed by not taking the full size, "
-        "both after the same costs. Caution was worth having only where the whole interval is above 0."
+        "both after the same costs. Caution was worth having only where the whole interval is above 0. "
+        f"{CAUTION_CAVEAT}"
     )
-    draw_caution(found)
+    draw_caution(found, record.cautious)

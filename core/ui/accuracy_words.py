@@ -42,6 +42,13 @@ def _listed(amounts: Mapping[str, int]) -> str:
     )
 
 
+CAUTION_CAVEAT = (
+    "Where trades lose on average, halving any of them, chosen by a coin, scores above 0 too: the sign "
+    "says nothing about choosing. Choice does: whether what was taken smaller or left out won less "
+    "often than the raw signal."
+)
+
+
 def draw_nothing_left(filters: Filters) -> None:
     """Say that no finished outcome is left, and what each filter takes away, with a way to drop it."""
     with st.container(border=True, key="no_match", gap="small"):

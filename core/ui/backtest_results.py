@@ -20,7 +20,7 @@ from core.ui.claims import claims, headline, looked_at
 from core.ui.draw import draw_figure
 from core.ui.formats import count, number, percent
 from core.ui.palette import palette
-from core.ui.record_table import draw_record_in_two
+from core.ui.record_table import draw_record
 from core.ui.track_record import Record, curves, record_of
 from core.ui.viewport import is_narrow
 
@@ -68,10 +68,10 @@ def draw_cells(tallies: pd.DataFrame, record: Record, key: str) -> None:
     draw_figure(figure, key=f"curves_{key}")
     with st.container(key=f"tables_{key}"):
         suffix = "" if key == "shown" else ", held-back days"
-        draw_record_in_two(
+        draw_record(
             record.trades, f"Trades{suffix}", "CONFIRM and DOWNSIZE with a plan", traded=True
         )
-        draw_record_in_two(
+        draw_record(
             record.shadows,
             f"Not traded{suffix}",
             "counterfactuals, never mixed with trades",

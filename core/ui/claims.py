@@ -42,6 +42,8 @@ def headline(trades: pd.DataFrame, looks: int) -> str:
 
     ``looks`` is how many cells their flags allow for, those of counterfactuals included.
     """
+    if trades.empty:
+        return "Only what was not traded is shown: there are no trades to judge."
     judged = {place: row for place, row in _rows(trades) if known(row["low"])}
     if not judged:
         return "Nothing is proven yet: no row has enough outcomes over enough time for an interval."

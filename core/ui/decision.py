@@ -6,7 +6,7 @@ escaped here and nothing is computed but what `core.signals.words` and `core.pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -17,8 +17,9 @@ import pandas as pd
 from core.market.frame import SOURCES
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
-from core.signals.words import Contribution, explain
+from core.signals.words import Contribution, explain, format_raw
 from core.store.tracing import Entry, Origin, Provenance
+from core.store.verdicts import STALE
 from core.ui import formats
 from core.ui.charts import bar_of
 from core.ui.formats import Clock, known, number, price
@@ -123,11 +124,61 @@ def against_part(row: Row) -> str:
     return _part(f'<h3>What speaks against</h3><ul class="against">{items}</ul>')
 
 
-def verdict_part(row: Row, model: Row | None = None, clock: Clock = formats.UTC_CLOCK) -> str:
+def inputs_part(row: Row, profile: Profile) -> str:
+    """What the signal was made from: every factor's input, what is normal, how far that is apart,
+    the factor from 0 to 100 and the age of its source at the bar."""
+    found = {part.factor: part for part in explain(row, profile)}
+    lines = "".join(_input(found[name], row) for name in FACTORS)
+    return _part(
+        "<h3>What it was made from</h3><table class='inputs'><thead><tr><th>Factor</th>"
+        '<th>Input, and what is normal</th><th class="n" title="standard deviations from normal">σ'
+        '</th><th class="n" title="50 is neutral, above is bullish">0–100</th></tr></thead>'
+        f"<tbody>{lines}</tbody></table>"
+    )
+
+
+def _input(part: Contribution, row: Row) -> str:
+    age = _age(row.get(f"age_{BY_NAME[part.factor].source}"))
+    normal = f"normal {format_raw(part.factor, part.normal)}" if known(part.normal) else ""
+    beside = " · ".join(escape(words) for words in (normal, age) if words)
+    return (
+        f'<tr><th scope="row">{escape(part.title)}</th><td>{escape(format_raw(part.factor, part.raw))}'
+        f'<br><small>{beside}</small></td><td class="n">{number(part.z, 1, sign=True)}</td>'
+        f'<td class="n">{number(part.value)}</td></tr>'
+    )
+
+
+def _age(age: float | None) -> str:
+    if age is None or not known(age):
+        return "age unknown"
+    return "of this bar" if age == 0 else f"{formats.duration(age)} old"
+
+
+def why_no_model(row: Row, time: datetime, origin: Origin, modes: Collection[str] | None) -> str:
+    """Why a signal has no verdict of a model; ``modes`` are those asked about, None without a model."""
+    if not row["direction"]:
+        return "No model’s verdict: a model is asked only about signals with a direction."
+    if origin.recorded_at > time + STALE:
+        return (
+            "No model’s verdict: filled in afterwards, and a model is never asked about the past."
+        )
+    if modes is None:
+        return "No model’s verdict: no model is set up."
+    if origin.profile.name not in modes:
+        return "No model’s verdict: the model is not asked about this mode."
+    return (
+        "No model’s verdict: not asked yet, or no model was set up at the time. "
+        f"It is asked only until {STALE.total_seconds() / 60:.0f} minutes after the bar."
+    )
+
+
+def verdict_part(
+    row: Row, model: Row | None = None, clock: Clock = formats.UTC_CLOCK, without: str = ""
+) -> str:
     """The verdict, who gave it, and the conclusion behind it.
 
     ``row`` is as `core.verdicts.settle` makes it where ``model``, a row of `tables.verdicts`, is
-    given; then both verdicts are told, and above them what stands.
+    given; then both verdicts are told, and above them what stands. ``without`` says why there is none.
     """
     if not isinstance(row["verdict"], str):
         return _part("<h3>Verdict</h3><p>None: there is no signal to judge.</p>")
@@ -136,7 +187,8 @@ def verdict_part(row: Row, model: Row | None = None, clock: Clock = formats.UTC_
     if model is None:
         said = f"by rules · risk mode {mode} · {_size(row['multiplier'])}"
         line = _verdict_line(row["verdict"], row["direction"], said)
-        return _part(f"<h3>Verdict</h3>{line}<p>{conclusion}</p>")
+        why = f'<p class="note">{escape(without)}</p>' if without else ""
+        return _part(f"<h3>Verdict</h3>{line}<p>{conclusion}</p>{why}")
     by_rules = f"risk mode {mode} · {_size(row['rules_multiplier'])}"
     lowered = ", lowered by the model" if row["lowered"] else ""
     stands = f"what stands{lowered} · {_size(row['multiplier'])}"

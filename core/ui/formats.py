@@ -54,16 +54,20 @@ def percent(fraction: Number, digits: int = 1, *, sign: bool = False) -> str:
     return f"{number(100 * float(fraction), digits, sign=sign)}{_NBSP}%"
 
 
-def interval(low: Number, high: Number, digits: int = 0, *, unit: str = "%") -> str:
+def interval(
+    low: Number, high: Number, digits: int = 0, *, unit: str = "%", sign: bool = False
+) -> str:
     """An interval of fractions in percent, or of numbers where ``unit`` is another.
 
     >>> interval(0.41, 0.583), interval(-0.2, 0.31, 2, unit="R"), interval(None, 1)
     ('41 to 58\\xa0%', '−0.20 to 0.31\\xa0R', '–')
+    >>> interval(-0.02, 0.03, 1, sign=True)
+    '−2.0 to +3.0\\xa0%'
     """
     if low is None or high is None or not (known(low) and known(high)):
         return DASH
     scale = 100 if unit == "%" else 1
-    ends = (number(scale * float(end), digits) for end in (low, high))
+    ends = (number(scale * float(end), digits, sign=sign) for end in (low, high))
     return f"{' to '.join(ends)}{_NBSP}{unit}"
 
 

@@ -51,7 +51,10 @@ def _costs() -> str:
   per 8 h is charged to either side.
 - Costs are in every return and in every R. Leverage is in none.
 - **What caution was worth** is the loss avoided minus the gain missed by the part of the full size that
-  was not taken, both after the costs that the trade would have paid.
+  was not taken, both after the costs that the trade would have paid. Where trades lose on average,
+  any halving scores above 0, chosen by a coin or not, so that the sign says nothing about choosing;
+  **Choice** does: caution chose only where what it took smaller or left out won less often than the
+  raw signal, the whole interval of its lift below 0.
 """
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.outcomes import HORIZONS
 from core.ui.claims import hours
-from core.ui.formats import DASH, interval
+from core.ui.formats import DASH, interval, known, number
 from core.ui.palette import verdict_sign
 from core.ui.track_record import row_name
 from core.verdicts.rules import VERDICTS
 
-# Column of the summary (None: made here), title, format, meaning.
+# Column of the summary or made here, title, format, meaning. A format that starts with a sign is of
+# `formats.number`, whose minus is a real one; the others are of numbers that are never negative.
 _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("n", "n", "%,d", "Finished outcomes"),
     (
@@ -26,21 +30,21 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
         "that move together count for less",
     ),
     ("win_rate", "Won, %", "%.1f", "Share with a return above 0 after fees, slippage and funding"),
-    ("interval", "95 % interval, %", "", "Where the rate may lie: t interval over ten eras"),
+    ("interval", "95 %", "", "Where the rate may lie: t interval over ten eras"),
     (
         "baseline",
-        "Raw signal, %",
+        "Raw, %",
         "%.1f",
         "Win rate of every signal of the horizon, whatever its verdict",
     ),
-    ("baseline_long", "Always long, %", "%.1f", "Win rate of buying at the same moments instead"),
+    ("baseline_long", "Long, %", "%.1f", "Win rate of buying at the same moments instead"),
     (
         "baseline_coin",
-        "Coin toss, %",
+        "Coin, %",
         "%.1f",
         "Win rate of a fair coin choosing the direction there",
     ),
-    ("lift", "Lift, points", "%+.1f", "Won minus raw signal, in percentage points"),
+    ("lift", "Lift, points", "+.1f", "Won minus raw signal, in percentage points"),
     ("lift_interval", "Lift, 95 %", "", "Where the lift may lie: t interval over ten eras"),
     (
         "q_value",
@@ -48,18 +52,18 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
         "%.3f",
         "Chance that a lift marked at this level is luck, after allowing for every cell shown",
     ),
-    ("expectancy_r", "Mean net R", "%+.3f", "Mean result after costs in units of the risk taken"),
+    ("expectancy_r", "Mean net R", "+.3f", "Mean result after costs in units of the risk taken"),
     (
         "expectancy_interval",
         "Mean R, 95 %",
         "",
         "Where the mean R may lie: t interval over ten eras",
     ),
-    ("mean_net_return", "Mean net, %", "%+.3f", "Mean return after costs, unleveraged"),
+    ("mean_net_return", "Mean net, %", "+.3f", "Mean return after costs, unleveraged"),
     ("profit_factor", "Profit factor", "%.2f", "Sum of gains over sum of losses, after costs"),
     ("drawdown_r", "Drawdown, R", "%.1f", "Largest fall of the cumulative R by exit day"),
-    ("mae_r", "Worst, R", "%+.2f", "Mean of the worst excursion on the way"),
-    ("mfe_r", "Best, R", "%+.2f", "Mean of the best excursion on the way"),
+    ("mae_r", "Worst, R", "+.2f", "Mean of the worst excursion on the way"),
+    ("mfe_r", "Best, R", "+.2f", "Mean of the best excursion on the way"),
     ("stop_share", "Stop first, %", "%.1f", "Share that reached the stop before the target"),
     ("target_share", "Target first, %", "%.1f", "Share that reached the target before the stop"),
     (
@@ -74,8 +78,20 @@ _CAUTION: tuple[tuple[str, str, str, str], ...] = (
     ("n", "n", "%,d", "Finished outcomes"),
     ("loss_avoided_r", "Loss avoided, R", "%,.1f", "Losses of what was not taken of the full size"),
     ("gain_missed_r", "Gain missed, R", "%,.1f", "Gains of what was not taken of the full size"),
-    ("value_r", "Worth, R", "%+,.1f", "Loss avoided minus gain missed, at equal cost"),
+    ("value_r", "Worth, R", "+.1f", "Loss avoided minus gain missed, at equal cost"),
     ("interval", "Worth, 95 %", "", "Where the worth may lie: t interval over ten eras"),
+    (
+        "lift_interval",
+        "Lift, 95 %",
+        "",
+        "How much more often these won than the raw signal, in percentage points",
+    ),
+    (
+        "choice",
+        "Choice",
+        "",
+        "Whether what was taken smaller or left out won less often than the raw signal",
+    ),
     ("note", "Note", "", "Why there is no interval"),
 )
 _SHARES = (
@@ -93,62 +109,43 @@ _SHARES = (
 
 # Columns that are intervals: their ends in the summary, and the digits and the unit they are in.
 _INTERVALS = {
-    "interval": ("low", "high", 1, "%"),
-    "lift_interval": ("lift_low", "lift_high", 1, "%"),
-    "expectancy_interval": ("expectancy_low", "expectancy_high", 2, "R"),
+    "interval": ("low", "high", 1, "%", False),
+    "lift_interval": ("lift_low", "lift_high", 1, "%", True),
+    "expectancy_interval": ("expectancy_low", "expectancy_high", 3, "R", True),
 }
+# Two tables, so that a screen holds each: how often it won, and what came of it.
+_WON = ("n", "n_eff", "win_rate", "interval", "baseline", "baseline_long", "baseline_coin")
+_LIFTED = ("lift", "lift_interval", "q_value")
+_NO_BETTER, _WORSE = "chose no better than the raw signal", "chose what won less often"
 
 
-# What a page with other things beside shows at first; about as wide as a laptop's page.
-_FIRST = (
-    *("n", "n_eff", "win_rate", "interval", "baseline", "lift", "lift_interval", "q_value"),
-    *("expectancy_r", "expectancy_interval"),
-)
-
-
-def draw_record_in_two(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool) -> None:
-    """`draw_record` without a column cut off: what matters most, and the rest to be opened."""
-    titles = {name: title for name, title, _, _ in _COLUMNS}
-    keys, first = ["Verdict", "Horizon"], [titles[name] for name in _FIRST]
-    draw_record(summary, title, meaning, traded=traded, columns=[*keys, *first])
-    if summary.empty:
-        return
-    rest = [each for each in titles.values() if each not in first]
-    with st.expander(f"{title}: other measures", key=f"rest_{title}"):
-        draw_record(
-            summary, f"{title}, other measures", meaning, traded=traded, columns=[*keys, *rest]
-        )
-
-
-def draw_record(
-    summary: pd.DataFrame,
-    title: str,
-    meaning: str,
-    *,
-    traded: bool,
-    columns: Sequence[str] | None = None,
-) -> None:
-    """Draw rows of `core.accuracy.summarise_tallies` with index (verdict, horizon) under a title.
-
-    ``columns`` are titles; None is all of them.
-    """
+def draw_record(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool) -> None:
+    """Draw rows of `core.accuracy.summarise_tallies` with index (verdict, horizon) under a title."""
     st.markdown(f"**{title}**: {meaning}")
     if summary.empty:
         st.caption("None among these outcomes.")
         return
-    st.dataframe(
-        record_rows(summary, traded=traded),
-        hide_index=True,
-        key=f"record_{title}",
-        column_order=columns,
-        alt=f"{title}: win rates, intervals, baselines and mean results by verdict and horizon",
-        placeholder=DASH,
-        column_config={
-            "Verdict": st.column_config.TextColumn(pinned=True, width=130 if traded else 180),
-            "Horizon": st.column_config.TextColumn(pinned=True, width=70, alignment="right"),
-            **{title: _config(title, form, meaning) for _, title, form, meaning in _COLUMNS},
-        },
-    )
+    rows = record_rows(summary, traded=traded)
+    won = {name for name, *_ in _COLUMNS if name in (*_WON, *_LIFTED)}
+    for key, what, wanted in (
+        ("record", "win rates, intervals and baselines", won),
+        ("results", "mean results", {name for name, *_ in _COLUMNS} - won - {"note"}),
+    ):
+        columns = [column for column in _COLUMNS if column[0] in wanted]
+        titles = ["Verdict", "Horizon", *(title for _, title, _, _ in columns)]
+        st.dataframe(
+            _with_minus(rows[titles], columns),
+            hide_index=True,
+            key=f"{key}_{title}",
+            alt=f"{title}: {what} by verdict and horizon",
+            placeholder=DASH,
+            column_config={
+                "Verdict": st.column_config.TextColumn(pinned=True, width=110 if traded else 155),
+                "Horizon": st.column_config.TextColumn(pinned=True, width=65, alignment="right"),
+                **{title: _config(form, meaning) for _, title, form, meaning in columns},
+            },
+        )
+    _draw_notes(rows)
 
 
 def record_rows(summary: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
@@ -166,33 +163,41 @@ def record_rows(summary: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
     }
     for name, title, _, _ in _COLUMNS:
         if name in _INTERVALS:
-            cells[title] = _intervals(rows, *_INTERVALS[name])
+            cells[title] = _intervals(rows, *_INTERVALS[name][:4], sign=_INTERVALS[name][4])
         else:
             cells[title] = (rows[name] * 100 if name in _SHARES else rows[name]).tolist()
     return pd.DataFrame(cells)
 
 
-def draw_caution(found: pd.DataFrame, key: str = "rules") -> None:
-    """Draw rows of `core.accuracy.value_of_caution` with index (verdict, horizon)."""
+def draw_caution(found: pd.DataFrame, record: pd.DataFrame, key: str = "rules") -> None:
+    """Draw rows of `core.accuracy.value_of_caution` with index (verdict, horizon), and how each chose:
+    its lift in ``record``, the summary with the same index."""
     if found.empty:
         st.caption("Nothing was taken smaller or left out among these outcomes.")
         return
+    rows = caution_rows(found, record)
+    shown = [column for column in _CAUTION if column[0] != "note"]
     st.dataframe(
-        caution_rows(found),
+        _with_minus(rows.drop(columns="Note"), shown),
         hide_index=True,
         key=f"caution_{key}",
         alt="What DOWNSIZE, WAIT and SKIP were worth, by horizon",
         placeholder=DASH,
         column_config={
-            "Verdict": st.column_config.TextColumn(pinned=True, width=130),
+            "Verdict": st.column_config.TextColumn(pinned=True, width=110),
             "Horizon": st.column_config.TextColumn(pinned=True, width=70, alignment="right"),
-            **{title: _config(title, form, meaning) for _, title, form, meaning in _CAUTION},
+            **{title: _config(form, meaning) for _, title, form, meaning in shown},
         },
     )
+    _draw_notes(rows)
 
 
-def caution_rows(found: pd.DataFrame) -> pd.DataFrame:
-    """The table's cells under their titles, in R of the full size."""
+def caution_rows(found: pd.DataFrame, record: pd.DataFrame) -> pd.DataFrame:
+    """The table's cells under their titles, in R of the full size and lifts in points.
+
+    Caution chose well where what it was cautious about won less often than the raw signal: where the
+    whole interval of the lift is below 0.
+    """
     ranks = {name: rank for rank, name in enumerate((*VERDICTS, *HORIZONS))}
     rows = found.reset_index()
     order = rows[["horizon", "verdict"]].apply(lambda column: column.map(ranks))
@@ -201,24 +206,53 @@ def caution_rows(found: pd.DataFrame) -> pd.DataFrame:
         "Verdict": [f"{verdict_sign(name).glyph} {name}" for name in rows["verdict"]],
         "Horizon": [hours(str(name)) for name in rows["horizon"]],
     }
+    lifts = record.reindex(pd.MultiIndex.from_frame(rows[["verdict", "horizon"]].astype(object)))
     for name, title, _, _ in _CAUTION:
         if name == "interval":
-            cells[title] = _intervals(rows, "low", "high", 1, "R")
+            cells[title] = _intervals(rows, "low", "high", 1, "R", sign=True)
+        elif name == "lift_interval":
+            cells[title] = _intervals(lifts, *_INTERVALS[name][:4], sign=True)
+        elif name == "choice":
+            cells[title] = [_choice(high) for high in lifts["lift_high"]]
         else:
             cells[title] = rows[name].tolist()
     return pd.DataFrame(cells)
 
 
-def _intervals(rows: pd.DataFrame, low: str, high: str, digits: int, unit: str) -> list[str]:
+def _choice(lift_high: float) -> str:
+    return DASH if not known(lift_high) else _WORSE if lift_high < 0 else _NO_BETTER
+
+
+def _with_minus(rows: pd.DataFrame, columns: Sequence[tuple[str, str, str, str]]) -> Styler:
+    """The rows with signed numbers as `formats.number` says them; they still sort as numbers."""
+    digits = {title: int(form[2]) for _, title, form, _ in columns if form.startswith("+")}
+    shown: dict[Any, str | Callable[[object], str] | None] = {
+        title: partial(number, digits=amount, sign=True) for title, amount in digits.items()
+    }
+    return rows.style.format(shown)
+
+
+def _draw_notes(rows: pd.DataFrame) -> None:
+    """Why rows have no interval, a line for each reason, below the table and not cut by it."""
+    noted = rows.dropna(subset=["Note"])
+    for note, part in noted.groupby("Note", sort=False):
+        places = [f"{row['Verdict'][2:]} at {row['Horizon']}" for _, row in part.iterrows()]
+        st.caption(f"No interval for {', '.join(places)}: {note}.")
+
+
+def _intervals(
+    rows: pd.DataFrame, low: str, high: str, digits: int, unit: str, *, sign: bool
+) -> list[str]:
     ends = zip(rows[low], rows[high], strict=True)
     return [
-        interval(one, other, digits, unit=unit).removesuffix(f"\u00a0{unit}") for one, other in ends
+        interval(one, other, digits, unit=unit, sign=sign).removesuffix(f"\u00a0{unit}")
+        for one, other in ends
     ]
 
 
-def _config(title: str, form: str, meaning: str) -> ColumnConfig:
-    if title == "Note":
-        return st.column_config.TextColumn(help=meaning, width="medium")
+def _config(form: str, meaning: str) -> ColumnConfig:
     if not form:
         return st.column_config.TextColumn(help=meaning, alignment="right")
+    if form.startswith("+"):
+        return st.column_config.NumberColumn(help=meaning)
     return st.column_config.NumberColumn(help=meaning, format=form)

@@ -68,6 +68,13 @@ class Record:
         """How many outcomes there are."""
         return int(self.trades["n"].sum() + self.shadows["n"].sum())
 
+    @property
+    def cautious(self) -> pd.DataFrame:
+        """The rows that were taken smaller or left out: DOWNSIZE among trades, WAIT and SKIP."""
+        half = self.trades.index.get_level_values("verdict") == "DOWNSIZE"
+        left = self.shadows.index.get_level_values("verdict").isin(_UNTRADED)
+        return pd.concat([self.trades[half], self.shadows[left]])
+
     def count_of(self, place: Place) -> int:
         """How many outcomes a cell has; 0 where there is no such cell."""
         summary = self.trades if place.traded else self.shadows
@@ -92,8 +99,14 @@ def of_kind(tallies: pd.DataFrame, *, traded: bool) -> pd.DataFrame:
 
 
 def curves(tallies: pd.DataFrame, *, traded: bool) -> dict[tuple[str, str], pd.Series]:
-    """Cumulative R per (verdict, horizon) at the end of each UTC day; index day."""
-    found = daily_r(of_kind(tallies, traded=traded), KEYS)
+    """Cumulative R per (verdict, horizon) at the end of each UTC day; index day.
+
+    A cell whose R was never known adds up to nothing, which is not 0: it has no curve.
+    """
+    kept = of_kind(tallies, traded=traded)
+    if not kept.empty:
+        kept = kept[kept.groupby(level=list(KEYS), observed=True)["n_r"].transform("sum") > 0]
+    found = daily_r(kept, KEYS)
     parts = found.droplevel("traded").groupby(level=["verdict", "horizon"], observed=True)
     return {
         cast("tuple[str, str]", cell): part.droplevel(["verdict", "horizon"])

@@ -40,7 +40,7 @@ def curves_figure(
     layout = grid_frame(len(blocks), _CELL_PX, colours, zooms=not compact) | {"hovermode": "x"}
     ends = _time_span(blocks)
     # Room for the words at the ends of the lines, as a part of a column.
-    label_part = 0.12 if len(horizons) == 1 and not compact else 0.38 if len(horizons) > 1 else 0.3
+    label_part = 0.12 if len(horizons) == 1 and not compact else 0.38 if len(horizons) > 1 else 0.34
     data: list[dict[str, Any]] = []
     for at, (name, part) in enumerate(blocks):
         for column, horizon in enumerate(horizons):
@@ -105,14 +105,13 @@ def _curve(verdict: str, curve: pd.Series, colours: Palette) -> dict[str, Any]:
         "y": [0.0, *curve.to_numpy(dtype=np.float64)],
         "line": {"color": colours.ink, "width": 1.6, "dash": _DASHES[verdict], "shape": "hv"},
         "name": verdict,
-        "hovertemplate": f"{verdict.lower()} %{{y:+.1f}} R<extra></extra>",
+        "hovertemplate": f"{verdict} %{{y:+.1f}} R<extra></extra>",
     }
 
 
 def _name(verdict: str, block: str) -> str:
-    """A verdict in few words; one for a trade that was not traded had its plan refused."""
-    refused = row_name(verdict, traded=block == TRADES) != verdict
-    return "no plan" if refused else verdict.lower()
+    """A verdict's name as everywhere, on two lines where it says that the plan was refused."""
+    return row_name(verdict, traded=block == TRADES).replace(", ", ",<br>")
 
 
 def _curve_label(
@@ -128,7 +127,8 @@ def _curve_label(
         "xanchor": "left",
         "xshift": 5,
         "showarrow": False,
-        "font": {"size": 12, "color": colours.ink},
+        "align": "left",
+        "font": {"size": 11, "color": colours.ink},
     }
 
 
@@ -145,7 +145,8 @@ def _curves_alt(blocks: Sequence[tuple[str, Curves]]) -> str:
     said = [
         f"{name}: "
         + ", ".join(
-            f"{verdict} at {horizon} {r_multiple(curve.iloc[-1], 1)}"
+            f"{row_name(verdict, traded=name == TRADES)} at {hours(horizon)} "
+            f"{r_multiple(curve.iloc[-1], 1)}"
             for (verdict, horizon), curve in part.items()
         )
         for name, part in blocks

@@ -66,9 +66,13 @@ def correlation_figure(
             "xgap": 2,
             "ygap": 2,
             "hoverongaps": False,
-            "text": [[_two(value) for value in row] for row in values],
+            "text": [
+                # A phone has no room for a sign that the colour shows: blue is above 0.
+                [_bare(value) if compact else _two(value) for value in row]
+                for row in values
+            ],
             "texttemplate": "%{text}",
-            "textfont": {"size": 11 if compact else 12},
+            "textfont": {"size": 10 if compact else 12},
             "hovertext": [
                 [
                     f"{names[i]} and {names[j]}: {_two(values[i, j])}, n {number(counts[i][j])}"
@@ -81,7 +85,7 @@ def correlation_figure(
         {
             "template": template(colours.mode),
             "height": 40 * len(names) + (40 if compact else 90),
-            "margin": {"l": 140, "r": 8, "t": 8, "b": 30 if compact else 80},
+            "margin": {"l": 146 if compact else 140, "r": 4, "t": 8, "b": 30 if compact else 80},
             "dragmode": False,
             "xaxis": {
                 "fixedrange": True,
@@ -94,7 +98,10 @@ def correlation_figure(
                 "showgrid": False,
                 "autorange": "reversed",
                 "automargin": False,
-                "tickfont": {"color": colours.ink},
+                "tickfont": {"color": colours.ink, "size": 11 if compact else 12},
+                "ticks": "outside",
+                "ticklen": 5,
+                "tickcolor": "rgba(0,0,0,0)",
                 "type": "category",
             },
         },
@@ -187,6 +194,18 @@ def _said(factor: str, row: pd.Series) -> str:
 
 def _two(value: float) -> str:
     return number(value, 2, sign=True) if known(value) else DASH if np.isinf(value) else ""
+
+
+def _bare(value: float) -> str:
+    """A correlation in the fewest characters.
+
+    >>> _bare(-0.43), _bare(0.001), _bare(1.0)
+    ('−.43', '.00', '1.00')
+    """
+    if not known(value):
+        return _two(value)
+    text = number(value, 2)
+    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
 
 
 def _information_alt(table: pd.DataFrame) -> str:

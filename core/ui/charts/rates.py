@@ -16,7 +16,7 @@ from core.ui.palette import Palette, template
 from core.ui.track_record import row_name
 
 TRADES, SHADOWS = "Trades", "Not traded: what would have been"
-_ROW_PX, _HEAD_PX, _APART_PX = 28, 30, 10
+_ROW_PX, _HEAD_PX, _APART_PX = 30, 30, 10
 _LEAST_SPAN = 0.2
 
 
@@ -33,7 +33,7 @@ def rates_figure(
     blocks = [(name, part) for name, part in ((TRADES, trades), (SHADOWS, shadows)) if len(part)]
     places, rows, heads = _places(blocks)
     height = (places[-1] if places else 0) + _ROW_PX / 2
-    left, right = (104, 58) if compact else (132, 130)
+    left, right = (110, 76) if compact else (164, 130)
     low, high = _span(rows)
     ticks = axis_ticks(low, high, 4 if compact else 8)
     data = [
@@ -64,7 +64,7 @@ def rates_figure(
             "yaxis": {
                 "range": [height, 0],
                 "tickvals": places,
-                "ticktext": [_name(row) for row in rows],
+                "ticktext": [_broken(_name(row)) if compact else _name(row) for row in rows],
                 "fixedrange": True,
                 "showgrid": False,
                 "automargin": False,
@@ -197,7 +197,8 @@ def _head(name: str, y: float) -> dict[str, Any]:
 def _count(row: Mapping[str, Any], y: float, colours: Palette, *, compact: bool) -> dict[str, Any]:
     independent = f"like {number(row['n_eff'])}" if known(row["n_eff"]) else "no interval"
     independent = independent if _is_drawn(row) else "too few"
-    beside = "" if compact else f"<span style='color:{colours.muted}'>, {independent}</span>"
+    apart = "<br>" if compact else ", "
+    beside = f"{apart}<span style='color:{colours.muted}'>{independent}</span>"
     return {
         "text": f"n {number(row['n'])}{beside}",
         "xref": "paper",
@@ -207,14 +208,19 @@ def _count(row: Mapping[str, Any], y: float, colours: Palette, *, compact: bool)
         "y": y,
         "yref": "y",
         "showarrow": False,
-        "font": {"size": 12},
+        "align": "left",
+        "font": {"size": 11 if compact else 12},
     }
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    name = row_name(str(row["verdict"]), traded=row["block"] == TRADES)
-    verdict = "no plan" if name.endswith("no plan") else name
+    verdict = row_name(str(row["verdict"]), traded=row["block"] == TRADES)
     return f"{verdict} {hours(str(row['horizon']))}"
+
+
+def _broken(name: str) -> str:
+    """A name on two lines where it says that the plan was refused, for want of width."""
+    return name.replace(", ", ",<br>")
 
 
 def _said(row: Mapping[str, Any]) -> str:
