@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select, update
 
 from core.accuracy.factors import factor_sums
 from core.backtest import decide
-from core.jobs.factor_days import sum_factor_days
+from core.jobs.factor_days import check_factor_days, sum_factor_days
 from core.signals import load_profile, score
+from core.store.entries import snapshot
+from core.store.factor_days import WHOLE_DAY, forget_days
 from core.store.record import load_factor_days
 from core.store.signals import save_bars, save_profile, save_signals
 from core.store.tables import factor_days
@@ -108,3 +110,43 @@ def test_it_stops_between_days_when_told(engine: Engine, monkeypatch: pytest.Mon
     with engine.connect() as conn:
         assert len(set(conn.scalars(select(factor_days.c.day)))) == 8
     assert sum_factor_days(engine, FIRST, NEWEST) == 12
+
+
+def fault_of(engine: Engine) -> str | None:
+    with snapshot(engine) as conn:
+        return check_factor_days(conn)
+
+
+def test_sums_of_days_that_were_changed_or_deleted_are_found(engine: Engine) -> None:
+    store(engine, FRAME)
+    assert fault_of(engine) is None
+    sum_factor_days(engine, FIRST, NEWEST)
+    assert fault_of(engine) is None
+    day = sorted(set(stored(engine).index.get_level_values("day")))[8].to_pydatetime()
+    told = f"on {day:%Y-%m-%d}"
+    of_day = factor_days.c.day == day
+    marker, sums = factor_days.c.factor == WHOLE_DAY, factor_days.c.factor != WHOLE_DAY
+    for change in (
+        update(factor_days).where(of_day, sums).values(sum_product=factor_days.c.sum_product + 1),
+        update(factor_days).where(of_day, sums).values(n=factor_days.c.n + 1),
+        update(factor_days).where(of_day, marker).values(n=factor_days.c.n + 1),
+        delete(factor_days).where(of_day, sums),
+        delete(factor_days).where(of_day),
+    ):
+        with engine.begin() as conn:
+            assert conn.execute(change).rowcount
+        assert told in str(fault_of(engine))
+        with engine.begin() as conn:
+            forget_days(conn)
+        sum_factor_days(engine, FIRST, NEWEST)
+        assert fault_of(engine) is None
+
+
+def test_days_that_are_not_summed_yet_or_have_bars_since_are_no_fault(engine: Engine) -> None:
+    symbols, times = (FRAME.index.get_level_values(name) for name in ("symbol", "time"))
+    at_first = (symbols != "S2USDT") | (times < pd.Timestamp("2025-09-18T12:00Z"))
+    store(engine, FRAME[at_first])
+    sum_factor_days(engine, FIRST, NEWEST - timedelta(days=1))
+    assert fault_of(engine) is None
+    store(engine, FRAME[~at_first])
+    assert fault_of(engine) is None

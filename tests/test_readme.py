@@ -34,7 +34,7 @@ def test_what_is_to_be_typed_exists() -> None:
         words = re.match(r"[a-z]+(?: (?:add|list|role|disable|password))?", line)
         assert words
         assert words[0] in known, line
-        assert set(re.findall(r"--[a-z]+", line)) <= known[words[0]], line
+        assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known[words[0]], line
 
 
 def test_every_command_and_setting_is_described() -> None:

@@ -591,3 +591,31 @@ def test_verify_and_the_doctor_say_that_guards_are_gone(
     doctor = run.invoke(app, ["doctor"])
     assert doctor.exit_code == 1
     assert "missing from looks" in " ".join(doctor.output.replace("│", " ").split())
+
+
+def test_sums_are_left_out_or_made_anew_when_asked(
+    new_sqlite: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_sqlite()
+    engine = open_store(url, "demo")
+    with engine.begin() as conn:
+        save_record(conn)
+        conn.exec_driver_sql("UPDATE tallies SET n = n + 1")
+        conn.exec_driver_sql(
+            "INSERT INTO factor_days VALUES ('w', '2025-09-01 00:00:00.000000', 'oi', '4h', 1, 1, 1, 1)"
+        )
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
+    monkeypatch.setenv("DATABASE_URL", url)
+    run = CliRunner()
+    said = run.invoke(app, ["verify"])
+    assert said.exit_code == 1
+    assert "sums behind the Accuracy page" in said.output
+    assert run.invoke(app, ["verify", "--ledger-only"]).exit_code == 0
+    with engine.begin() as conn:
+        rebuild_tallies(conn)
+    said = run.invoke(app, ["verify"])
+    assert said.exit_code == 1
+    assert "--rebuild-sums makes them anew" in said.output
+    assert run.invoke(app, ["verify", "--rebuild-sums"]).exit_code == 0
+    assert run.invoke(app, ["verify"]).exit_code == 0
+    engine.dispose()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pandas as pd
-from sqlalchemy import Connection, delete, func, select, type_coerce
+from sqlalchemy import Connection, case, delete, func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from core.signals import FACTORS, Profile, parse_profile
@@ -94,6 +94,49 @@ def save_factor_day(
         **{name: [0.0, *floats(sums[name], name)] for name in SUMS[1:]},
     }
     insert_all(conn, factor_days, columns)
+
+
+def stored_versions(conn: Connection) -> list[str]:
+    """The versions of windows of which a day is summed."""
+    return sorted(conn.scalars(select(factor_days.c.windows_version).distinct()))
+
+
+def summed_days(conn: Connection, windows_version: str) -> dict[datetime, int]:
+    """Every day that has sums, and of how many bars it says they are; 0 where it does not say."""
+    n = func.max(case((factor_days.c.factor == WHOLE_DAY, factor_days.c.n), else_=0))
+    query = select(factor_days.c.day, n).where(factor_days.c.windows_version == windows_version)
+    return {row[0]: row[1] for row in conn.execute(query.group_by(factor_days.c.day))}
+
+
+def bars_summed(conn: Connection, start: datetime, end: datetime) -> dict[datetime, int]:
+    """Of how many bars the sums of each day from ``start`` to ``end`` would be made now."""
+    counted = _count_bars(conn, start - LONGEST, end + DAY)
+    days = {*counted, *(day + LONGEST for day in counted)}
+    return {day: counted.get(day, 0) + counted.get(day - LONGEST, 0) for day in sorted(days)}
+
+
+def load_sums(
+    conn: Connection, windows_version: str, start: datetime, end: datetime
+) -> pd.DataFrame:
+    """Stored sums of the days from ``start`` to before ``end``; index (day, factor, other)."""
+    keys = ("day", "factor", "other")
+    query = select(*raw(factor_days, *keys, *SUMS)).where(
+        factor_days.c.windows_version == windows_version,
+        factor_days.c.factor != WHOLE_DAY,
+        factor_days.c.day >= start,
+        factor_days.c.day < end,
+    )
+    found = read_columns(conn, query)
+    index = pd.MultiIndex.from_arrays(
+        [moments(found["day"], "day"), found["factor"], found["other"]], names=list(keys)
+    )
+    return pd.DataFrame({name: numbers(found[name]) for name in SUMS}, index=index)
+
+
+def forget_days(conn: Connection) -> None:
+    """Delete all sums, so that they are made anew."""
+    ledger.hold(conn)
+    conn.execute(delete(factor_days))
 
 
 def symbols_between(conn: Connection, start: datetime, end: datetime) -> list[str]:
