@@ -24,6 +24,7 @@ from core.store.factor_days import (
     load_measured,
     load_sums,
     load_windows,
+    outdated,
     save_factor_day,
     stored_versions,
     summed_days,
@@ -68,8 +69,9 @@ def sum_factor_days(
         every = load_windows(conn)
     for version, windows in every.items():
         with engine.connect() as conn:
-            due = days_to_sum(conn, version, start, newest)
-        for chunk in _chunks(due):
+            due = days_to_sum(conn, version, start, newest, _reach(windows))
+        # The newest first: the day whose bars came late is saved last, so nothing is forgotten.
+        for chunk in reversed(list(_chunks(due))):
             if not go_on():
                 return done
             _sum_chunk(engine, version, windows, chunk)
@@ -93,7 +95,7 @@ def _sum_chunk(engine: Engine, version: str, windows: Windows, chunk: Due) -> No
     first, end = chunk[0][0], chunk[-1][0] + DAY
     with engine.connect() as conn:
         whole = _sums_of_all(conn, version, windows, first, end)
-    for day, n in chunk:
+    for day, n in reversed(chunk):
         of_day = whole[whole.index.get_level_values("day") == day].droplevel("day")
         with engine.begin() as conn:
             save_factor_day(conn, version, day, n, of_day)
@@ -129,7 +131,8 @@ def check_factor_days(
         if (lost := _lost_day(days, bars)) is not None:
             return f"{_WRONG} on {lost:%Y-%m-%d} are missing (windows {version})"
         for chunk in _chunks(sorted(days.items())):
-            fault = _check_chunk(conn, version, every[version], chunk, bars)
+            again = outdated(days, bars, _reach(every[version]))
+            fault = _check_chunk(conn, version, every[version], chunk, bars, again)
             if fault is not None:
                 return fault
             done += len(chunk)
@@ -147,18 +150,23 @@ def _lost_day(days: dict[datetime, int], bars: dict[datetime, int]) -> datetime 
 
 
 def _check_chunk(
-    conn: Connection, version: str, windows: Windows, chunk: Due, bars: dict[datetime, int]
+    conn: Connection,
+    version: str,
+    windows: Windows,
+    chunk: Due,
+    bars: dict[datetime, int],
+    again: set[datetime],
 ) -> str | None:
     first, end = chunk[0][0], chunk[-1][0] + DAY
     stored = load_sums(conn, version, first, end)
     for day, n in chunk:
         if n > bars.get(day, 0):
             return f"{_WRONG} on {day:%Y-%m-%d} are of {n:,} bars: there are {bars.get(day, 0):,}"
-    if all(bars[day] != n for day, n in chunk):
+    if all(day in again for day, _ in chunk):
         return None
     computed = _sums_of_all(conn, version, windows, first, end)
-    for day, n in chunk:
-        if bars[day] != n:
+    for day, _ in chunk:
+        if day in again:
             continue
         one, other = (
             table[table.index.get_level_values("day") == day].droplevel("day")
@@ -173,6 +181,11 @@ def _check_chunk(
                 f"(windows {version})"
             )
     return None
+
+
+def _reach(windows: Windows) -> timedelta:
+    """How long after its day a bar is part of what others are measured by."""
+    return timedelta(hours=windows.history) + LONGEST + DAY
 
 
 def _sums(

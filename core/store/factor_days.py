@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -31,9 +31,9 @@ def load_windows(conn: Connection) -> dict[str, Windows]:
 
 
 def days_to_sum(
-    conn: Connection, windows_version: str, start: datetime, newest: datetime
+    conn: Connection, windows_version: str, start: datetime, newest: datetime, reach: timedelta
 ) -> list[tuple[datetime, int]]:
-    """Days from ``start`` on that are over and not summed yet, or have other bars since, oldest first.
+    """Days from ``start`` on that are over and not summed yet, or are `outdated`, oldest first.
 
     With each the number of bars that its sums are made of: its own, and those before it whose
     longest horizon ends on it.
@@ -46,13 +46,23 @@ def days_to_sum(
         factor_days.c.day >= first,
     )
     summed = {row[0]: row[1] for row in conn.execute(query)}
+    now = {day: counted.get(day, 0) + counted.get(day - LONGEST, 0) for day in summed}
+    again = outdated(summed, now, reach)
     due, day = [], first
     while day + DAY <= newest:
         n = counted.get(day, 0) + counted.get(day - LONGEST, 0)
-        if n and summed.get(day) != n:
+        if n and (day not in summed or day in again):
             due.append((day, n))
         day += DAY
     return due
+
+
+def outdated(
+    summed: Mapping[datetime, int], now: Mapping[datetime, int], reach: timedelta
+) -> set[datetime]:
+    """Summed days that have other bars now, and those after them that a bar reaches as history."""
+    changed = [day for day, n in summed.items() if now.get(day, 0) != n]
+    return {day for day in summed if any(one <= day <= one + reach for one in changed)}
 
 
 def load_measured(
