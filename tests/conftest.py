@@ -12,11 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, text
 
 from core.store import open_store
 from core.store.database import open_database
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 IN_CI = bool(os.environ.get("CI"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
