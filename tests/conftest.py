@@ -19,6 +19,9 @@ from sqlalchemy import Engine, text
 from core.store import open_store
 from core.store.database import open_database
 
+# Tables of the command line are as wide here as on a wide terminal, whoever runs the tests.
+os.environ["COLUMNS"] = "240"
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")

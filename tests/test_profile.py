@@ -37,7 +37,7 @@ def test_any_number_changes_the_version_and_the_name_does_not() -> None:
         ({"threshold": 45}, "threshold"),
         ({"weights": {"liquidations": -1}}, "weights.liquidations"),
         ({"weights": dict.fromkeys(load_profile().weights.shares(), 0)}, "at least one weight"),
-        ({"windows": {"history": 100}}, "least_history cannot be longer"),
+        ({"windows": {"history": 100}}, "cannot be longer than history"),
         ({"rules": {"extreme_volatility": 1.0}}, "extreme_volatility"),
         ({"wieghts": {}}, "wieghts"),
         ({"min_coverage": float("nan")}, "min_coverage"),

@@ -417,7 +417,7 @@ def test_the_model_s_failures_are_counted_on_the_page(here, now, monkeypatch):
     works(here, now)
     assert "not asked yet" in page()
     recorded = now - timedelta(minutes=2)
-    monkeypatch.setattr("core.store.verdicts.LIVE", timedelta(days=9_999))
+    monkeypatch.setattr("core.store.verdicts.STALE", timedelta(days=9_999))
     store(here.engine, recorded_at=recorded)
     with ModelServer() as model:
         model.script.extend(["refusal", "length", "prose", "401", "good"])
