@@ -22,7 +22,6 @@ ONE_NUMBER = [
     formats.usd,
     formats.usd_exact,
     formats.price,
-    formats.sigma,
     formats.r_multiple,
     formats.times,
     formats.quantity,

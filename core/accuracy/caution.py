@@ -10,7 +10,6 @@ import pandas as pd
 from core.accuracy.cells import gather, horizon_days, need
 from core.accuracy.eras import Eras
 
-CAUTIOUS = ("DOWNSIZE", "WAIT", "SKIP")
 _SUMS = ["n_r", "forgone_loss_r", "forgone_gain_r"]
 _COLUMNS = ["n", "loss_avoided_r", "gain_missed_r", "value_r", "low", "high", "note"]
 

@@ -130,15 +130,6 @@ def price(value: Number, like: Number = None) -> str:
     return number(value, price_decimals(like))
 
 
-def sigma(z: Number) -> str:
-    """A distance from normal in standard deviations.
-
-    >>> sigma(1.94), sigma(-0.5)
-    ('+1.9\\xa0σ', '−0.5\\xa0σ')
-    """
-    return f"{number(z, 1, sign=True)}{_NBSP}σ" if known(z) else DASH
-
-
 def r_multiple(value: Number, digits: int = 2) -> str:
     """A result in units of the risk taken, sign always shown.
 
