@@ -28,10 +28,11 @@ LONG_MS = 120_000
 def ask_for(page: Page, name: str, threshold: int) -> None:
     slider = page.get_by_role("slider", name=re.compile("Score from which it is long"))
     for _ in range(40):
-        at = float(slider.get_attribute("aria-valuenow") or slider.input_value())
+        expect(slider).to_have_count(1)  # while the page is drawn anew the one before is there too
+        at = float(slider.first.get_attribute("aria-valuenow") or slider.first.input_value())
         if at == threshold:
             break
-        slider.press("ArrowRight" if threshold > at else "ArrowLeft")
+        slider.first.press("ArrowRight" if threshold > at else "ArrowLeft")
         page.wait_for_timeout(150)
     expect(page.get_by_text(f"→ {threshold} points").first).to_be_visible()
     box = page.get_by_role("textbox", name="Name", exact=True)
