@@ -55,6 +55,7 @@ def test_a_cell_leads_to_its_signals_and_a_signal_opens_as_it_was(server, visito
     ).first.click()
     expect(rows.first).not_to_have_text(newest)
     expect(page).to_have_url(re.compile("page=2"))
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
     chosen = rows.first.inner_text().split()
     rows.first.get_by_role("link").press("Enter")

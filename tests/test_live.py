@@ -28,7 +28,7 @@ DAY_OLD = {
     name: dict.fromkeys(SYMBOLS, END - timedelta(hours=26))
     for name in ("candles_1h", "funding", "open_interest", "long_short", "liquidations_4h")
 }
-HASTY = "connect=1,read=1,total=1.5,patience=1.5,attempts=1,refused=0.05,open_seconds=0.05"
+HASTY = "connect=3,read=3,total=5,patience=5,attempts=1,refused=0.05,open_seconds=0.05"
 
 
 def small(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -15,6 +15,10 @@ const rowHtml = (row, columns) =>
 
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".list")
+  // A reader who stands on a row keeps it while the page is drawn anew around it.
+  const given = JSON.stringify(data)
+  if (root.given === given) return
+  root.given = given
   const heads = data.columns.map(
     ({ title, hint, number }) =>
       `<th scope="col" class="${number ? "n" : ""}" title="${esc(hint)}">${esc(title)}</th>`,
