@@ -33,7 +33,7 @@ lock: $(CHECKING)
 	$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --python-platform linux \
 		--no-annotate --no-header --output-file requirements.lock requirements-dev.txt
 
-# make migration MESSAGE="add alert rules": the difference between tables.py and the chosen database.
+# make migration MESSAGE="add alert rules": the difference between core/store/tables and the chosen database.
 migration: $(CHECKING)
 	$(VENV)/bin/alembic revision --autogenerate --message "$(MESSAGE)" \
 		--rev-id $$(printf %04d $$(($$(ls core/store/migrations/versions/[0-9]*.py | wc -l) + 1)))

@@ -36,6 +36,10 @@ from tests.conftest import _address, _create_database
 RECORD = (signals, measurements, verdicts, outcomes, entries)
 
 
+# Tables that no record of signals fills.
+PUT = ("profiles_in_force", "looks", "alert_rule_versions", "alert_events", "audit_log")
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def recorded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -431,7 +435,7 @@ def test_a_verification_is_of_one_moment(recorded: Engine) -> None:
 def test_the_application_cannot_change_a_row_of_the_record(
     recorded: Engine, table: str, action: str
 ) -> None:
-    if table in ("profiles_in_force", "looks"):
+    if table in PUT:
         _put_one(recorded, table)
     keys = [column.name for column in metadata.tables[table].primary_key]
     first = keys[0]
@@ -458,29 +462,30 @@ def test_the_application_cannot_change_a_row_of_the_record(
 
 
 def _put_one(engine: Engine, table: str) -> None:
+    """A row in a table of which `save_record` fills none, and in what it refers to."""
+    profile = load_profile("aggressive")
+    version = {"profile_name": profile.name, "profile_version": profile.version}
+    run = {"name": "b", "history": "h", "body": {}, "state": "done", "fraction": 1, "stage": "done"}
+    run |= {"asked_by": "me", "asked_at": NOW, "updated_at": NOW} | version
+    made: dict[str, dict[str, object]] = {
+        "backtests": {"id": "b", **run},
+        "looks": {"id": 1, "history": "h", "backtest_id": "b", "looked_by": "me", "looked_at": NOW}
+        | version,
+        "profiles_in_force": {"id": 1, "from_at": NOW, "set_by": "me", "set_at": NOW} | version,
+        "alert_rules": {"id": 1, "name": "r", "version": 1, "created_at": NOW},
+        "alert_rule_versions": {"rule_id": 1, "version": 1, "body": {}, "note": "", "author": "me"}
+        | {"made_at": NOW},
+        "alert_events": {"id": 1, "rule_id": 1, "version": 1, "symbol": "S", "kind": "fired"}
+        | {"at": NOW, "severity": "info", "reason": "", "told": "", "recorded_at": NOW},
+        "audit_log": {"id": 1, "at": NOW, "by": "me", "action": "made", "subject": "rule"}
+        | {"subject_id": "1", "name": "r"},
+    }
+    needed = {"looks": ["backtests"], "alert_rule_versions": ["alert_rules"]}
+    needed["alert_events"] = ["alert_rules"]
     with engine.begin() as conn:
-        conn.execute(
-            text(
-                "INSERT INTO backtests (id, name, history, profile_name, profile_version, body, "
-                "state, fraction, stage, asked_by, asked_at, updated_at) VALUES ('b', 'b', 'h', 'p', "
-                "'v', '{}', 'done', 1, 'done', 'me', :now, :now) ON CONFLICT DO NOTHING"
-            ),
-            {"now": str(NOW)},
-        )
-        profile = load_profile("aggressive")
-        values = {"name": profile.name, "version": profile.version, "at": str(NOW)}
-        conn.execute(
-            text(
-                "INSERT INTO looks (id, history, profile_name, profile_version, backtest_id, "
-                "looked_by, looked_at) SELECT 1, 'h', :name, :version, 'b', 'me', :at "
-                "WHERE NOT EXISTS (SELECT 1 FROM looks)"
-                if table == "looks"
-                else "INSERT INTO profiles_in_force (id, profile_name, profile_version, from_at, "
-                "set_by, set_at) SELECT 1, :name, :version, :at, 'me', :at "
-                "WHERE NOT EXISTS (SELECT 1 FROM profiles_in_force)"
-            ),
-            values,
-        )
+        for name in (*needed.get(table, []), table):
+            if not conn.execute(metadata.tables[name].select()).first():
+                conn.execute(metadata.tables[name].insert().values(**made[name]))
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -490,7 +495,7 @@ def test_a_foreign_connection_cannot_replace_a_row_either(
     engine = open_database(new_sqlite())
     with engine.begin() as conn:
         save_record(conn)
-    if table in ("profiles_in_force", "looks"):
+    if table in PUT:
         _put_one(engine, table)
     columns = [column.name for column in metadata.tables[table].c]
     number = next(n for n in reversed(columns) if n.endswith(("_at", "close", "hash", "by")))

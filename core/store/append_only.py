@@ -22,6 +22,9 @@ TABLES = (
     "profiles_in_force",
     "looks",
     "bars",
+    "alert_rule_versions",
+    "alert_events",
+    "audit_log",
 )
 # Who stores these leaves it to the database to skip what is there (ON CONFLICT DO NOTHING).
 SKIPPED = ("profiles", "bars")
