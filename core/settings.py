@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -280,9 +281,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     core.errors.SettingsError: CRYPTOSATX_ENV=staging cannot be used: write development or production.
     """
     given = os.environ if environ is None else environ
-    values: dict[str, Any] = {
+    values = {
         name: given[name].strip() for name in _environment_names() if given.get(name, "").strip()
     }
+    return _settings(tuple(values.items()), os.getcwd())
+
+
+# A page asks for them many times in a run. What is relative is so to the working directory.
+@lru_cache(maxsize=8)
+def _settings(given: tuple[tuple[str, str], ...], _directory: str) -> Settings:
+    values: dict[str, Any] = dict(given)
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -322,6 +330,7 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith("CRYPTOSATX_") and name not in known)
 
 
+@cache
 def _environment_names() -> list[str]:
     return [str(field.validation_alias) for field in Settings.model_fields.values()]
 

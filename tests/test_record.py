@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection, Engine, select
 
-from core.accuracy.tallies import CELL, RULES, tally
+from core.accuracy.tallies import CELL, COLUMNS, RULES, tally
 from core.errors import StoreError
 from core.store import ledger
 from core.store.record import (
@@ -21,6 +21,7 @@ from core.store.record import (
     load_options,
     load_pairs,
     load_tallies,
+    load_totals,
     settled,
 )
 from core.store.tables import outcomes, signals, verdicts
@@ -104,6 +105,10 @@ def test_sums_and_lists_are_of_the_outcomes_that_pass(conn: Connection) -> None:
             plain = tally(passed, by)
             assert found.index.names == plain.index.names
             pd.testing.assert_frame_equal(found, plain, check_index_type=False, rtol=1e-9)
+            if by:
+                whole = load_totals(conn, filters, by, COLUMNS)
+                expected = plain.groupby(level=by).sum()
+                pd.testing.assert_frame_equal(whole, expected, check_index_type=False, rtol=1e-9)
         listed = list_signals(conn, filters, limit=10_000)
         assert len(listed) == len(passed)
         assert listed["exit_at"].is_monotonic_decreasing

@@ -19,7 +19,7 @@ from core.accuracy.cells import (
     rows_of,
 )
 from core.accuracy.eras import Eras, Interval, benjamini_hochberg
-from core.accuracy.tallies import COLUMNS, DAY, R_COUNTS, R_EDGES, regroup, tally
+from core.accuracy.tallies import DAILY, DAY, R_COUNTS, R_EDGES, regroup, tally
 from core.market.grid import Floats, Ints
 
 _COLUMNS = [
@@ -52,7 +52,7 @@ _COLUMNS = [
     "note",
 ]
 _NEVER_POOLED = ("judge", "profile_name", "profile_version")
-_USED = [name for name in COLUMNS if name not in R_COUNTS]
+_USED = list(DAILY)
 
 
 def summarise(

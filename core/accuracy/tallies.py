@@ -75,6 +75,8 @@ SUMS: tuple[str, ...] = (
     "sum_claimed_wins",
 )
 COLUMNS: tuple[str, ...] = (*COUNTS, *SUMS)
+# Those that are asked for day by day; of the counts of R their sums over all days are enough.
+DAILY: tuple[str, ...] = tuple(name for name in COLUMNS if name not in R_COUNTS)
 
 
 def tally(outcomes: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -52,6 +52,7 @@ __all__ = [
     "load_options",
     "load_pairs",
     "load_tallies",
+    "load_totals",
     "settled",
 ]
 
@@ -106,26 +107,42 @@ def load_tallies(
     sorted, day at midnight UTC; the ``columns`` of `COLUMNS`, float64: fewer are faster.
     `StoreError` for more than `MOST_SYMBOLS` symbols.
     """
-    chosen = settled(conn, filters)
-    keys = [*by, DAY]
-    if chosen.symbols:
-        _refuse_many(chosen)
-        each = _outcome_rows(conn, chosen, columns).subquery("each")
-        query = added_up(each, keys, columns)
-    else:
-        asked = [tally_cells.c[name] for name in by]
-        query = (
-            select(*asked, type_coerce(tallies.c.day, NullType()), *totals(tallies, columns))
-            .join_from(tally_cells, tallies)
-            .where(*of_cells(chosen, by), tallies.c.n > 0)
-            .group_by(*asked, tallies.c.day)
-        )
-    found = read_columns(conn, query)
+    found = read_columns(conn, _sums(conn, settled(conn, filters), [*by, DAY], columns))
     days = moments(found[DAY], DAY)
     content = {name: numbers(found[name]) for name in columns}
     arrays = [*(_keys(name, found[name]) for name in by), days]
-    index = pd.MultiIndex.from_arrays(arrays, names=keys) if by else days
+    index = pd.MultiIndex.from_arrays(arrays, names=[*by, DAY]) if by else days
     return pd.DataFrame(content, index=index).sort_index()
+
+
+def load_totals(
+    conn: Connection, filters: Filters, by: Sequence[str], columns: Sequence[str]
+) -> pd.DataFrame:
+    """The same over all days: sums of the outcomes that pass, per cell of ``by``, one name or more."""
+    found = read_columns(conn, _sums(conn, settled(conn, filters), by, columns))
+    arrays = [_keys(name, found[name]) for name in by]
+    content = {name: numbers(found[name]) for name in columns}
+    return pd.DataFrame(
+        content, index=pd.MultiIndex.from_arrays(arrays, names=list(by))
+    ).sort_index()
+
+
+def _sums(
+    conn: Connection, chosen: Filters, keys: Sequence[str], columns: Sequence[str]
+) -> Select[Any]:
+    if chosen.symbols:
+        _refuse_many(chosen)
+        return added_up(_outcome_rows(conn, chosen, columns).subquery("each"), keys, columns)
+    asked = [
+        type_coerce(tallies.c.day, NullType()) if name == DAY else tally_cells.c[name]
+        for name in keys
+    ]
+    return (
+        select(*asked, *totals(tallies, columns))
+        .join_from(tally_cells, tallies)
+        .where(*of_cells(chosen, [name for name in keys if name != DAY]), tallies.c.n > 0)
+        .group_by(*(tallies.c.day if name == DAY else tally_cells.c[name] for name in keys))
+    )
 
 
 def list_signals(conn: Connection, filters: Filters, limit: int, offset: int = 0) -> pd.DataFrame:

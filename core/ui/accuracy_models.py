@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.accuracy import Agreement, confusion, value_of_caution
-from core.accuracy.tallies import LIVE, RULES
+from core.accuracy.tallies import DAILY, LIVE, RULES
 from core.store.record import Filters
 from core.ui import loaders
 from core.ui.accuracy_filters import judges_of
@@ -136,7 +136,7 @@ def _sign(verdict: str) -> str:
 
 
 def _draw_worth(asked: Filters) -> None:
-    tallies = loaders.load_tallies(asked, KEYS)
+    tallies = loaders.load_tallies(asked, KEYS, DAILY)
     st.markdown(
         "**What the model's caution was worth**  \nLosses avoided less gains missed by what it did not "
         "take of the full size. Worth having only where the whole interval is above 0. "
@@ -157,7 +157,7 @@ def _draw_records(asked: Filters) -> None:
             "recorded at the time; they judge every signal, asked about or not",
         ),
     ):
-        tallies = loaders.load_tallies(filters, KEYS)
+        tallies = loaders.load_tallies(filters, KEYS, DAILY)
         if tallies.empty:
             st.markdown(f"**{title}**: {meaning}")
             st.caption("No finished outcomes.")

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.accuracy import value_of_caution
+from core.accuracy.tallies import DAILY, R_COUNTS
 from core.outcomes import HORIZONS
 from core.store.record import Filters
 from core.ui import loaders
@@ -28,9 +29,9 @@ from core.ui.viewport import is_narrow
 
 def draw_verdicts(filters: Filters) -> None:
     """Everything about the outcomes that the filters leave."""
-    universe = loaders.load_tallies(replace(filters, verdicts=(), risk_modes=()), KEYS)
+    universe = loaders.load_tallies(replace(filters, verdicts=(), risk_modes=()), KEYS, DAILY)
     narrowed = bool(filters.verdicts or filters.risk_modes)
-    tallies = loaders.load_tallies(filters, KEYS) if narrowed else universe
+    tallies = loaders.load_tallies(filters, KEYS, DAILY) if narrowed else universe
     if tallies.empty:
         draw_nothing_left(filters)
         return
@@ -43,6 +44,7 @@ def draw_verdicts(filters: Filters) -> None:
     draw_opened(filters, record)
     _draw_rates(record)
     _draw_courses(tallies, horizons)
+    _draw_spread(filters, horizons)
     _draw_caution(tallies, record)
     draw_record(record.trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
     draw_record(
@@ -91,12 +93,18 @@ def _draw_courses(tallies: pd.DataFrame, horizons: tuple[str, ...]) -> None:
         curves(tallies, traded=True), curves(tallies, traded=False), shown, colours, compact=narrow
     )
     draw_figure(figure, key="curves")
+
+
+def _draw_spread(filters: Filters, horizons: tuple[str, ...]) -> None:
+    narrow = is_narrow()
+    shown = horizons[:1] if narrow else horizons
+    counts = loaders.load_totals(filters, ("horizon", "traded"), R_COUNTS)
     st.markdown(
         "**How far apart results were**  \nA few bars far out on one side decide a mean; a hump at "
         "−1 R are stops. Hatched: everything beyond. After costs, in units of the risk taken."
     )
     figure = spread_figure(
-        spreads(tallies, traded=True), spreads(tallies, traded=False), shown, colours
+        spreads(counts, traded=True), spreads(counts, traded=False), shown, palette()
     )
     draw_figure(figure, key="spread")
     if narrow and len(horizons) > 1:

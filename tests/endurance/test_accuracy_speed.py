@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from core.accuracy.tallies import COLUMNS, LATER, R_COUNTS
+from core.accuracy.tallies import DAILY, LATER, R_COUNTS
 from core.market.demo import END
 from core.signals import PROFILE_NAMES, load_profile
 from core.store.record import (
@@ -26,6 +26,7 @@ from core.store.record import (
     load_options,
     load_pairs,
     load_tallies,
+    load_totals,
     settled,
 )
 from tests.endurance.figures import length, say
@@ -37,7 +38,6 @@ TIMES = 3
 # The page has half a second for a change of a filter, and draws in most of it.
 LIMIT_MS = 250
 KEYS = ["verdict", "direction", "horizon", "traded"]
-ALONE = tuple(name for name in COLUMNS if name not in R_COUNTS)
 SCORES = ("n", "wins", "sum_claimed", "sum_claimed_squared", "sum_claimed_wins")
 
 Question = Callable[[Connection], object]
@@ -55,12 +55,12 @@ def questions(profile_name: str) -> Iterator[tuple[str, Question]]:
     ten = replace(all_, symbols=tuple(f"S{number}USDT" for number in range(10)))
     yield "the version that is meant", lambda c: settled(c, Filters(profile_name))
     yield "what there is to choose from", load_options
-    yield "verdicts by horizon", lambda c: load_tallies(c, all_, KEYS)
-    yield "the same without counts of R", lambda c: load_tallies(c, all_, KEYS, ALONE)
-    yield "only short", lambda c: load_tallies(c, short, KEYS)
-    yield "only a month", lambda c: load_tallies(c, month, KEYS)
+    yield "verdicts by horizon", lambda c: load_tallies(c, all_, KEYS, DAILY)
+    yield "how R was spread", lambda c: load_totals(c, all_, ["horizon", "traded"], R_COUNTS)
+    yield "only short", lambda c: load_tallies(c, short, KEYS, DAILY)
+    yield "only a month", lambda c: load_tallies(c, month, KEYS, DAILY)
     covered = replace(all_, least_coverage=0.9)
-    yield "only well covered", lambda c: load_tallies(c, covered, KEYS)
+    yield "only well covered", lambda c: load_tallies(c, covered, KEYS, DAILY)
     yield "scores", lambda c: load_tallies(c, all_, ["horizon", "score_bin"], SCORES)
     yield (
         "scores, well covered",
@@ -72,13 +72,13 @@ def questions(profile_name: str) -> Iterator[tuple[str, Question]]:
     yield "signals behind a rare cell", lambda c: list_signals(c, rare, 50)
     yield "rules against model", lambda c: load_pairs(c, model)
     yield "disagreements", lambda c: list_disagreements(c, model, 50)
-    yield "of the model", lambda c: load_tallies(c, model, KEYS)
+    yield "of the model", lambda c: load_tallies(c, model, KEYS, DAILY)
     windows = load_profile(profile_name).windows_version
     yield "factors", lambda c: load_factor_days(c, windows)
-    yield "one symbol", lambda c: load_tallies(c, some, KEYS)
+    yield "one symbol", lambda c: load_tallies(c, some, KEYS, DAILY)
     yield "signals of one symbol", lambda c: list_signals(c, some, 50)
     yield "unfinished of one symbol", lambda c: count_unfinished(c, some)
-    yield "ten symbols", lambda c: load_tallies(c, ten, KEYS)
+    yield "ten symbols", lambda c: load_tallies(c, ten, KEYS, DAILY)
 
 
 @pytest.mark.long

@@ -15,6 +15,7 @@ from core.ui.loaders.accuracy import (
     load_stored_profile,
     load_symbols,
     load_tallies,
+    load_totals,
     load_unfinished,
 )
 from core.ui.loaders.backtests import (
@@ -113,6 +114,7 @@ __all__ = [
     "load_symbols",
     "load_tallies",
     "load_thresholds",
+    "load_totals",
     "load_unfinished",
     "load_verdict",
     "load_versions",

@@ -40,6 +40,11 @@ def load_tallies(
     return _tallies(state_now(), filters, tuple(by), tuple(columns))
 
 
+def load_totals(filters: Filters, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Sums per cell of ``by`` over all days; see `core.store.record.load_totals`."""
+    return _totals(state_now(), filters, tuple(by), tuple(columns))
+
+
 def load_settled(filters: Filters) -> Filters:
     """The filters with the version of the profile that they mean, "" where it has none."""
     return _settled(state_now(), filters)
@@ -108,6 +113,17 @@ def _tallies(
 ) -> pd.DataFrame:
     with reading() as conn:
         return record.load_tallies(conn, filters, by, columns)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+def _totals(
+    state: State,  # noqa: ARG001
+    filters: Filters,
+    by: tuple[str, ...],
+    columns: tuple[str, ...],
+) -> pd.DataFrame:
+    with reading() as conn:
+        return record.load_totals(conn, filters, by, columns)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
