@@ -49,11 +49,8 @@ def draw_models(filters: Filters, options: pd.DataFrame) -> None:
         return
     st.markdown(f"#### {agreement_words(found, judge)}")
     st.caption(_SHORTER)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        _draw_confusion(found)
-    with right:
-        _draw_worth(asked)
+    _draw_confusion(found)
+    _draw_worth(asked)
     _draw_records(asked)
     _draw_disagreements(asked, found)
 
