@@ -12,6 +12,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 PURE = (
+    "core.alerts.checking",
+    "core.alerts.cost",
+    "core.alerts.evaluating",
+    "core.alerts.expression",
+    "core.alerts.functions",
+    "core.alerts.kernels",
+    "core.alerts.names",
+    "core.alerts.reference",
+    "core.alerts.scanning",
     "core.errors",
     "core.market.frame",
     "core.market.grid",
@@ -30,7 +39,7 @@ PURE = (
 )
 # From the inside out: a module may import its own layer and the ones before it.
 LAYERS = (
-    (*PURE, "core.verdicts"),
+    (*PURE, "core.alerts", "core.verdicts"),
     ("core.settings", "core.market", "core.verdicts.model.asking"),
     ("core.store", "core.accounts"),
     ("core.replay", "core.bench", "core.jobs", "core.streaming", "core.supervision", "core.worker"),
