@@ -1,0 +1,1 @@
+"""Alert rules: written in a small language, tested on history, judged at every bar."""
