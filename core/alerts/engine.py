@@ -18,9 +18,10 @@ rule_changed or removed. Missing data and errors are none: they keep the phase a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,34 +96,58 @@ class Event:
 
 @dataclass(frozen=True)
 class Timing:
-    """A rule's settings in microseconds. ``repeat`` and ``expires_at`` may be never."""
+    """Settings in microseconds, of one rule or of each column's. Two of them may be never."""
 
-    enabled: bool
-    held_for: int
-    keep_firing: int
-    cooldown: int
-    rearm: int
-    repeat: int
-    expires_at: int
-    hours: Window | None
+    held_for: Ints
+    keep_firing: Ints
+    cooldown: Ints
+    rearm: Ints
+    repeat: Ints
+    expires_at: Ints
 
     @classmethod
-    def of(cls, definition: RuleDefinition) -> Timing:
-        expires = definition.expires_at
-        return cls(
-            definition.enabled,
-            _us(definition.for_),
-            _us(definition.keep_firing),
-            _us(definition.cooldown),
-            _us(definition.rearm),
-            _us(definition.repeat) or _NEVER,
-            _NEVER if expires is None else to_us(expires),
-            definition.active_hours,
-        )
+    def of(cls, definitions: Sequence[RuleDefinition]) -> Timing:
+        """One value of each setting per definition; one alone goes for every column."""
+        return cls(*np.array([_settings(each) for each in definitions], dtype=np.int64).T)
+
+    def repeated(self, widths: Ints) -> Timing:
+        """Each rule's settings for as many columns as it has symbols."""
+        settings = (getattr(self, each.name) for each in fields(self))
+        return Timing(*(np.repeat(each, widths) for each in settings))
+
+    def taken(self, places: Ints) -> Timing:
+        """The settings of these columns."""
+        return Timing(*(getattr(self, each.name)[places] for each in fields(self)))
+
+
+def _settings(definition: RuleDefinition) -> tuple[int, ...]:
+    return (
+        _us(definition.for_),
+        _us(definition.keep_firing),
+        _us(definition.cooldown),
+        _us(definition.rearm),
+        _us(definition.repeat) or _NEVER,
+        _ends_at(definition),
+    )
+
+
+def _ends_at(definition: RuleDefinition) -> int:
+    # A disabled rule is one that ended before all time.
+    if not definition.enabled:
+        return NONE
+    return _NEVER if definition.expires_at is None else to_us(definition.expires_at)
 
 
 def _us(duration: timedelta | None) -> int:
     return 0 if duration is None else duration // timedelta(microseconds=1)
+
+
+class Judged(NamedTuple):
+    """A rule, its states, and for each of their symbols FALSE, UNKNOWN, TRUE or `ERROR_TRUTH`."""
+
+    definition: RuleDefinition
+    states: States
+    truth: Truth
 
 
 def step(
@@ -134,16 +159,45 @@ def step(
     evaluated. A bar that is not newer than a symbol's state changes nothing of it, so stepping a
     bar twice is stepping it once. Events are in the order of symbols: of one symbol there is one.
     """
-    now, table = to_us(at), states.table.copy()
+    return step_all([Judged(definition, states, truth)], at)[0]
+
+
+def step_all(judged: Sequence[Judged], at: datetime) -> list[tuple[States, list[Event]]]:
+    """`step` of many rules at one bar, in one go: rules and symbols do not know each other."""
+    widths = [len(each.states) for each in judged]
+    table = np.concatenate([each.states.table for each in judged], axis=1)
+    truth = np.concatenate([each.truth for each in judged])
+    found = _advance_newer(
+        table, to_us(at), truth, [each.definition for each in judged], np.array(widths)
+    )
+    stepped, last = [], 0
+    for each, width in zip(judged, widths, strict=True):
+        first, last = last, last + width
+        events = found.within(first, last).named(each.states.symbols)
+        stepped.append((States(each.states.symbols, table[:, first:last]), list(events)))
+    return stepped
+
+
+def _advance_newer(
+    table: Ints, now: int, truth: Truth, definitions: Sequence[RuleDefinition], widths: Ints
+) -> Events:
+    """`advance` the columns that have not seen this bar."""
+    timing = Timing.of(definitions).repeated(widths)
+    inside = np.repeat([is_inside(each, np.array([now]))[0] for each in definitions], widths)
     newer = np.flatnonzero(table[SEEN_AT] < now)
-    if len(newer) < len(states):
-        part = table[:, newer]
-        found = advance(Timing.of(definition), part, np.full(len(newer), now), truth[newer])
-        table[:, newer] = part
-        found = found.placed(newer)
-    else:
-        found = advance(Timing.of(definition), table, np.full(len(states), now), truth)
-    return States(states.symbols, table), list(found.named(states.symbols))
+    at = np.full(len(newer), now)
+    if len(newer) == table.shape[1]:
+        return advance(timing, table, at, truth, inside)
+    part = table[:, newer]
+    found = advance(timing.taken(newer), part, at, truth[newer], inside[newer])
+    table[:, newer] = part
+    return replace(found, place=newer[found.place])
+
+
+def is_inside(definition: RuleDefinition, at: Ints) -> Bools:
+    """Whether each time lies in the rule's active hours."""
+    hours = definition.active_hours
+    return np.ones(len(at), dtype=bool) if hours is None else hours.contains(at)
 
 
 def older(states: States, at: datetime) -> dict[str, str]:
@@ -167,18 +221,19 @@ class Events:
     at: Ints
     began_at: Ints
     fired_at: Ints
-    acknowledged: Bools
+    acknowledged: Ints
 
     def __len__(self) -> int:
         return len(self.place)
 
-    def placed(self, places: Ints) -> Events:
-        """The same events of symbols that stand elsewhere."""
-        return Events(places[self.place], *self._rest())
+    def within(self, first: int, last: int) -> Events:
+        """Those of the places from ``first`` up to ``last``, counted from there; sorted by place."""
+        some = slice(*np.searchsorted(self.place, (first, last)).tolist())
+        return Events(self.place[some] - first, *(column[some] for column in self.columns[1:]))
 
     def named(self, symbols: tuple[str, ...]) -> Iterator[Event]:
         """One `Event` each."""
-        columns = (column.tolist() for column in (self.place, *self._rest()))
+        columns = (column.tolist() for column in self.columns)
         for place, kind, reason, at, began, fired, known in zip(*columns, strict=True):
             moment = to_moment(at)
             assert moment is not None
@@ -189,11 +244,14 @@ class Events:
                 _reason(kind, reason),
                 to_moment(began),
                 to_moment(fired),
-                known,
+                bool(known),
             )
 
-    def _rest(self) -> tuple[Ints, Ints, Ints, Ints, Ints, Bools]:
-        return self.kind, self.reason, self.at, self.began_at, self.fired_at, self.acknowledged
+    @property
+    def columns(self) -> tuple[Ints, ...]:
+        """All of them, in the order of the fields."""
+        times = self.at, self.began_at, self.fired_at
+        return self.place, self.kind, self.reason, *times, self.acknowledged
 
 
 def _reason(kind: int, reason: int) -> str:
@@ -202,34 +260,29 @@ def _reason(kind: int, reason: int) -> str:
     return WAITS[reason] if kind == HELD else ""
 
 
-def advance(timing: Timing, table: Ints, at: Ints, truth: Truth) -> Events:
+def advance(timing: Timing, table: Ints, at: Ints, truth: Truth, inside: Bools) -> Events:
     """Step each column of ``table`` in place to its own time in ``at``, which must be newer.
 
-    Columns do not know each other, so they need not be at the same time.
+    Columns do not know each other, so they need not be at the same time. ``inside`` says whether
+    that time lies in the active hours.
     """
-    before_wait = table[WAIT].copy()
+    waited = table[WAIT] != NOTHING
     table[SEEN_AT] = at
     _see(table, at, truth)
-    if not timing.enabled:
-        found = _stop(table, at, np.ones(len(at), dtype=bool), DISABLED)
-        _begin_anew(table)
-        return found
-    gone = at >= timing.expires_at
-    if gone.all() and len(at):
-        return _stop(table, at, gone, EXPIRED)
-    false, true = (truth == FALSE) & ~gone, (truth == TRUE) & ~gone
+    over = at >= timing.expires_at
+    false, true = (truth == FALSE) & ~over, (truth == TRUE) & ~over
     held = at - table[RUN_SINCE] - table[RUN_LOST]
     told = np.full(len(at), -1)
     ended = _false(timing, table, at, false, held)
     told[ended] = ENDED
-    _true(timing, table, at, true, held, told)
-    waits = table[WAIT]
-    told[(waits != NOTHING) & (before_wait == NOTHING) & true] = HELD
+    _true(timing, table, at, true, held, inside, told)
+    told[(table[WAIT] != NOTHING) & ~waited & true] = HELD
     found = _events(table, at, told)
-    if ended.any():
-        _forget(table, ended)
-    if gone.any():
-        return _joined(found, _stop(table, at, gone, EXPIRED))
+    _forget(table, ended)
+    if over.any():
+        disabled = over & (timing.expires_at == NONE)
+        found = joined(found, _stop(table, at, over, np.where(disabled, DISABLED, EXPIRED)))
+        table[:, disabled] = _anew(table[:, disabled])
     return found
 
 
@@ -264,11 +317,12 @@ def _false(timing: Timing, table: Ints, at: Ints, false: Bools, held: Ints) -> B
     return ended
 
 
-def _true(timing: Timing, table: Ints, at: Ints, true: Bools, held: Ints, told: Ints) -> None:
+def _true(
+    timing: Timing, table: Ints, at: Ints, true: Bools, held: Ints, inside: Bools, told: Ints
+) -> None:
     """Columns whose condition is true; writes into ``told`` what fires and what is repeated."""
     if not true.any():
         return
-    inside = _inside(timing, at)
     lasting = true & (table[PHASE] >= FIRING)
     idle = true & ~lasting & (table[ARMED] == 1)
     ready = idle & (held >= timing.held_for)
@@ -290,13 +344,7 @@ def _true(timing: Timing, table: Ints, at: Ints, true: Bools, held: Ints, told: 
     told[fires], told[due] = FIRED, REPEATED
 
 
-def _inside(timing: Timing, at: Ints) -> Bools:
-    if timing.hours is None:
-        return np.ones(len(at), dtype=bool)
-    return timing.hours.contains(at)
-
-
-def _stop(table: Ints, at: Ints, which: Bools, why: int) -> Events:
+def _stop(table: Ints, at: Ints, which: Bools, why: Ints) -> Events:
     """End what fires, and what would: nothing of these columns is left but their last times."""
     ends = which & (table[PHASE] >= FIRING)
     table[ENDED_AT, ends] = at[ends]
@@ -311,51 +359,52 @@ def _forget(table: Ints, ended: Bools) -> None:
     table[ACKNOWLEDGED_AT, ended] = NONE
 
 
-def _events(table: Ints, at: Ints, told: Ints, why: int = RESOLVED) -> Events:
+def _events(table: Ints, at: Ints, told: Ints, why: Ints | None = None) -> Events:
     places = np.flatnonzero(told >= 0)
     kind = told[places]
-    held = kind == HELD
-    fired_at = np.where(held, NONE, table[FIRED_AT, places])
-    began_at = np.where(
-        held & (table[PHASE, places] == INACTIVE),
-        table[RUN_SINCE, places],
-        table[BEGAN_AT, places],
+    held, ended = kind == HELD, kind == ENDED
+    found = table[:, places]
+    unarmed = held & (found[PHASE] == INACTIVE)
+    ending = RESOLVED if why is None else why[places]
+    return Events(
+        places,
+        kind,
+        np.where(held, found[WAIT], np.where(ended, ending, 0)),
+        at[places],
+        np.where(unarmed, found[RUN_SINCE], found[BEGAN_AT]),
+        np.where(held, NONE, found[FIRED_AT]),
+        (~held & (found[ACKNOWLEDGED_AT] != NONE)).astype(np.int64),
     )
-    reason = np.where(held, table[WAIT, places], np.where(kind == ENDED, why, 0))
-    known = table[ACKNOWLEDGED_AT, places] != NONE
-    return Events(places, kind, reason, at[places], began_at, fired_at, known)
 
 
-def _joined(one: Events, other: Events) -> Events:
-    """The events of both, by the place of the symbol."""
-    pairs = zip((one.place, *one._rest()), (other.place, *other._rest()), strict=True)
-    columns = [np.concatenate(pair) for pair in pairs]
-    order = np.argsort(columns[0], kind="stable")
+def joined(*parts: Events) -> Events:
+    """The events of all, by time and the place of the symbol."""
+    columns = [np.concatenate(each) for each in zip(*(part.columns for part in parts), strict=True)]
+    order = np.lexsort((columns[0], columns[3]))
     return Events(*(column[order] for column in columns))
 
 
-def next_due(timing: Timing, table: Ints, at: Ints) -> Ints:
+def next_due(timing: Timing, hours: Window | None, table: Ints, at: Ints) -> Ints:
     """The time before which a step with the same truth as at ``at`` changes nothing of a column.
 
     Nothing but that it was seen. May be earlier than need be, never later.
     """
     due = np.where(at < timing.expires_at, timing.expires_at, _NEVER)
     phase, known = table[PHASE], table[HEALTH] == OK
-    waiting = known & (phase == PENDING)
-    since = table[RUN_SINCE] + table[RUN_LOST]
-    false = known & (table[LAST] == FALSE)
+    waiting, lasting = known & (phase == PENDING), known & (phase == FIRING)
     unarmed = known & (phase == INACTIVE) & (table[LAST] == TRUE)
+    false = known & (table[LAST] == FALSE)
+    since = table[RUN_SINCE] + table[RUN_LOST]
     candidates = [
         (waiting | unarmed, since + timing.held_for),
         (waiting & (table[ENDED_AT] != NONE), table[ENDED_AT] + timing.cooldown),
         (false & (phase == RECOVERING), since + timing.keep_firing),
         (false & (table[ARMED] == 0), since + timing.rearm),
     ]
-    lasting = known & (phase == FIRING)
-    if timing.repeat != _NEVER:
+    if (timing.repeat != _NEVER).any():
         candidates.append((lasting, table[TOLD_AT] + timing.repeat))
-    if timing.hours is not None:
-        candidates.append((waiting | lasting, timing.hours.next_change(at)))
+    if hours is not None:
+        candidates.append((waiting | lasting, hours.next_change(at)))
     for which, time in candidates:
         due = np.where(which & (time > at) & (time < due), time, due)
     return due
@@ -402,17 +451,17 @@ def remove(states: States, symbols: Iterable[str], at: datetime) -> tuple[States
 
 
 def _restarted(states: States, at: datetime, why: int) -> tuple[States, list[Event]]:
-    table, now = states.table.copy(), np.full(len(states), to_us(at))
-    found = _stop(table, now, np.ones(len(states), dtype=bool), why)
-    _begin_anew(table)
-    return States(states.symbols, table), list(found.named(states.symbols))
+    table, width = states.table.copy(), len(states)
+    every, now = np.ones(width, dtype=bool), np.full(width, to_us(at))
+    found = _stop(table, now, every, np.full(width, why))
+    return States(states.symbols, _anew(table)), list(found.named(states.symbols))
 
 
-def _begin_anew(table: Ints) -> None:
+def _anew(table: Ints) -> Ints:
     """As if never stepped, but for the newest bar: none is judged twice."""
-    seen_at = table[SEEN_AT].copy()
-    table[:] = blank(len(seen_at))
-    table[SEEN_AT] = seen_at
+    found = blank(table.shape[1])
+    found[SEEN_AT] = table[SEEN_AT]
+    return found
 
 
 assert (FALSE, UNKNOWN, TRUE, ERROR_TRUTH) == (0, 1, 2, 3)  # `_see` takes the odd ones as unknown

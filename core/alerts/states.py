@@ -155,16 +155,23 @@ def blank(width: int) -> Ints:
 def to_rows(states: States, *, since: States | None = None) -> list[dict[str, Any]]:
     """One plain dict per symbol: texts, a bool, seconds, and aware UTC times or None.
 
-    With ``since``, only those that differ from it in more than the newest bar: what has to be
-    written after a step. `from_rows` is the inverse.
+    With ``since``, only those that would go on otherwise than from there, the newest bar aside: what
+    has to be written after a step. `from_rows` is the inverse.
     """
     places: Iterable[int] = range(len(states))
     if since is not None:
         before = since.with_symbols(states.symbols).table
         differs = states.table != before
         differs[SEEN_AT] = False
+        # A run of false before nothing waits is as good as none.
+        differs[[LAST, RUN_SINCE, RUN_LOST]] &= ~(_quiet(states.table) & _quiet(before))
         places = np.flatnonzero(differs.any(axis=0)).tolist()
     return [_row(states.symbols[place], states.table[:, place].tolist()) for place in places]
+
+
+def _quiet(table: Ints) -> Bools:
+    found: Bools = (table[PHASE] == INACTIVE) & (table[ARMED] == 1) & (table[LAST] != TRUE)
+    return found
 
 
 def _row(symbol: str, values: list[int]) -> dict[str, Any]:
