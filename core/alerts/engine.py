@@ -191,7 +191,7 @@ def _advance_newer(
     part = table[:, newer]
     found = advance(timing.taken(newer), part, at, truth[newer], inside[newer])
     table[:, newer] = part
-    return replace(found, place=newer[found.place])
+    return found.moved(newer)
 
 
 def is_inside(definition: RuleDefinition, at: Ints) -> Bools:
@@ -225,6 +225,10 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.place)
+
+    def moved(self, places: Ints) -> Events:
+        """The same events of symbols that stand elsewhere."""
+        return replace(self, place=places[self.place])
 
     def within(self, first: int, last: int) -> Events:
         """Those of the places from ``first`` up to ``last``, counted from there; sorted by place."""
@@ -375,6 +379,10 @@ def _events(table: Ints, at: Ints, told: Ints, why: Ints | None = None) -> Event
         np.where(held, NONE, found[FIRED_AT]),
         (~held & (found[ACKNOWLEDGED_AT] != NONE)).astype(np.int64),
     )
+
+
+def no_events() -> Events:
+    return Events(*(np.empty(0, dtype=np.int64) for _ in fields(Events)))
 
 
 def joined(*parts: Events) -> Events:
