@@ -40,6 +40,10 @@ class RuleError(CryptoSatXError, ValueError):
         super().__init__(f"{reason} {hint}".strip())
 
 
+class Cancelled(CryptoSatXError):
+    """Work was stopped because somebody asked for it; nothing is wrong."""
+
+
 class SettingsError(CryptoSatXError):
     """A setting is missing or wrong. Names the setting and what to write instead."""
 

@@ -1,0 +1,220 @@
+"""What an admin writes about an alert rule: its condition, its times and its messages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from core.alerts.durations import format_duration, parse_duration, parse_moment
+from core.alerts.hours import Window
+from core.errors import RuleError
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+Group = Literal["rule", "symbol"]
+LONGEST_EXPRESSION = 1000
+
+# What decides whether the condition holds, and of which symbols; a change starts states anew.
+CONDITION_FIELDS = ("expression", "profile_name", "symbols")
+
+Duration = Annotated[
+    timedelta | None,
+    BeforeValidator(parse_duration),
+    PlainSerializer(lambda value: None if value is None else format_duration(value)),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(parse_moment),
+    AfterValidator(lambda value: value.astimezone(UTC)),
+    PlainSerializer(lambda value: value.isoformat().replace("+00:00", "Z")),
+]
+Line = Annotated[str, Field(max_length=200)]
+
+
+class RuleDefinition(BaseModel):
+    """One version of an alert rule.
+
+    ``for_`` is how long the condition must have held before it fires, ``keep_firing`` how long it
+    must have been over before a firing ends, ``cooldown`` how long after the end of a firing
+    nothing new fires, ``rearm`` how long the condition must have been false in between, ``repeat``
+    how often a firing is told again. ``active_hours`` are UTC: outside of them nothing fires.
+    ``group`` is "rule" for one message per bar or "symbol" for one per symbol; ``symbols`` empty
+    means all. Channels are the ids of channels; templates left out are the built-in ones.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    expression: Annotated[str, Field(min_length=1, max_length=LONGEST_EXPRESSION)]
+    severity: Severity = "warning"
+    description: Annotated[str, Field(max_length=2000)] = ""
+    for_: Duration = Field(default=None, alias="for")
+    keep_firing: Duration = None
+    cooldown: Duration = None
+    rearm: Duration = None
+    repeat: Duration = None
+    expires_at: Moment | None = None
+    active_hours: Window | None = None
+    group: Group = "rule"
+    symbols: tuple[str, ...] = ()
+    profile_name: Annotated[str, Field(min_length=1, max_length=64)] = "balanced"
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    title: Line | None = None
+    body: Annotated[str, Field(max_length=4000)] | None = None
+    muted: bool = False
+    enabled: bool = True
+
+    @field_validator("name", "expression", mode="before")
+    @classmethod
+    def _stripped(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("must be one line of printable characters")
+        return value
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _sorted_symbols(cls, value: Any) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
+            raise ValueError("must be a list of symbols such as [BTCUSDT, ETHUSDT]")
+        names = {str(symbol).strip().upper() for symbol in value}
+        if wrong := sorted(name for name in names if not (name.isalnum() and len(name) <= 40)):
+            raise ValueError(f"{wrong[0][:40]!r} is no symbol: write it as BTCUSDT")
+        return tuple(sorted(names))
+
+    @field_validator("channels", mode="after")
+    @classmethod
+    def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _repeats_sensibly(self) -> Self:
+        if self.repeat is not None and self.repeat < timedelta(minutes=1):
+            raise ValueError("repeat must be 1m or longer")
+        return self
+
+    @cached_property
+    def version(self) -> str:
+        """16 hexadecimal digits over everything but the name: the same ones act alike."""
+        return _digest(self.body_without("name"))
+
+    @cached_property
+    def condition_version(self) -> str:
+        """16 hexadecimal digits over what decides whether the condition holds."""
+        body = to_body(self)
+        return _digest({field: body[field] for field in CONDITION_FIELDS})
+
+    def body_without(self, *fields: str) -> dict[str, Any]:
+        """`to_body` without these fields."""
+        return {key: value for key, value in to_body(self).items() if key not in fields}
+
+    def covers(self, symbol: str) -> bool:
+        """Whether the rule is about this symbol."""
+        return not self.symbols or symbol in self.symbols
+
+
+def _digest(body: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def to_body(definition: RuleDefinition) -> dict[str, Any]:
+    """Every field as plain JSON data in its canonical form; `parse_definition` is its inverse."""
+    return definition.model_dump(mode="json", by_alias=True)
+
+
+def parse_definition(body: Mapping[str, object]) -> RuleDefinition:
+    """A definition from data, as stored. Raises `RuleError` naming each wrong field.
+
+    The expression is not compiled: a stored version stays readable when the language changes.
+
+    >>> parse_definition({"name": "Calm", "expression": "score > 60", "for": "90m"}).for_
+    datetime.timedelta(seconds=5400)
+    """
+    try:
+        return RuleDefinition.model_validate(dict(body))
+    except ValidationError as error:
+        said = "; ".join(f"{field}: {fault}" for field, fault in _faults(error).items())
+        raise RuleError(said) from error
+
+
+def definition_faults(body: Mapping[str, object]) -> dict[str, str]:
+    """What is wrong with data that is to be a definition: by field what to do. Empty: nothing.
+
+    >>> definition_faults({"name": "", "expression": "score > 60", "for": 4, "severty": "info"})
+    {'name': 'must not be empty', 'for': '4 has no unit: write it as 30m, 4h, 2d or 1h30m', 'severty': 'is no field of a rule; did you mean severity?'}
+    """
+    try:
+        RuleDefinition.model_validate(dict(body))
+    except ValidationError as error:
+        return _faults(error)
+    return {}
+
+
+def fields_changed(old: RuleDefinition, new: RuleDefinition) -> tuple[str, ...]:
+    """The names of the fields that differ, as they are written."""
+    before, after = to_body(old), to_body(new)
+    return tuple(field for field in after if before[field] != after[field])
+
+
+def _faults(error: ValidationError) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for fault in error.errors():
+        field = ".".join(map(str, fault["loc"])) or "rule"
+        said = str(fault["msg"]).removeprefix("Value error, ")
+        if fault["type"] in _WORDS:
+            said = _WORDS[fault["type"]].format(*fault.get("ctx", {}).values())
+        elif fault["type"] == "extra_forbidden":
+            said = _no_field(field)
+        elif fault["type"] == "value_error" and said.startswith("repeat "):
+            field, said = "repeat", said.removeprefix("repeat ")
+        found.setdefault(field, said)
+    return found
+
+
+def _no_field(field: str) -> str:
+    owner, dot, name = field.rpartition(".")
+    model: type[BaseModel] = Window if owner else RuleDefinition
+    known = [spec.alias or key for key, spec in model.model_fields.items()]
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {owner}{dot}{near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"is no field of a rule; {hint}"
+
+
+_WORDS = {
+    "missing": "must be given",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have {} characters at most",
+    "literal_error": "must be {}",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "greater_than_equal": "must be {} or more",
+    "tuple_type": "must be a list",
+    "model_type": "must have the fields weekdays, start and end",
+    "model_attributes_type": "must have the fields weekdays, start and end",
+}
