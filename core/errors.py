@@ -40,6 +40,10 @@ class RuleError(CryptoSatXError, ValueError):
         super().__init__(f"{reason} {hint}".strip())
 
 
+class DeliveryError(CryptoSatXError, ValueError):
+    """A channel or a message cannot be used as it is. Says which part, and what to write instead."""
+
+
 class SettingsError(CryptoSatXError):
     """A setting is missing or wrong. Names the setting and what to write instead."""
 

@@ -1,0 +1,1 @@
+"""Alert rules: their language, what they do to a market's state, and how it is told."""
