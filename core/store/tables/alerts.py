@@ -172,7 +172,8 @@ subscriptions = Table(
 
 # A message to one channel. `key` is the same however often it is sent, so that a receiver can tell.
 # `held_until` is the lease of who is sending it now; `state` is waiting, sent, dead (given up; can be
-# sent again) or dropped (the channel is gone).
+# sent again) or dropped (the channel is gone). It is tried for a day from `since` on; one that was
+# `set_aside` no longer holds back what comes after it.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -184,6 +185,8 @@ deliveries = Table(
     Column("body", JSON, nullable=False),
     Column("state", String(8), nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("set_aside", Boolean, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
     Column("holder", String(64)),
     Column("held_until", UtcDateTime),
@@ -197,7 +200,8 @@ deliveries = Table(
     Index("ix_deliveries_made_at", "made_at"),
 )
 
-# Every time something was sent, and what came of it.
+# Every time something was sent, and what came of it: not known (NULL) while it is under way, and for
+# ever where the worker ended meanwhile.
 delivery_attempts = Table(
     "delivery_attempts",
     metadata,
@@ -205,9 +209,10 @@ delivery_attempts = Table(
     Column("delivery_id", RowId, ForeignKey("deliveries.id"), nullable=False, index=True),
     Column("worker", String(64), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
-    Column("took_ms", Float, nullable=False),
-    Column("succeeded", Boolean, nullable=False),
+    Column("took_ms", Float),
+    Column("succeeded", Boolean),
     Column("message", Text, nullable=False),
+    Index("ix_delivery_attempts_started_at", "started_at"),
 )
 
 # Who changed what, when, from what to what; rows are only added.

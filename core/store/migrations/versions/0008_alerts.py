@@ -219,6 +219,8 @@ def upgrade() -> None:
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("set_aside", sa.Boolean(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("holder", sa.String(length=64), nullable=True),
         sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
@@ -269,8 +271,8 @@ def upgrade() -> None:
         ),
         sa.Column("worker", sa.String(length=64), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("took_ms", sa.Float(), nullable=False),
-        sa.Column("succeeded", sa.Boolean(), nullable=False),
+        sa.Column("took_ms", sa.Float(), nullable=True),
+        sa.Column("succeeded", sa.Boolean(), nullable=True),
         sa.Column("message", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["delivery_id"], ["deliveries.id"], name=op.f("fk_delivery_attempts_delivery_id")
@@ -280,11 +282,18 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_delivery_attempts_delivery_id"), "delivery_attempts", ["delivery_id"], unique=False
     )
+    op.create_index(
+        "ix_delivery_attempts_started_at", "delivery_attempts", ["started_at"], unique=False
+    )
 
     _guard()
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_delivery_attempts_started_at",
+        table_name="delivery_attempts",
+    )
     op.drop_index(
         op.f("ix_delivery_attempts_delivery_id"),
         table_name="delivery_attempts",

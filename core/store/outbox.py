@@ -1,0 +1,352 @@
+"""The outbox: messages that wait to be sent, written in the transaction that made them.
+
+Whoever sends claims the oldest message of a channel for a while, sends it outside of any transaction and
+notes what came of it. A channel's messages go out one at a time and in order, whichever worker sends
+them. A worker that dies between sending and noting leaves a message that is sent again with the same
+key: receivers tell by the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
+
+from core.store import audit
+from core.store.database import dump_json
+from core.store.tables import channels, deliveries, delivery_attempts
+
+# How long a claim lasts unless it is prolonged.
+LEASE = timedelta(seconds=60)
+MINUTE = timedelta(minutes=1)
+SENT_KEPT = timedelta(days=30)
+DEAD_KEPT = timedelta(days=90)
+UNDER_WAY = "Begun; what came of it is not known."
+_DROPPED_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a channel is to be told. ``content`` is what own webhooks get beside title and text;
+    before ``not_before`` it waits without holding others back."""
+
+    key: str
+    channel_id: int
+    severity: str
+    title: str
+    text: str
+    content: Mapping[str, Any]
+    rule_id: int | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A message that ``holder`` is to send now, for the ``attempt``-th time."""
+
+    id: int
+    key: str
+    channel_id: int
+    rule_id: int | None
+    severity: str
+    body: Mapping[str, Any]
+    made_at: datetime
+    since: datetime
+    holder: str
+    attempt: int
+    attempt_id: int
+
+
+@dataclass(frozen=True)
+class Due:
+    """A channel whose next message can be sent now; ``failing`` where that was tried before."""
+
+    channel_id: int
+    failing: bool
+
+
+def message_key(
+    *, rule_id: int, bar: datetime, kind: str, channel_id: int, symbol: str = ""
+) -> str:
+    """The key of a message: the same whenever the same bar is worked on again.
+
+    >>> from datetime import UTC
+    >>> bar = datetime(2025, 1, 1, tzinfo=UTC)
+    >>> message_key(rule_id=1, bar=bar, kind="fired", channel_id=2)[:16]
+    '9785012f8c7b4c3e'
+    """
+    said = dump_json([rule_id, bar.timestamp(), kind, channel_id, symbol])
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def put(conn: Connection, messages: Iterable[Message], now: datetime) -> int:
+    """Have messages sent once this transaction is over; how many are new.
+
+    A message whose key is there already is left as it is.
+    """
+    rows = [
+        {
+            "key": one.key,
+            "channel_id": one.channel_id,
+            "rule_id": one.rule_id,
+            "severity": one.severity,
+            "body": {"title": one.title, "text": one.text, "content": dict(one.content)},
+            "state": "waiting",
+            "attempts": 0,
+            "set_aside": False,
+            "since": one.not_before or now,
+            "next_at": one.not_before or now,
+            "made_at": now,
+        }
+        for one in messages
+    ]
+    if not rows:
+        return 0
+    insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(deliveries)
+    keys = [row["key"] for row in rows]
+    before = _count(conn, keys)
+    conn.execute(insert.on_conflict_do_nothing(index_elements=["key"]), rows)
+    return _count(conn, keys) - before
+
+
+def _count(conn: Connection, keys: list[Any]) -> int:
+    counted = 0
+    for start in range(0, len(keys), 500):
+        part = keys[start : start + 500]
+        query = select(func.count()).select_from(deliveries).where(deliveries.c.key.in_(part))
+        counted += conn.scalar(query) or 0
+    return counted
+
+
+def load_due(conn: Connection, now: datetime) -> list[Due]:
+    """Channels with something to send now, those first that did not fail and whose message is oldest."""
+    query = _heads(now).order_by(deliveries.c.attempts > 0, deliveries.c.id)
+    return [Due(row.channel_id, row.attempts > 0) for row in conn.execute(query)]
+
+
+def claim(
+    conn: Connection, channel_id: int, holder: str, now: datetime, length: timedelta = LEASE
+) -> Claimed | None:
+    """Take the channel's next message to send; None where there is none to be sent now.
+
+    Nobody else gets a message of this channel until it is noted what came of this one, or the
+    lease is over.
+    """
+    if conn.dialect.name == "postgresql":
+        # Whoever claims of a channel meanwhile goes away empty-handed. Messages may be put.
+        lock = select(channels.c.id).where(channels.c.id == channel_id)
+        if conn.scalar(lock.with_for_update(skip_locked=True, key_share=True)) is None:
+            return None
+    head = _heads(now, channel_id).with_only_columns(deliveries.c.id).scalar_subquery()
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.id == head, deliveries.c.state == "waiting")
+        .values(holder=holder, held_until=now + length, attempts=deliveries.c.attempts + 1)
+        .returning(deliveries)
+    )
+    row = conn.execute(statement).first()
+    if row is None:
+        return None
+    begun = delivery_attempts.insert().values(
+        delivery_id=row.id, worker=holder, started_at=now, message=UNDER_WAY
+    )
+    attempt_id: int = conn.execute(begun.returning(delivery_attempts.c.id)).scalar_one()
+    names = ("id", "key", "channel_id", "rule_id", "severity", "body", "made_at", "since")
+    return Claimed(
+        **{name: getattr(row, name) for name in names},
+        holder=holder,
+        attempt=row.attempts,
+        attempt_id=attempt_id,
+    )
+
+
+def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
+    """Of every channel, or of one, the message that comes next, where it can be sent now.
+
+    One that failed holds back those after it until its time has come, unless it was set aside.
+    """
+    other, begun = deliveries.alias("other"), deliveries.alias("begun")
+    waits = other.c.state == "waiting"
+    holds = and_(other.c.attempts > 0, ~other.c.set_aside)
+    first = (
+        select(other.c.channel_id, func.min(other.c.id).label("id"))
+        .where(waits, or_(holds, other.c.next_at <= now))
+        .group_by(other.c.channel_id)
+    )
+    if channel_id is not None:
+        first = first.where(other.c.channel_id == channel_id)
+    heads = first.subquery("heads")
+    held = (
+        select(begun.c.id)
+        .where(
+            begun.c.channel_id == channels.c.id,
+            begun.c.state == "waiting",
+            begun.c.held_until > now,
+        )
+        .exists()
+    )
+    recent = (
+        select(func.count())
+        .select_from(delivery_attempts)
+        .join(begun, begun.c.id == delivery_attempts.c.delivery_id)
+        .where(
+            begun.c.channel_id == channels.c.id,
+            delivery_attempts.c.started_at > now - MINUTE,
+        )
+        .correlate(channels)
+        .scalar_subquery()
+    )
+    return (
+        select(deliveries.c.id, deliveries.c.channel_id, deliveries.c.attempts)
+        .select_from(heads)
+        .join(deliveries, deliveries.c.id == heads.c.id)
+        .join(channels, channels.c.id == heads.c.channel_id)
+        .where(
+            deliveries.c.next_at <= now,
+            channels.c.enabled,
+            channels.c.deleted_at.is_(None),
+            ~held.correlate(channels),
+            recent < channels.c.per_minute,
+        )
+    )
+
+
+def prolong(
+    conn: Connection, claimed: Collection[Claimed], now: datetime, length: timedelta = LEASE
+) -> None:
+    """Keep what is still being sent."""
+    for one in claimed:
+        conn.execute(
+            update(deliveries).where(_is_held(one)).values(held_until=now + length),
+        )
+
+
+def note_sent(
+    conn: Connection, claimed: Claimed, *, now: datetime, took_ms: float, message: str
+) -> bool:
+    """Note that a message arrived; False where that was known, or the channel is gone."""
+    _note_attempt(conn, claimed, took_ms, message, succeeded=True)
+    # Also where another has it in hand by now: it must not be sent a third time.
+    arrived = and_(deliveries.c.id == claimed.id, deliveries.c.state == "waiting")
+    return _end(conn, arrived, state="sent", sent_at=now, last_error=None)
+
+
+def note_failed(
+    conn: Connection,
+    claimed: Claimed,
+    *,
+    took_ms: float,
+    message: str,
+    next_at: datetime | None,
+    set_aside: bool = False,
+) -> bool:
+    """Note why a message did not arrive, and when it is tried again; None gives it up.
+
+    False where another has taken it over.
+    """
+    _note_attempt(conn, claimed, took_ms, message, succeeded=False)
+    if next_at is None:
+        return _end(conn, _is_held(claimed), state="dead", last_error=message)
+    return _end(conn, _is_held(claimed), next_at=next_at, last_error=message, set_aside=set_aside)
+
+
+def hand_back(conn: Connection, claimed: Claimed, message: str) -> bool:
+    """Have another send what was claimed and not begun, as when this process ends."""
+    _note_attempt(conn, claimed, 0.0, message, succeeded=False)
+    return _end(conn, _is_held(claimed))
+
+
+def _is_held(claimed: Claimed) -> ColumnElement[bool]:
+    """Whether a claim still stands: attempts are only ever counted up."""
+    return and_(
+        deliveries.c.id == claimed.id,
+        deliveries.c.state == "waiting",
+        deliveries.c.holder == claimed.holder,
+        deliveries.c.attempts == claimed.attempt,
+    )
+
+
+def _end(conn: Connection, where: ColumnElement[bool], **values: Any) -> bool:
+    ended = update(deliveries).where(where).values(holder=None, held_until=None, **values)
+    return conn.execute(ended).rowcount == 1
+
+
+def _note_attempt(
+    conn: Connection, claimed: Claimed, took_ms: float, message: str, *, succeeded: bool
+) -> None:
+    conn.execute(
+        update(delivery_attempts)
+        .where(delivery_attempts.c.id == claimed.attempt_id)
+        .values(took_ms=took_ms, succeeded=succeeded, message=message)
+    )
+
+
+def resend(
+    conn: Connection,
+    *,
+    by: str,
+    now: datetime,
+    ids: Collection[int] | None = None,
+    channel_id: int | None = None,
+) -> int:
+    """Have messages that were given up sent again, by id or all of a channel; how many.
+
+    They go out with the keys they had.
+    """
+    where = [deliveries.c.state == "dead"]
+    if ids is not None:
+        where.append(deliveries.c.id.in_(list(ids)))
+    if channel_id is not None:
+        where.append(deliveries.c.channel_id == channel_id)
+    if len(where) == 1:
+        raise ValueError("say which messages to send again: ids or a channel")
+    again = update(deliveries).where(*where)
+    # Attempts stay counted, so that no old claim fits.
+    again = again.values(state="waiting", since=now, next_at=now, set_aside=False, last_error=None)
+    rows = conn.execute(again.returning(deliveries.c.id, deliveries.c.channel_id)).all()
+    for channel in sorted({row.channel_id for row in rows}):
+        sent = sorted(row.id for row in rows if row.channel_id == channel)
+        name = conn.scalar(select(channels.c.name).where(channels.c.id == channel))
+        audit.note(
+            conn,
+            at=now,
+            by=by,
+            action="resend",
+            subject="channel",
+            subject_id=channel,
+            name=name or "",
+            after={"deliveries": sent},
+        )
+    return len(rows)
+
+
+def drop_waiting(conn: Connection, channel_id: int) -> int:
+    """Give up what waits for a channel that is gone, and what could be sent to it again; how many."""
+    unsent = and_(
+        deliveries.c.channel_id == channel_id, deliveries.c.state.in_(("waiting", "dead"))
+    )
+    dropped = update(deliveries).where(unsent).values(state="dropped", holder=None, held_until=None)
+    return conn.execute(dropped).rowcount
+
+
+def drop_old_deliveries(conn: Connection, now: datetime) -> int:
+    """Delete what was sent or dropped a month ago or given up three months ago, with its attempts."""
+    dropped = 0
+    for states, kept in ((("sent", "dropped"), SENT_KEPT), (("dead",), DEAD_KEPT)):
+        old = (
+            select(deliveries.c.id)
+            .where(deliveries.c.state.in_(states), deliveries.c.made_at < now - kept)
+            .limit(_DROPPED_AT_ONCE)
+        )
+        ids = list(conn.scalars(old))
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            conn.execute(delete(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(part)))
+            dropped += conn.execute(delete(deliveries).where(deliveries.c.id.in_(part))).rowcount
+    return dropped
