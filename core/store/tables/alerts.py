@@ -72,8 +72,9 @@ alert_progress = Table(
     CheckConstraint("health IN ('ok', 'no_data', 'error')", name="health"),
 )
 
-# Where the machine stands for a symbol; a symbol without a row was never heard of. `machine` is what
-# the engine needs to go on, the other columns say the same for whoever asks.
+# Where the machine stands for a symbol (see `core.alerts.states`); one without a row is as good as never
+# heard of. `fired_parts` are the values of every part of the expression when it fired, `parts` those of
+# the newest bar while it fires.
 alert_states = Table(
     "alert_states",
     metadata,
@@ -81,11 +82,20 @@ alert_states = Table(
     Column("symbol", String(32), primary_key=True),
     Column("phase", String(16), nullable=False),
     Column("health", String(8), nullable=False),
-    Column("since", UtcDateTime),
+    Column("waits", String(16), nullable=False),
+    Column("last", String(8), nullable=False),
+    Column("armed", Boolean, nullable=False),
+    Column("run_lost_s", Float, nullable=False),
+    Column("seen_at", UtcDateTime),
+    Column("unknown_since", UtcDateTime),
+    Column("run_since", UtcDateTime),
+    Column("began_at", UtcDateTime),
     Column("fired_at", UtcDateTime),
-    Column("machine", JSON, nullable=False),
-    Column("then", JSON),
-    Column("now", JSON),
+    Column("ended_at", UtcDateTime),
+    Column("told_at", UtcDateTime),
+    Column("acknowledged_at", UtcDateTime),
+    Column("fired_parts", JSON(none_as_null=True)),
+    Column("parts", JSON(none_as_null=True)),
     CheckConstraint("phase IN ('inactive', 'pending', 'firing', 'recovering')", name="phase"),
     CheckConstraint("health IN ('ok', 'no_data', 'error')", name="health"),
     Index("ix_alert_states_phase", "phase"),
@@ -102,11 +112,12 @@ alert_events = Table(
     Column("symbol", String(32), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("began_at", UtcDateTime),
     Column("fired_at", UtcDateTime),
     Column("severity", String(16), nullable=False),
     Column("reason", String(32), nullable=False),
-    Column("told", String(32), nullable=False),
-    Column("parts", JSON),
+    Column("told", String(64), nullable=False),
+    Column("parts", JSON(none_as_null=True)),
     Column("recorded_at", UtcDateTime, nullable=False),
     UniqueConstraint("rule_id", "symbol", "at", "kind", name="uq_alert_events_event"),
     Index("ix_alert_events_at", "at"),
