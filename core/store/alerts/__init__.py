@@ -1,0 +1,1 @@
+"""Alert rules in the database: what they say, where they stand, what happened, on what they look."""

@@ -1,0 +1,205 @@
+"""Alert rules and their versions; every change is a version, and noted in the log of changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from core.alerts import compile_rule
+from core.alerts.definition import RuleDefinition, parse_definition, to_body
+from core.errors import RuleError
+from core.store import audit
+from core.store.tables import alert_rule_versions, alert_rules
+
+# A worker has a bar's second for all of them.
+MOST_RULES = 1_000
+
+
+@dataclass(frozen=True)
+class StoredRule:
+    """A rule as it is now. ``made_at`` and ``author`` are of this version, ``created_at`` of the first."""
+
+    id: int
+    version: int
+    definition: RuleDefinition
+    author: str
+    note: str
+    made_at: datetime
+    created_at: datetime
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version that a rule has or had."""
+
+    rule_id: int
+    version: int
+    definition: RuleDefinition
+    author: str
+    note: str
+    made_at: datetime
+
+
+def create_rule(
+    conn: Connection, definition: RuleDefinition, *, by: str, now: datetime, note: str = ""
+) -> StoredRule:
+    """Save a new rule. Raises `RuleError` where its expression is refused or its name is taken."""
+    _check(conn, definition)
+    if (conn.scalar(select(func.count()).where(alert_rules.c.deleted_at.is_(None))) or 0) >= (
+        MOST_RULES
+    ):
+        raise RuleError(f"There are {MOST_RULES:,} rules already. Delete one that is not needed.")
+    values = {"name": definition.name, "version": 1, "created_at": now}
+    rule_id: int = conn.execute(
+        alert_rules.insert().values(**values).returning(alert_rules.c.id)
+    ).scalar_one()
+    return _add_version(conn, rule_id, 1, definition, by=by, now=now, note=note, action="create")
+
+
+def change_rule(
+    conn: Connection,
+    rule_id: int,
+    definition: RuleDefinition,
+    *,
+    based_on: int,
+    by: str,
+    now: datetime,
+    note: str = "",
+    action: str = "change",
+) -> StoredRule:
+    """Save a further version of a rule, which was made from the version ``based_on``.
+
+    Raises `RuleError` where somebody else saved one since, the expression is refused, the name is taken
+    or the rule is gone. Saving what is there already changes nothing.
+    """
+    _check(conn, definition, rule_id)
+    old = load_rule(conn, rule_id)
+    if old.definition == definition:
+        return old
+    taken = (
+        update(alert_rules)
+        .where(alert_rules.c.id == rule_id, alert_rules.c.version == based_on)
+        .values(version=based_on + 1, name=definition.name)
+    )
+    if conn.execute(taken).rowcount != 1:
+        raise RuleError(
+            f"{old.author} saved version {old.version} of this rule meanwhile.",
+            hint="Look at what changed, and save again if it is still right.",
+        )
+    before = to_body(old.definition)
+    return _add_version(
+        conn, rule_id, based_on + 1, definition, by=by, now=now, note=note, action=action, before=before
+    )  # fmt: skip
+
+
+def delete_rule(conn: Connection, rule_id: int, *, by: str, now: datetime) -> StoredRule:
+    """Take a rule out of use; its versions and events stay. Gives what it was."""
+    old = load_rule(conn, rule_id)
+    conn.execute(update(alert_rules).where(alert_rules.c.id == rule_id).values(deleted_at=now))
+    audit.note(
+        conn, at=now, by=by, action="delete", subject="rule", subject_id=rule_id, name=old.name,
+        before=to_body(old.definition),
+    )  # fmt: skip
+    return old
+
+
+def load_rule(conn: Connection, rule_id: int) -> StoredRule:
+    """A rule that is in use. Raises `RuleError` where there is none of this id."""
+    row = conn.execute(_rules().where(alert_rules.c.id == rule_id)).first()
+    if row is None:
+        raise RuleError("This rule does not exist any more. Choose one of the list.")
+    return _rule(row)
+
+
+def list_rules(conn: Connection) -> list[StoredRule]:
+    """Every rule in use, by name."""
+    return [_rule(row) for row in conn.execute(_rules().order_by(alert_rules.c.name))]
+
+
+def list_versions(conn: Connection, rule_id: int) -> list[Version]:
+    """All versions of a rule, the newest first; also of one that was deleted."""
+    table = alert_rule_versions
+    query = select(table).where(table.c.rule_id == rule_id).order_by(table.c.version.desc())
+    return [
+        Version(
+            row.rule_id,
+            row.version,
+            parse_definition(row.body),
+            row.author,
+            row.note,
+            row.made_at,
+        )
+        for row in conn.execute(query)
+    ]
+
+
+def free_name(conn: Connection, wanted: str) -> str:
+    """``wanted``, or with the lowest number behind it that no rule in use has."""
+    taken = set(conn.scalars(select(alert_rules.c.name).where(alert_rules.c.deleted_at.is_(None))))
+    numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (wanted, *numbered) if name not in taken)
+
+
+def _rules() -> Select[Any]:
+    of_rule = alert_rules.c
+    return (
+        select(alert_rule_versions, of_rule.created_at)
+        .join_from(alert_rules, alert_rule_versions)
+        .where(alert_rule_versions.c.version == of_rule.version, of_rule.deleted_at.is_(None))
+    )
+
+
+def _rule(row: Any) -> StoredRule:
+    definition = parse_definition(row.body)
+    return StoredRule(
+        row.rule_id, row.version, definition, row.author, row.note, row.made_at, row.created_at
+    )
+
+
+def _check(conn: Connection, definition: RuleDefinition, rule_id: int | None = None) -> None:
+    compile_rule(definition.expression)
+    query = select(alert_rules.c.id).where(
+        alert_rules.c.name == definition.name, alert_rules.c.deleted_at.is_(None)
+    )
+    if conn.scalar(query) not in (None, rule_id):
+        raise RuleError(f"There is a rule called {definition.name} already. Choose another name.")
+
+
+def _add_version(
+    conn: Connection,
+    rule_id: int,
+    version: int,
+    definition: RuleDefinition,
+    *,
+    by: str,
+    now: datetime,
+    note: str,
+    action: str,
+    before: dict[str, Any] | None = None,
+) -> StoredRule:
+    body = to_body(definition)
+    conn.execute(
+        alert_rule_versions.insert().values(
+            rule_id=rule_id, version=version, body=body, note=note, author=by, made_at=now
+        )
+    )
+    was, became = audit.differences(before or {}, body)
+    audit.note(
+        conn,
+        at=now,
+        by=by,
+        action=action,
+        subject="rule",
+        subject_id=rule_id,
+        name=definition.name,
+        before=was if before else None,
+        after=became,
+    )
+    return load_rule(conn, rule_id)

@@ -1,0 +1,203 @@
+"""Where the machine of every rule stands, and what happened: written at a bar, read by pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.store.tables import (
+    acknowledgements,
+    alert_events,
+    alert_progress,
+    alert_rules,
+    alert_states,
+)
+
+# What a message was not made of, and why, is in `told` of its event; made of is this.
+TOLD = "told"
+Parts = list[dict[str, Any]]
+_AT_ONCE = 400
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Up to which bar a rule was judged, by which of its versions, and how that went."""
+
+    rule_id: int
+    version: int
+    bar: datetime
+    health: str
+    message: str | None
+    unknown: int
+    symbols: int
+    stepped_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """What happened to a symbol at the bar that closed at ``at``."""
+
+    rule_id: int
+    version: int
+    symbol: str
+    kind: str
+    at: datetime
+    began_at: datetime | None
+    fired_at: datetime | None
+    severity: str
+    reason: str
+    told: str
+    parts: Parts | None
+    recorded_at: datetime
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """Who took note of a firing."""
+
+    rule_id: int
+    symbol: str
+    fired_at: datetime
+    by: str
+    note: str
+    acknowledged_at: datetime
+
+
+def load_progress(conn: Connection) -> dict[int, Progress]:
+    """By rule; one that no bar has judged has none."""
+    return {row.rule_id: Progress(*row) for row in conn.execute(select(alert_progress))}
+
+
+def save_progress(conn: Connection, found: Iterable[Progress]) -> None:
+    """Write down how far rules are."""
+    _upsert(conn, alert_progress, [vars(one) for one in found], ["rule_id"])
+
+
+def load_states(
+    conn: Connection, rule_ids: Collection[int] | None = None, phases: Collection[str] = ()
+) -> dict[int, list[dict[str, Any]]]:
+    """Rows as `core.alerts.states.from_rows` takes them, with their parts, by rule."""
+    query = select(alert_states).order_by(alert_states.c.rule_id, alert_states.c.symbol)
+    if phases:
+        query = query.where(alert_states.c.phase.in_(list(phases)))
+    if rule_ids is not None:
+        query = query.where(alert_states.c.rule_id.in_(list(rule_ids)))
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in conn.execute(query).mappings():
+        found.setdefault(row["rule_id"], []).append(dict(row))
+    return found
+
+
+def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows of `core.alerts.states.to_rows` with rule_id, fired_parts and parts in their place."""
+    _upsert(conn, alert_states, [dict(row) for row in rows], ["rule_id", "symbol"])
+
+
+def drop_states(conn: Connection, rule_id: int, symbols: Collection[str] | None = None) -> None:
+    """Forget where a rule stands, of some symbols or of all."""
+    gone = delete(alert_states).where(alert_states.c.rule_id == rule_id)
+    if symbols is not None:
+        gone = gone.where(alert_states.c.symbol.in_(sorted(symbols)))
+    conn.execute(gone)
+
+
+def add_events(conn: Connection, events: Iterable[StoredEvent]) -> int:
+    """Store what happened, once each; how many are new."""
+    rows = [{n: v for n, v in vars(one).items() if n != "id"} for one in events]
+    if not rows:
+        return 0
+    before = conn.scalar(select(func.count()).select_from(alert_events)) or 0
+    keys = ["rule_id", "symbol", "at", "kind"]
+    insert = _insert(conn, alert_events)
+    for start in range(0, len(rows), _AT_ONCE):
+        conn.execute(
+            insert.on_conflict_do_nothing(index_elements=keys), rows[start : start + _AT_ONCE]
+        )
+    return (conn.scalar(select(func.count()).select_from(alert_events)) or 0) - before
+
+
+def list_events(
+    conn: Connection,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    rule_id: int | None = None,
+    symbol: str | None = None,
+    kinds: Collection[str] = (),
+    limit: int = 100,
+    offset: int = 0,
+) -> list[StoredEvent]:
+    """The newest events first; ``start`` and ``end`` are bars, both included."""
+    table = alert_events.c
+    wanted = [
+        None if start is None else table.at >= start,
+        None if end is None else table.at <= end,
+        None if rule_id is None else table.rule_id == rule_id,
+        None if symbol is None else table.symbol == symbol,
+        None if not kinds else table.kind.in_(list(kinds)),
+    ]
+    query = select(alert_events).where(*(one for one in wanted if one is not None))
+    query = query.order_by(table.at.desc(), table.id.desc()).limit(limit).offset(offset)
+    return [StoredEvent(**row) for row in conn.execute(query).mappings()]
+
+
+def count_firing(conn: Connection) -> dict[str, int]:
+    """How many symbols fire now, of rules in use, by severity of the rule: the bell's number."""
+    newest = (
+        select(alert_events.c.severity)
+        .where(
+            alert_events.c.rule_id == alert_states.c.rule_id,
+            alert_events.c.symbol == alert_states.c.symbol,
+            alert_events.c.kind == "fired",
+        )
+        .order_by(alert_events.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    firing = (
+        select(newest.label("severity"))
+        .join_from(alert_states, alert_rules)
+        .where(
+            alert_states.c.phase.in_(("firing", "recovering")),
+            alert_rules.c.deleted_at.is_(None),
+        )
+        .subquery()
+    )
+    query = select(firing.c.severity, func.count()).group_by(firing.c.severity)
+    return {severity or "warning": count for severity, count in conn.execute(query)}
+
+
+def acknowledge(conn: Connection, found: Iterable[Acknowledgement]) -> None:
+    """Note who took note of firings; the first one of each stays."""
+    rows = [vars(one) for one in found]
+    if rows:
+        keys = ["rule_id", "symbol", "fired_at"]
+        insert = _insert(conn, acknowledgements)
+        conn.execute(insert.on_conflict_do_nothing(index_elements=keys), rows)
+
+
+def load_acknowledgements(conn: Connection, since: datetime) -> list[Acknowledgement]:
+    """Of firings since then."""
+    query = select(acknowledgements).where(acknowledgements.c.fired_at >= since)
+    return [Acknowledgement(**row) for row in conn.execute(query).mappings()]
+
+
+def _insert(conn: Connection, table: Table) -> Any:
+    return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def _upsert(
+    conn: Connection, table: Table, rows: Sequence[dict[str, Any]], keys: list[str]
+) -> None:
+    insert = _insert(conn, table)
+    names = [column.name for column in table.c if column.name not in keys]
+    changed = {name: insert.excluded[name] for name in names}
+    statement = insert.on_conflict_do_update(index_elements=keys, set_=changed)
+    for start in range(0, len(rows), _AT_ONCE):
+        conn.execute(statement, rows[start : start + _AT_ONCE])
