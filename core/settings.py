@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -55,6 +57,19 @@ class Settings(BaseSettings):
         default=ROOT / "data",
         validation_alias="CRYPTOSATX_DATA",
         description="Folder for databases, the demo recording and generated secrets.",
+    )
+
+    secret_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_SECRET_KEY",
+        description="Key that seals the secrets of channels; several by commas, the newest first. "
+        "Unset: one is made and kept in secret.key in CRYPTOSATX_DATA.",
+    )
+    private_targets: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_PRIVATE_TARGETS",
+        description="Private networks that messages may be sent to, such as 10.1.0.0/16, by commas. "
+        "Unset: public addresses only.",
     )
 
     exchanges: tuple[str, ...] = Field(
@@ -187,6 +202,23 @@ class Settings(BaseSettings):
         if value in ("auto", "live", "demo") or (kind == "recording" and path):
             return value
         raise ValueError("write auto, live, demo or recording:PATH")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _check_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            split_keys(value.get_secret_value())
+        return value
+
+    @field_validator("private_targets")
+    @classmethod
+    def _check_networks(cls, value: str | None) -> str | None:
+        try:
+            for part in (value or "").split(","):
+                ip_network(part.strip() or "::1")
+        except ValueError:
+            raise ValueError("write networks such as 10.1.0.0/16 or 127.0.0.1, by commas") from None
+        return value
 
     @field_validator("exchanges", mode="before")
     @classmethod
@@ -335,6 +367,21 @@ def _environment_names() -> list[str]:
     return [str(field.validation_alias) for field in Settings.model_fields.values()]
 
 
+def split_keys(text: str) -> list[str]:
+    """Keys that seal secrets, from a text with one or several; `ValueError` says how to write them."""
+    keys = [key.strip() for key in text.replace("\n", ",").split(",") if key.strip()]
+    try:
+        usable = [len(base64.b64decode(key, altchars="-_", validate=True)) == 32 for key in keys]
+    except ValueError:
+        usable = []
+    if not usable or not all(usable):
+        raise ValueError(
+            "write 32 random bytes as URL-safe base64, several by commas, the newest first; python -c "
+            '"from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())" prints one'
+        )
+    return keys
+
+
 def model_endpoint(settings: Settings) -> str:
     """Where a model is asked, without credentials."""
     return public_address(settings.openai_base_url or OPENAI)
@@ -377,5 +424,9 @@ def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
         "bool_parsing": "write on or off",
     }.get(first["type"], first["msg"].removeprefix("Value error, "))
     # An address may hold a password.
-    shown = "" if name in ("DATABASE_URL", "OPENAI_BASE_URL") else f"={values.get(name, '')}"
+    shown = (
+        ""
+        if name in ("DATABASE_URL", "OPENAI_BASE_URL", "CRYPTOSATX_SECRET_KEY")
+        else f"={values.get(name, '')}"
+    )
     return f"{name}{shown} cannot be used: {wanted}."

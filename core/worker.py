@@ -37,6 +37,7 @@ from core.jobs.factor_days import LATE, is_quiet, sum_factor_days
 from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
+from core.jobs.sending import Sending, sending_for
 from core.market.choice import Market, live_market
 from core.settings import Settings, load_settings
 from core.store.health import load_used_budgets, save_health
@@ -84,6 +85,8 @@ class Worker:
     leads: bool = False
     market: Market = field(default_factory=live_market)
     settings: Settings | None = None
+    # Sends what waits in the outbox, while the worker runs; `wake` it when something was put.
+    sending: Sending | None = None
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -114,7 +117,8 @@ class Worker:
         summing.start()
         try:
             poll = min(POLL_SECONDS, self.tick_seconds)
-            with durable_rounds(jobs, poll, backtests) as rounds:
+            self.sending = sending_for(self.engine, self.settings or load_settings(), self.name)
+            with self.sending, durable_rounds(jobs, poll, backtests) as rounds:
                 self._loop(rounds)
                 return rounds.wait(DRAIN_SECONDS)
         finally:

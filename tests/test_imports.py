@@ -44,8 +44,8 @@ PURE = (
 )
 # From the inside out: a module may import its own layer and the ones before it.
 LAYERS = (
-    (*PURE, "core.alerts", "core.verdicts"),
-    ("core.settings", "core.market", "core.verdicts.model.asking"),
+    (*PURE, "core.verdicts", "core.alerts"),
+    ("core.settings", "core.market", "core.verdicts.model.asking", "core.alerts.delivery"),
     ("core.store", "core.accounts"),
     ("core.replay", "core.bench", "core.jobs", "core.streaming", "core.supervision", "core.worker"),
     ("core.ui", "core.commands"),

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, delete
 
 from core.store.liquidations import drop_liquidations
 from core.store.observations import drop_observations
+from core.store.outbox import drop_old_deliveries
 from core.store.tables import leases, rounds, stream_gaps
 
 # The bars made of them stay; observations are kept for as long as a bar may be asked about.
@@ -23,6 +24,8 @@ def drop_old(engine: Engine, now: datetime) -> dict[str, int]:
         observations = drop_observations(conn, now - OBSERVATIONS)
     with engine.begin() as conn:
         events = drop_liquidations(conn, now - EVENTS)
+    with engine.begin() as conn:
+        drop_old_deliveries(conn, now)
     with engine.begin() as conn:
         old_rounds = conn.execute(delete(rounds).where(rounds.c.time < now - ROUNDS)).rowcount
         conn.execute(delete(stream_gaps).where(stream_gaps.c.ended_at < now - ROUNDS))

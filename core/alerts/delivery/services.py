@@ -1,0 +1,242 @@
+"""Services that Apprise speaks to: Telegram, Slack, Discord, e-mail and the rest of its list.
+
+What may be used is what goes out over HTTP or as e-mail. Services of this machine (syslog, D-Bus,
+desktops) and those with sockets of their own (IRC, AMQP, MQTT, XMPP, SMPP, APRS) are refused. Where the
+address names a host of its own (ntfy, Gotify, Matrix, mailto, json and others), that host has to be
+public or allowed by the settings, as for webhooks; see `core.alerts.delivery.guarding`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from core.alerts.delivery.addresses import Allowed, resolve
+from core.alerts.delivery.guarding import guarded
+from core.alerts.delivery.hiding import HIDDEN, Secrets, hushed, secrets_of
+from core.alerts.delivery.outcome import Outcome, from_status, refused, unreachable
+from core.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from apprise import AppriseAsset, NotifyBase
+
+CONNECT_SECONDS, READ_SECONDS = 4.0, 10.0
+MOST_LETTERS = 2_000
+# These read more than HTTP and e-mail, or wait for connections of their own.
+_REFUSED = {"deltachat", "deltachats", "nostr", "vapid", "mqtt", "mqtts", "smpp", "smpps"}
+# Messages a minute, where a service is known to take less than `PER_MINUTE`.
+PER_MINUTE = 60
+_SLOWER = {"tgram": 20, "discord": 30, "mailto": 20, "mailtos": 20, "pover": 30, "twilio": 30}
+_STATUS = re.compile(
+    r"\berror[=: ]+(\d{3})\b|\bHTTP (?:error )?(\d{3})\b|\bstatus[=: ]+(\d{3})\b", re.I
+)
+_WAIT = re.compile(r"retry[ _-]?after\D{0,5}(\d+(?:\.\d+)?)", re.I)
+_MAIL = ("mailto", "mailtos")
+_IMPORTANCE = {"info": "info", "warning": "warning", "critical": "failure"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is known of an address: Apprise's name of the service, a form without secrets, and how much
+    it takes in a minute."""
+
+    name: str
+    shown: str
+    per_minute: int
+
+
+def check_service(url: str, allowed: Allowed) -> Service:
+    """What an address is; `DeliveryError` says which part of it is wrong."""
+    plugin = _instantiate(url, allowed)
+    _check_host(plugin, url, allowed)
+    schema = _schema(url)
+    return Service(
+        str(plugin.service_name)[:64], _shown(plugin, url), _SLOWER.get(schema, PER_MINUTE)
+    )
+
+
+class OpenService:
+    """A service with its session, for the messages of one thread."""
+
+    def __init__(self, url: str, allowed: Allowed) -> None:
+        self._url, self._allowed = url, allowed
+        self._secrets = Secrets(secrets_of(url))
+        self._plugin = _instantiate(url, allowed)
+
+    def send(self, severity: str, title: str, text: str) -> Outcome:
+        from apprise import Apprise
+
+        try:
+            _check_host(self._plugin, self._url, self._allowed)
+        except DeliveryError as error:
+            return refused(str(error))
+        except LookupError as error:
+            return unreachable(self._secrets.hide(str(error)))
+        one = Apprise(asset=self._plugin.asset)
+        one.add(self._plugin)
+        with hushed() as heard, guarded(self._allowed) as forbidden:
+            sent = bool(
+                one.notify(
+                    body=text,
+                    title=title,
+                    notify_type=_IMPORTANCE.get(severity, "info"),
+                    body_format="text",
+                )
+            )
+        if sent:
+            return Outcome(True, f"{self._plugin.service_name} took it.", answered=True)
+        if forbidden:
+            return refused(self._secrets.hide(forbidden[0]))
+        return _reason(" ".join(heard), self._secrets)
+
+
+@contextmanager
+def open_service(url: str, allowed: Allowed) -> Iterator[OpenService]:
+    yield OpenService(url, allowed)
+
+
+@cache
+def usable_schemas() -> dict[str, str]:
+    """Every schema that may be used, and the name of its service."""
+    plugins = _plugins()
+    return {
+        schema: str(plugins[schema].service_name)
+        for schema in sorted(plugins.schemas())
+        if plugins[schema].enabled and _speaks_http_or_mail(schema, plugins[schema])
+    }
+
+
+def _plugins() -> Any:
+    """Apprise's classes by schema."""
+    from apprise.manager_plugins import NotificationManager
+
+    return NotificationManager()  # type: ignore[no-untyped-call]
+
+
+def _speaks_http_or_mail(schema: str, plugin: type) -> bool:
+    if schema in _REFUSED:
+        return False
+    if schema in _MAIL:
+        return True
+    # Services of several files have what sends in one beside the one of the class.
+    package = plugin.__module__
+    names = [package, package.rpartition(".")[0]] if package.endswith(".base") else [package]
+    return any(hasattr(sys.modules[name], "requests") for name in names)
+
+
+def _asset() -> AppriseAsset:
+    from apprise import AppriseAsset
+
+    return AppriseAsset(
+        app_id="CryptoSatX",
+        app_desc="CryptoSatX",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+        async_mode=False,  # in this thread, where the guard stands
+        service_timeout=0,
+        http_redirects=False,
+        storage_mode="memory",
+        interpret_emojis=False,
+    )
+
+
+def _schema(url: str) -> str:
+    return url.strip().partition("://")[0].lower()
+
+
+def _instantiate(url: str, allowed: Allowed) -> NotifyBase:
+    url = url.strip()
+    if len(url) > MOST_LETTERS:
+        raise DeliveryError(f"The address is longer than {MOST_LETTERS:,} letters.")
+    schema = _schema(url)
+    if "://" not in url or not schema:
+        raise DeliveryError(
+            "The address has to begin with the name of a service, such as tgram://, slack://, "
+            "discord:// or mailtos://."
+        )
+    _check_schema(schema)
+    from apprise import Apprise
+
+    with hushed() as heard, guarded(allowed) as forbidden:
+        plugin = Apprise.instantiate(url, asset=_asset())
+    if plugin is None or forbidden:
+        said = Secrets(secrets_of(url)).hide(" ".join([*forbidden, *heard]))
+        raise DeliveryError(
+            f"This is not a whole address of {usable_schemas()[schema]}: "
+            f"{said or 'a part of it is missing.'} {_form(schema)}"
+        )
+    # Trying again is ours, and a failure is one, whatever the address says.
+    plugin.retry, plugin.wait, plugin.optional = 0, 0.0, False
+    plugin.redirects = False
+    plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, CONNECT_SECONDS)
+    plugin.socket_read_timeout = min(plugin.socket_read_timeout, READ_SECONDS)
+    return plugin
+
+
+def _check_schema(schema: str) -> None:
+    usable = usable_schemas()
+    if schema in usable:
+        return
+    if schema in _plugins().schemas():
+        raise DeliveryError(
+            f"{schema}:// is not used here: only services that are reached over HTTP or by e-mail are."
+        )
+    if schema in ("http", "https"):
+        raise DeliveryError(
+            f"{schema}:// is an address for a webhook: choose that kind of channel."
+        )
+    close = get_close_matches(schema, usable, n=1, cutoff=0.6)
+    hint = f" Did you mean {close[0]}://?" if close else ""
+    raise DeliveryError(f"There is no service {schema}://.{hint}")
+
+
+def _form(schema: str) -> str:
+    templates = _plugins()[schema].templates
+    first = str(next(iter(templates), "")).replace("{schema}", schema)
+    return f"Write it as {first}." if first else ""
+
+
+def _check_host(plugin: NotifyBase, url: str, allowed: Allowed) -> None:
+    """A host of the address's own; what is connected to in the end is checked when that happens."""
+    tokens = str(plugin.templates)
+    own = isinstance(plugin.host, str) and ("{host}" in tokens or "{hostname}" in tokens)
+    smtp = getattr(plugin, "smtp_host", None)
+    hosts = [smtp or plugin.host] if _schema(url) in _MAIL else [plugin.host] if own else []
+    for host in hosts:
+        # In some services what stands there may also be a key or a name.
+        if isinstance(host, str) and ("." in host or ":" in host or host == "localhost"):
+            resolve(host, plugin.port or 443, allowed)
+
+
+def _shown(plugin: NotifyBase, url: str) -> str:
+    """Apprise's own masked form, without its options and without what it left of a secret."""
+    private: str = plugin.url(privacy=True)  # type: ignore[no-untyped-call]
+    schema, _, rest = private.partition("://")
+    masked = unquote(rest.partition("?")[0]).rstrip("/")
+    parts = urlsplit(url)
+    strong = [one for one in secrets_of(url, least=12) if one != parts.netloc]
+    if parts.password:
+        strong.append(parts.password)
+    return Secrets(strong).hide(f"{schema}://{masked}")[:256] or f"{schema}://{HIDDEN}"
+
+
+def _reason(said: str, secrets: Secrets) -> Outcome:
+    """What Apprise's complaints tell; it answers only whether a message was taken."""
+    plain = secrets.hide(said) or "It did not take the message and gave no reason."
+    found = _STATUS.search(said)
+    if found is None:
+        return Outcome(False, plain)
+    status = int(next(group for group in found.groups() if group))
+    wait = _WAIT.search(said)
+    seconds = None if wait is None else float(wait.group(1))
+    if not 300 <= status < 600:
+        return Outcome(False, plain)
+    return from_status(status, seconds, plain)

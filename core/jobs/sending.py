@@ -1,0 +1,265 @@
+"""Sending what waits in the outbox: every channel by itself, one message at a time and in order.
+
+A thread looks a few times a second, and at once when something was put by this process, for channels
+with something to send, and lets each have a thread of its own until it has nothing more. Channels that
+failed before share a part of the threads, so that no number of dead ones takes them all.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from time import monotonic
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.alerts.delivery import (
+    Allowed,
+    Outcome,
+    Sealer,
+    Target,
+    allowed_targets,
+    load_sealer,
+    next_attempt,
+)
+from core.alerts.delivery.outcome import refused, unreachable
+from core.alerts.delivery.retrying import HOLDING_ATTEMPTS
+from core.alerts.delivery.targets import Send, open_target
+from core.errors import DeliveryError, SettingsError
+from core.settings import Settings
+from core.store import channels, outbox
+from core.store.outbox import Claimed
+
+POLL_SECONDS = 0.25
+THREADS, FAILING_THREADS = 24, 24
+# How often leases of what is being sent are prolonged, and for how long at most.
+PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
+_logger = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Courier:
+    """Sends for one worker; ``clock`` is the time on the wall. Each method is a step: what dies between
+    two of them is taken up by another worker."""
+
+    engine: Engine
+    sealer: Callable[[], Sealer]
+    allowed: Allowed
+    name: str
+    clock: Callable[[], datetime] = now
+    chance: Callable[[], float] = random.random
+
+    def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
+        """Send a channel's messages until there are none to be sent now."""
+        claimed = self.claim(channel_id)
+        if claimed is None:
+            return
+        holding.take(claimed)
+        target = self._load_target(channel_id)
+        if isinstance(target, Outcome):
+            self.note(claimed, target, 0.0, claim_next=False)
+            return
+        following: Claimed | None = claimed
+        try:
+            with open_target(target, self.allowed) as send:
+                while following is not None:
+                    claimed, began = following, monotonic()
+                    outcome = self.send(send, claimed)
+                    took_ms = (monotonic() - began) * 1000
+                    following = self.note(claimed, outcome, took_ms, claim_next=go_on())
+                    holding.take(following)
+        except DeliveryError as error:
+            self.note(claimed, refused(str(error)), 0.0, claim_next=False)
+
+    def _load_target(self, channel_id: int) -> Target | Outcome:
+        """Without the key it is tried again: another worker may have it, or an operator bring it."""
+        try:
+            sealer = self.sealer()
+            with self.engine.connect() as conn:
+                return channels.load_target(conn, channel_id, sealer)
+        except (DeliveryError, SettingsError) as error:
+            return unreachable(str(error))
+
+    def claim(self, channel_id: int) -> Claimed | None:
+        with self.engine.begin() as conn:
+            return outbox.claim(conn, channel_id, self.name, self.clock())
+
+    def send(self, send: Send, claimed: Claimed) -> Outcome:
+        try:
+            return send(claimed, self.clock())
+        except Exception as error:  # noqa: BLE001 - what a library says of it may hold the address
+            _logger.error("Message %s could not be sent: %s.", claimed.key, type(error).__name__)
+            return unreachable(f"It could not be sent ({type(error).__name__}).")
+
+    def note(
+        self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
+    ) -> Claimed | None:
+        """Write down what came of it and, in the same transaction, take the channel's next one."""
+        at = self.clock()
+        with self.engine.begin() as conn:
+            if outcome.sent:
+                outbox.note_sent(conn, claimed, now=at, took_ms=took_ms, message=outcome.message)
+            else:
+                outbox.note_failed(
+                    conn,
+                    claimed,
+                    took_ms=took_ms,
+                    message=outcome.message,
+                    next_at=self._next_at(claimed, outcome, at),
+                    set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
+                )
+            if not claim_next:
+                return None
+            return outbox.claim(conn, claimed.channel_id, self.name, at)
+
+    def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
+        if outcome.permanent:
+            return None
+        return next_attempt(
+            claimed.attempt, at, outcome.retry_after, since=claimed.since, chance=self.chance()
+        )
+
+
+@dataclass
+class Holding:
+    """What a thread has in hand, and since when."""
+
+    channel_id: int
+    failing: bool
+    claimed: Claimed | None = None
+    since: float = 0.0
+
+    def take(self, claimed: Claimed | None) -> None:
+        self.claimed, self.since = claimed, monotonic()
+
+    @property
+    def is_hung(self) -> bool:
+        return self.claimed is not None and monotonic() - self.since > HUNG_SECONDS
+
+
+@dataclass
+class Sending:
+    """Sends for as long as it is used inside ``with``; `wake` when something was put just now."""
+
+    courier: Courier
+    poll_seconds: float = POLL_SECONDS
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _awake: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _holdings: dict[int, Holding] = field(default_factory=dict)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Sending:
+        self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def wake(self) -> None:
+        """Look at the outbox now."""
+        self._awake.set()
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """Begin nothing more, and give what is under way some time; whether it came to an end."""
+        self._stopping.set()
+        self._awake.set()
+        until = monotonic() + seconds
+        if self._thread is not None:
+            self._thread.join(seconds)
+        while self._holdings and monotonic() < until:
+            threading.Event().wait(0.02)
+        return not self._holdings
+
+    def _run(self) -> None:
+        prolonged = monotonic()
+        self._reseal()
+        while not self._stopping.is_set():
+            try:
+                # What is put from here on wakes it again.
+                self._awake.clear()
+                self._start_due()
+                if monotonic() - prolonged > PROLONG_SECONDS:
+                    prolonged = monotonic()
+                    self._prolong()
+            except SQLAlchemyError:
+                _logger.exception("The database did not answer; messages wait.")
+                self._stopping.wait(1.0)
+            except Exception:
+                _logger.exception("Messages could not be looked for; it is tried again.")
+                self._stopping.wait(1.0)
+            self._awake.wait(self.poll_seconds)
+
+    def _reseal(self) -> None:
+        try:
+            with self.courier.engine.begin() as conn:
+                if channels.list_channels(conn, everything=True):
+                    channels.reseal(conn, self.courier.sealer())
+        except SettingsError as error:
+            _logger.error("Channels cannot be sent to. %s", error)
+        except SQLAlchemyError:
+            _logger.exception("Secrets were not sealed anew; it is done at the next start.")
+
+    def _start_due(self) -> None:
+        with self.courier.engine.connect() as conn:
+            found = outbox.load_due(conn, self.courier.clock())
+        for due in found:
+            with self._lock:
+                if due.channel_id in self._holdings or not self._has_room(failing=due.failing):
+                    continue
+                holding = Holding(due.channel_id, due.failing)
+                self._holdings[due.channel_id] = holding
+            threading.Thread(
+                target=self._send, args=(holding,), name=f"channel {due.channel_id}", daemon=True
+            ).start()
+
+    def _has_room(self, *, failing: bool) -> bool:
+        busy = sum(one.failing == failing for one in self._holdings.values())
+        return busy < (FAILING_THREADS if failing else THREADS)
+
+    def _send(self, holding: Holding) -> None:
+        try:
+            self.courier.send_all(holding.channel_id, lambda: self._goes_on(holding), holding)
+        except SQLAlchemyError:
+            _logger.exception("The database did not answer; a message may be sent again.")
+            self._stopping.wait(1.0)
+        except Exception:
+            _logger.exception("Channel %s could not be sent to.", holding.channel_id)
+            self._stopping.wait(1.0)
+        finally:
+            with self._lock:
+                if self._holdings.get(holding.channel_id) is holding:
+                    del self._holdings[holding.channel_id]
+            self._awake.set()
+
+    def _goes_on(self, holding: Holding) -> bool:
+        return not self._stopping.is_set() and self._holdings.get(holding.channel_id) is holding
+
+    def _prolong(self) -> None:
+        """Keep what is being sent, and give up threads that will never end: their leases run out."""
+        with self._lock:
+            for channel_id in [one for one, held in self._holdings.items() if held.is_hung]:
+                _logger.error("Sending to channel %s hangs; it is begun anew.", channel_id)
+                del self._holdings[channel_id]
+            held = [one.claimed for one in self._holdings.values() if one.claimed is not None]
+        if held:
+            with self.courier.engine.begin() as conn:
+                outbox.prolong(conn, held, self.courier.clock())
+
+
+def sending_for(engine: Engine, settings: Settings, worker: str) -> Sending:
+    """Sends for a worker. The key of secrets is read, or made, when something is sent first."""
+    return Sending(
+        Courier(engine, cache(lambda: load_sealer(settings)), allowed_targets(settings), worker)
+    )
