@@ -42,7 +42,15 @@ LAYERS = (
     (*PURE, "core.alerts", "core.verdicts"),
     ("core.settings", "core.market", "core.verdicts.model.asking"),
     ("core.store", "core.accounts"),
-    ("core.replay", "core.bench", "core.jobs", "core.streaming", "core.supervision", "core.worker"),
+    (
+        "core.replay",
+        "core.bench",
+        "core.jobs",
+        "core.rule_bench",
+        "core.streaming",
+        "core.supervision",
+        "core.worker",
+    ),
     ("core.ui", "core.commands"),
     ("core.__main__", "app", "pages"),
 )
