@@ -47,7 +47,15 @@ LAYERS = (
     (*PURE, "core.verdicts", "core.alerts"),
     ("core.settings", "core.market", "core.verdicts.model.asking", "core.alerts.delivery"),
     ("core.store", "core.accounts"),
-    ("core.replay", "core.bench", "core.jobs", "core.streaming", "core.supervision", "core.worker"),
+    (
+        "core.replay",
+        "core.bench",
+        "core.jobs",
+        "core.rule_bench",
+        "core.streaming",
+        "core.supervision",
+        "core.worker",
+    ),
     ("core.ui", "core.commands"),
     ("core.__main__", "app", "pages"),
 )

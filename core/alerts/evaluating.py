@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from simpleeval import FeatureNotAvailable, SimpleEval
+from simpleeval import SimpleEval
 
 from core.alerts import functions, kernels, names
 from core.alerts.functions import Function
@@ -18,6 +18,7 @@ from core.alerts.kernels import TRUE, UNKNOWN, Truth
 from core.market.grid import Floats, Grid
 
 _SMALL_CELLS = 100_000
+_FEW_COLUMNS = 4
 
 _OPERATORS = {
     ast.Add: lambda a, b: kernels.finite(np.add, a, b),
@@ -40,43 +41,53 @@ class Columns:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.grid = Grid.of(frame.index)
-        self.symbols = [
-            str(symbol) for symbol in frame.index[self.grid.first_rows].get_level_values(0)
-        ]
+        starts = frame.index[self.grid.first_rows].get_level_values(0)
+        self.symbols = {str(symbol): place for place, symbol in enumerate(starts)}
         self._frame = frame
-        self._dense: dict[str, Floats] = {}
+        self._texts = {
+            str(column)
+            for column, dtype in frame.dtypes.items()
+            if column in names.BY_NAME
+            and names.BY_NAME[str(column)].values
+            and not pd.api.types.is_numeric_dtype(dtype)
+        }
+        self._dense: dict[tuple[str, int], Floats] = {}
 
-    def dense(self, column: str) -> Floats:
-        """A column, NaN where it is unknown, infinite, or not in the frame at all."""
-        found = self._dense.get(column)
+    def since(self, column: str, first: int) -> Floats:
+        """A column from the place ``first`` on, NaN where it is unknown or not in the frame."""
+        found = self._dense.get((column, first))
         if found is None:
-            found = self._dense[column] = self._converted(column)
+            found = self._dense[column, first] = self._cut(column, first)
         return found
 
-    def _converted(self, column: str) -> Floats:
+    def _cut(self, column: str, first: int) -> Floats:
+        if column in self._texts:
+            return self._coded(self._frame[column], names.BY_NAME[column].values, first)
+        if first:
+            whole = self.since(column, 0)[:, first:]
+            # Few columns lie far apart in the whole: together they are read once for all rules.
+            return np.ascontiguousarray(whole) if whole.shape[1] <= _FEW_COLUMNS else whole
+        if column in self._frame.columns:
+            array = self._frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            if not np.isfinite(np.add.reduce(array)) and np.isinf(array).any():
+                array = np.where(np.isinf(array), np.nan, array)
+            return self.grid.spread(array)
         name = names.BY_NAME.get(column)
-        if column not in self._frame.columns:
-            if name is not None and name.quotient:
-                top, bottom = (self.dense(part) for part in name.quotient)
-                with np.errstate(divide="raise", over="raise", invalid="ignore"):
-                    return kernels.finite(np.divide, top, bottom)
-            return np.full(self.grid.shape, np.nan)
-        values = self._frame[column]
-        codes = name.values if name is not None else {}
-        array = _numbers(values, codes)
-        # min and max are cheaper than a look at every value, and infinite where one value is.
-        if not np.isfinite(np.add.reduce(array)) and np.isinf(array).any():
-            array = np.where(np.isinf(array), np.nan, array)
-        return self.grid.spread(array)
+        if name is not None and name.quotient:
+            top, bottom = (self.since(part, 0) for part in name.quotient)
+            with np.errstate(divide="raise", over="raise", invalid="ignore"):
+                return kernels.finite(np.divide, top, bottom)
+        return np.full(self.grid.shape, np.nan)
 
-
-def _numbers(values: pd.Series, codes: Mapping[str, float]) -> npt.NDArray[np.float64]:
-    """A column as numbers: texts by the numbers that stand for them, all others are unknown."""
-    if codes and not pd.api.types.is_numeric_dtype(values.dtype):
-        places = pd.Categorical(values, categories=list(codes)).codes
-        found: Floats = np.array([*codes.values(), np.nan])[places]
+    def _coded(self, values: pd.Series, codes: Mapping[str, float], first: int) -> Floats:
+        """A column of texts as the numbers that stand for them; any other text is unknown."""
+        times = self.grid.shape[1]
+        rows = np.flatnonzero(self.grid.cells % max(times, 1) >= first)
+        texts = values.iloc[rows].to_numpy(dtype=object).tolist()
+        found = np.full((self.grid.shape[0], times - first), np.nan)
+        symbol, place = np.divmod(self.grid.cells[rows], max(times, 1))
+        found[symbol, place - first] = [codes.get(text, np.nan) for text in texts]
         return found
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc]
@@ -119,16 +130,18 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         return self._columns.grid.shape[1] - self._first
 
     def _eval(self, node: Any) -> Any:
-        key = getattr(node, "key", None)
-        if key is None:
-            raise FeatureNotAvailable("this node was not checked")
-        found = self._memo.get(key)
+        found = self._memo.get(node.key)
         if found is None:
-            found = self._memo[key] = super()._eval(node)
+            found = self._memo[node.key] = super()._eval(node)
         return found
 
+    def _check_disallowed_items(self, item: object) -> None:
+        # Everything that is evaluated here is one of these; anything else is looked at closely.
+        if type(item) is not np.ndarray and type(item) is not float:
+            super()._check_disallowed_items(item)
+
     def _eval_name(self, node: ast.Name) -> Floats:
-        return np.ascontiguousarray(self._columns.dense(node.id)[:, self._first :])
+        return self._columns.since(node.id, self._first)
 
     def _eval_boolop(self, node: ast.BoolOp) -> Truth:
         join = np.minimum if isinstance(node.op, ast.And) else np.maximum
@@ -162,9 +175,11 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         return kernels.finite(function.kernel, self._eval(node.args[0]))
 
     def _symbols(self, wanted: set[str]) -> Truth:
-        chosen = [TRUE if symbol in wanted else kernels.FALSE for symbol in self._columns.symbols]
-        column = np.array(chosen, dtype=np.int8)[:, None]
-        return np.broadcast_to(column, (len(chosen), self._width))
+        places = self._columns.symbols
+        column = np.zeros((len(places), 1), dtype=np.int8)
+        for symbol in wanted & places.keys():
+            column[places[symbol]] = TRUE
+        return np.broadcast_to(column, (len(places), self._width))
 
     def _bar(self, function: Function, args: list[Any]) -> Any:
         assert function.kernel is not None

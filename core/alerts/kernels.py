@@ -23,7 +23,7 @@ Number = Floats | float
 
 FALSE, UNKNOWN, TRUE = np.int8(0), np.int8(1), np.int8(2)
 LEAST_KNOWN = 0.75
-_CACHED_CELLS = 32_768
+_CACHED_CELLS = 65_536
 _FEW_COLUMNS = 4
 
 
@@ -228,17 +228,9 @@ def crosses_below(a: Number, b: Number, first: int) -> Truth:
 # Mean and deviation. Windows are merged by Chan, Golub and LeVeque's formula (1979), 1, 2, 4 ...
 # bars at a time: exact for a value that does not change, and no window knows its neighbours.
 
-Moments = tuple[Floats, Floats, Floats]
-
-
-def _merged(old: Moments, new: Moments) -> Moments:
-    """Count, mean and sum of squared deviations of two stretches together."""
-    (n_old, mean_old, squares_old), (n_new, mean_new, squares_new) = old, new
-    n = n_old + n_new
-    share = n_new / np.maximum(n, 1.0)
-    delta = mean_new - mean_old
-    mean = mean_old + delta * share
-    return n, mean, squares_old + squares_new + delta * (n_old * share) * delta
+# Count, mean and sum of squared deviations of a stretch of bars. The count is one number where
+# every bar is known, which gives the same bits in less time.
+Moments = tuple[Number, Floats, Number]
 
 
 def moments(values: Floats, bars: int, first: int) -> tuple[Floats, Floats]:
@@ -247,32 +239,45 @@ def moments(values: Floats, bars: int, first: int) -> tuple[Floats, Floats]:
     NaN where under three quarters, or fewer than two, are known. A constant has deviation 0.
     """
     width = values.shape[1] - first
-    mean, deviation = np.empty((len(values), width)), np.empty((len(values), width))
+    mean, spread = np.empty((len(values), width)), np.empty((len(values), width))
+    # A few symbols at a time, so that all passes over them stay in the processor's cache.
     rows = max(1, _CACHED_CELLS // max(1, values.shape[1]))
     for at in range(0, len(values), rows):
-        part = values[at : at + rows]
-        n, mean[at : at + rows], squares = _moments(part, bars, first)
-        unknown = n < max(least(bars), 2)
-        deviation[at : at + rows] = np.sqrt(squares / np.maximum(n - 1.0, 1.0))
-        deviation[at : at + rows][unknown] = np.nan
-        mean[at : at + rows][unknown] = np.nan
-    return mean, deviation
+        n, centre, squares = _moments(values[at : at + rows], bars, first)
+        few = np.asarray(n) < max(least(bars), 2)
+        mean[at : at + rows] = np.where(few, np.nan, centre)
+        spread[at : at + rows] = np.where(few, np.nan, np.sqrt(squares / np.maximum(n - 1.0, 1.0)))
+    return mean, spread
 
 
 def _moments(values: Floats, bars: int, first: int) -> Moments:
     unknown = np.isnan(values)
-    n = (~unknown).astype(np.float64)
-    single = n, np.where(unknown, 0.0, values), np.zeros_like(n)
-    if values.shape[1] - first <= _FEW_COLUMNS:
-        ends = range(first + 1, values.shape[1] + 1)
-        parts = [_by_halving(single, bars, end) for end in ends]
-        if not parts:
-            empty = values[:, first:]
-            return empty, empty, empty
-        n, mean, squares = (np.column_stack(column) for column in zip(*parts, strict=True))
-        return n, mean, squares
-    n, mean, squares = (part[:, first:] for part in _by_doubling(single, bars))
+    single: Moments = 1.0, values, 0.0
+    if first < bars - 1 or unknown.any():
+        there = (~unknown).astype(np.float64)
+        single = there, np.where(unknown, 0.0, values), np.zeros_like(there)
+    width = values.shape[1] - first
+    if not 0 < width <= _FEW_COLUMNS:
+        n, mean, squares = _by_doubling(single, bars)
+        return _columns(n, first), mean[:, first:], _columns(squares, first)
+    ends = range(first + 1, values.shape[1] + 1)
+    parts = zip(*(_by_halving(single, bars, end) for end in ends), strict=True)
+    n, mean, squares = (np.column_stack(np.broadcast_arrays(*part)) for part in parts)
     return n, mean, squares
+
+
+def _merged(old: Moments, new: Moments) -> Moments:
+    """The moments of two stretches together."""
+    (n_old, mean_old, squares_old), (n_new, mean_new, squares_new) = old, new
+    n = n_old + n_new
+    share = n_new / (max(n, 1.0) if isinstance(n, float) else np.maximum(n, 1.0))
+    delta = mean_new - mean_old
+    between = delta * (n_old * share)
+    between *= delta
+    between += squares_old + squares_new
+    delta *= share
+    delta += mean_old
+    return n, delta, between
 
 
 def _by_doubling(power: Moments, bars: int) -> Moments:
@@ -291,12 +296,21 @@ def _by_doubling(power: Moments, bars: int) -> Moments:
 
 def _moved(part: Moments, bars: int) -> Moments:
     """The moments of so many bars ago; before the first bar nothing is known."""
-    columns = part[0].shape[1]
-    moved = tuple(np.zeros_like(one) for one in part)
-    if bars < columns:
-        for to, one in zip(moved, part, strict=True):
-            to[:, bars:] = one[:, : columns - bars]
-    return moved[0], moved[1], moved[2]
+    n, mean, squares = (_shifted(one, bars) for one in part)
+    return n, np.asarray(mean), squares
+
+
+def _shifted(values: Number, bars: int) -> Number:
+    if isinstance(values, float):
+        return values
+    moved = np.zeros_like(values)
+    if bars < values.shape[1]:
+        moved[:, bars:] = values[:, : values.shape[1] - bars]
+    return moved
+
+
+def _columns(values: Number, first: int) -> Number:
+    return values if isinstance(values, float) else values[:, first:]
 
 
 def _by_halving(single: Moments, bars: int, end: int) -> Moments:
@@ -306,23 +320,32 @@ def _by_halving(single: Moments, bars: int, end: int) -> Moments:
     while width <= bars:
         if bars & width:
             part = _stretch(single, end - width, end)
-            while part[0].shape[1] > 1:
-                old, new = (tuple(one[:, odd::2] for one in part) for odd in (0, 1))
-                part = _merged((old[0], old[1], old[2]), (new[0], new[1], new[2]))
+            while part[1].shape[1] > 1:
+                part = _merged(_every_second(part, 0), _every_second(part, 1))
             total = part if total is None else _merged(part, total)
             end -= width
         width *= 2
     assert total is not None
-    return total[0][:, 0], total[1][:, 0], total[2][:, 0]
+    return total
+
+
+def _every_second(part: Moments, odd: int) -> Moments:
+    n, mean, squares = (one if isinstance(one, float) else one[:, odd::2] for one in part)
+    return n, np.asarray(mean), squares
 
 
 def _stretch(single: Moments, start: int, end: int) -> Moments:
     """Columns from ``start`` to ``end``, where those before the first are unknown."""
     missing = min(max(0, -start), end - start)
-    cut = [one[:, max(0, start) : max(0, end)] for one in single]
-    if missing:
-        cut = [np.pad(one, ((0, 0), (missing, 0))) for one in cut]
-    return cut[0], cut[1], cut[2]
+
+    def cut(one: Number) -> Number:
+        if isinstance(one, float):
+            return one
+        there = one[:, max(0, start) : max(0, end)]
+        return np.pad(there, ((0, 0), (missing, 0))) if missing else there
+
+    n, mean, squares = (cut(one) for one in single)
+    return n, np.asarray(mean), squares
 
 
 def deviation(values: Floats, bars: int, first: int) -> Floats:
