@@ -12,19 +12,9 @@ from hypothesis import strategies as st
 
 from core.alerts.definition import RuleDefinition, parse_definition
 from core.alerts.engine import Event, Judged, step, step_all
+from core.alerts.kernels import FALSE, TRUE, UNKNOWN
 from core.alerts.replaying import replay
-from core.alerts.states import (
-    ERROR_TRUTH,
-    FALSE,
-    TRUE,
-    UNKNOWN,
-    States,
-    fresh,
-    from_rows,
-    to_moment,
-    to_rows,
-    to_us,
-)
+from core.alerts.states import ERROR_TRUTH, States, fresh, from_rows, to_moment, to_rows, to_us
 from core.errors import Cancelled
 
 START = datetime(2025, 8, 30, 20, tzinfo=UTC)

@@ -1,1 +1,6 @@
-"""Alert rules: written in a small language, tested on history, judged at every bar."""
+"""Alert rules: what they say, when they fire."""
+
+from core.alerts.evaluating import Evaluation
+from core.alerts.expression import Rule, Shown, compile_rule
+
+__all__ = ["Evaluation", "Rule", "Shown", "compile_rule"]
