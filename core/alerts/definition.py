@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from core.alerts.durations import format_duration, parse_duration, parse_moment
+from core.alerts.expression import compile_rule
 from core.alerts.hours import Window
 from core.errors import RuleError
 
@@ -161,16 +162,31 @@ def parse_definition(body: Mapping[str, object]) -> RuleDefinition:
 
 
 def definition_faults(body: Mapping[str, object]) -> dict[str, str]:
-    """What is wrong with data that is to be a definition: by field what to do. Empty: nothing.
+    """What is wrong with data that is to be saved: by field what to do. Empty: nothing.
 
     >>> definition_faults({"name": "", "expression": "score > 60", "for": 4, "severty": "info"})
     {'name': 'must not be empty', 'for': '4 has no unit: write it as 30m, 4h, 2d or 1h30m', 'severty': 'is no field of a rule; did you mean severity?'}
     """
+    faults: dict[str, str] = {}
     try:
         RuleDefinition.model_validate(dict(body))
     except ValidationError as error:
-        return _faults(error)
-    return {}
+        faults = _faults(error)
+    text = body.get("expression")
+    if isinstance(text, str) and "expression" not in faults:
+        try:
+            compile_rule(text.strip())
+        except RuleError as refused:
+            where = "" if refused.position is None else f"at character {refused.position + 1}: "
+            faults["expression"] = f"{where}{refused}"
+    return faults
+
+
+def new_definition(body: Mapping[str, object]) -> RuleDefinition:
+    """A definition that is to be saved. Raises `RuleError` naming each wrong field."""
+    if faults := definition_faults(body):
+        raise RuleError("; ".join(f"{field}: {said}" for field, said in faults.items()))
+    return parse_definition(body)
 
 
 def fields_changed(old: RuleDefinition, new: RuleDefinition) -> tuple[str, ...]:

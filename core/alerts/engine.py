@@ -26,7 +26,9 @@ from typing import NamedTuple
 import numpy as np
 
 from core.alerts.definition import RuleDefinition
+from core.alerts.expression import compile_rule
 from core.alerts.hours import Window
+from core.alerts.kernels import FALSE, TRUE, UNKNOWN, Truth
 from core.alerts.states import (
     ACKNOWLEDGED_AT,
     ARMED,
@@ -34,7 +36,6 @@ from core.alerts.states import (
     ENDED_AT,
     ERROR,
     ERROR_TRUTH,
-    FALSE,
     FIRED_AT,
     FIRING,
     HEALTH,
@@ -51,8 +52,6 @@ from core.alerts.states import (
     RUN_SINCE,
     SEEN_AT,
     TOLD_AT,
-    TRUE,
-    UNKNOWN,
     UNKNOWN_SINCE,
     WAIT,
     WAITS,
@@ -62,11 +61,11 @@ from core.alerts.states import (
     Bools,
     Ints,
     States,
-    Truth,
     blank,
     to_moment,
     to_us,
 )
+from core.errors import RuleError
 
 KINDS: tuple[str, ...] = ("fired", "ended", "repeat", "held")
 FIRED, ENDED, REPEATED, HELD = range(len(KINDS))
@@ -440,7 +439,7 @@ def carry_over(
     messages, channels, name and muting reset nothing. No bar is judged twice because of an edit.
     """
     events: list[Event] = []
-    if (old.expression, old.profile_name) != (new.expression, new.profile_name):
+    if old.profile_name != new.profile_name or not _same_condition(old, new):
         states, events = _restarted(states, at, RULE_CHANGED)
     elif not (old.enabled and new.enabled):
         states, events = _restarted(states, at, DISABLED)
@@ -449,6 +448,16 @@ def carry_over(
         waiting = left.table[WAIT] == WAITS_REARM
         left.table[ARMED, waiting], left.table[WAIT, waiting] = 1, NOTHING
     return left, [*events, *ended]
+
+
+def _same_condition(old: RuleDefinition, new: RuleDefinition) -> bool:
+    """Whether both say the same, spaces and parentheses aside."""
+    if old.expression == new.expression:
+        return True
+    try:
+        return compile_rule(old.expression).canonical == compile_rule(new.expression).canonical
+    except RuleError:
+        return False
 
 
 def remove(states: States, symbols: Iterable[str], at: datetime) -> tuple[States, list[Event]]:
@@ -472,4 +481,5 @@ def _anew(table: Ints) -> Ints:
     return found
 
 
-assert (FALSE, UNKNOWN, TRUE, ERROR_TRUTH) == (0, 1, 2, 3)  # `_see` takes the odd ones as unknown
+# `_see` takes the odd ones as unknown.
+assert [int(each) for each in (FALSE, UNKNOWN, TRUE, ERROR_TRUTH)] == [0, 1, 2, 3]

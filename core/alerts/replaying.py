@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from core.alerts.definition import RuleDefinition
 from core.alerts.engine import Events, Timing, advance, is_inside, joined, next_due, no_events
-from core.alerts.states import SEEN_AT, Ints, States, Truth
+from core.alerts.kernels import Truth
+from core.alerts.states import SEEN_AT, Ints, States
 from core.errors import Cancelled
 
 _LOOK_UP = 64  # rounds between two reports of progress

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.alerts.kernels import TRUE, UNKNOWN
+
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Truth = npt.NDArray[np.int8]
 
-# What a condition can be at a bar; `and` is the minimum of the first three, `or` the maximum.
-FALSE, UNKNOWN, TRUE = 0, 1, 2
-ERROR_TRUTH = 3  # the rule could not be evaluated
+# Beside FALSE, UNKNOWN and TRUE of the language: the rule could not be evaluated.
+ERROR_TRUTH = 3
 
 INACTIVE, PENDING, FIRING, RECOVERING = 0, 1, 2, 3
 PHASES: tuple[str, ...] = ("inactive", "pending", "firing", "recovering")

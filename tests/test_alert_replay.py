@@ -1,0 +1,246 @@
+"""Whatever the settings and the gaps: a replay is the live machine, which is what a plain one does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.engine import Event, Judged, step, step_all
+from core.alerts.kernels import FALSE, TRUE, UNKNOWN
+from core.alerts.replaying import replay
+from core.alerts.states import ERROR_TRUTH, States, fresh, from_rows, to_moment, to_rows, to_us
+from core.errors import Cancelled
+
+START = datetime(2025, 8, 30, 20, tzinfo=UTC)
+SYMBOLS = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
+spans = st.sampled_from([None, "30m", "1h", "90m", "2h", "5h"])
+hours = st.none() | st.fixed_dictionaries(
+    {
+        "start": st.sampled_from(["00:00", "08:00", "21:30"]),
+        "end": st.sampled_from(["07:00", "20:15", "24:00"]),
+        "weekdays": st.lists(st.sampled_from(["sat", "sun", "mon"]), max_size=2),
+    }
+).filter(lambda h: bool(h["weekdays"]) or h["end"] != "24:00" or h["start"] != "00:00")
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> RuleDefinition:
+    body: dict[str, Any] = {
+        name: draw(spans) for name in ("for", "keep_firing", "cooldown", "rearm", "repeat")
+    }
+    if draw(st.integers(0, 4)) == 0:
+        body["expires_at"] = START + draw(st.integers(0, 60)) * timedelta(minutes=30)
+    body["active_hours"] = draw(hours)
+    body["enabled"] = draw(st.integers(0, 9)) > 0
+    return parse_definition({"name": "Hot", "expression": "score > 60", **body})
+
+
+@st.composite
+def truths(draw: st.DrawFn, symbols: int = len(SYMBOLS)) -> np.ndarray:
+    """Runs of equal truth, as conditions have, with gaps and faults."""
+    bars, rows = draw(st.integers(0, 50)), []
+    value = st.sampled_from([FALSE, TRUE, FALSE, TRUE, UNKNOWN, ERROR_TRUTH])
+    for _ in range(symbols):
+        runs = draw(st.lists(st.tuples(value, st.integers(1, 6)), min_size=bars // 3 + 1))
+        row = [each for each, length in runs for _ in range(length)]
+        rows.append((row + [draw(value)] * bars)[:bars])
+    return np.array(rows, dtype=np.int8).reshape(symbols, bars)
+
+
+def bar_times(bars: int, minutes: int) -> list[datetime]:
+    return [START + number * timedelta(minutes=minutes) for number in range(bars)]
+
+
+def stepped(
+    definition: RuleDefinition, states: States, times: list[datetime], truth: np.ndarray
+) -> tuple[States, list[Event]]:
+    events: list[Event] = []
+    for column, at in enumerate(times):
+        states, found = step(definition, states, at, truth[:, column])
+        events += found
+    return states, events
+
+
+@settings(max_examples=120, deadline=None)
+@given(definitions(), truths(), st.sampled_from([15, 60, 240]), st.integers(0, 50))
+def test_a_replay_is_bit_equal_to_stepping_bar_by_bar(
+    definition: RuleDefinition, truth: np.ndarray, minutes: int, cut: int
+) -> None:
+    times = bar_times(truth.shape[1], minutes)
+    us = np.array([to_us(at) for at in times], dtype=np.int64)
+    states, events = stepped(definition, fresh(SYMBOLS), times, truth)
+    whole, found = replay(definition, fresh(SYMBOLS), us, truth)
+    assert whole == states
+    assert list(found.named(SYMBOLS)) == events
+    half, first = replay(definition, fresh(SYMBOLS), us[:cut], truth[:, :cut])
+    # The second half is given bars that were judged already, as after a restart.
+    again, second = replay(definition, half, us, truth)
+    assert again == states
+    assert [*first.named(SYMBOLS), *second.named(SYMBOLS)] == events
+
+
+@settings(max_examples=120, deadline=None)
+@given(definitions(), truths(), st.sampled_from([15, 60, 240]))
+def test_the_machine_does_what_a_plain_one_does(
+    definition: RuleDefinition, truth: np.ndarray, minutes: int
+) -> None:
+    times = bar_times(truth.shape[1], minutes)
+    _, events = stepped(definition, fresh(SYMBOLS), times, truth)
+    for place, symbol in enumerate(SYMBOLS):
+        plain = Plain(definition)
+        for at, value in zip(times, truth[place].tolist(), strict=True):
+            plain.see(at, value)
+        said = [(e.kind, e.reason, e.at, e.began_at) for e in events if e.symbol == symbol]
+        assert said == plain.said
+
+
+class Plain:
+    """One symbol, written to be read: bars that nobody saw are taken out of the clock of the
+    condition, all else follows the calendar."""
+
+    def __init__(self, definition: RuleDefinition) -> None:
+        self.d = definition
+        self.said: list[tuple[str, str, datetime, datetime | None]] = []
+        self.clock = timedelta(0)  # seen time
+        self.last_bar: datetime | None = None
+        self.blind_since: datetime | None = None
+        self.run: list[Any] = [None, None, None]  # truth, clock and time at which it began
+        self.firing = self.waiting = False
+        self.armed = True
+        self.began: datetime | None = None
+        self.ended: datetime | None = None
+        self.told: datetime | None = None
+
+    def see(self, at: datetime, value: int) -> None:
+        d = self.d
+        if not d.enabled:
+            return
+        unknown = value in (UNKNOWN, ERROR_TRUTH)
+        if unknown:
+            if self.blind_since is None:
+                self.blind_since = at
+                self._tick(at)
+        else:
+            if self.blind_since is None:
+                self._tick(at)
+            self.blind_since, self.last_bar = None, at
+            if self.run[0] != value:
+                self.run = [value, self.clock, at]
+        if d.expires_at is not None and at >= d.expires_at:
+            if self.firing:
+                self._end(at, "expired")
+            self.armed, self.waiting = True, False
+        elif not unknown:
+            (self._true if value == TRUE else self._false)(at, self.clock - self.run[1])
+
+    def _tick(self, at: datetime) -> None:
+        if self.last_bar is not None:
+            self.clock += at - self.last_bar
+        self.last_bar = at
+
+    def _false(self, at: datetime, held: timedelta) -> None:
+        self.waiting = False
+        if held >= (self.d.rearm or timedelta(0)):
+            self.armed = True
+        if self.firing and held >= (self.d.keep_firing or timedelta(0)):
+            self._end(at, "resolved")
+
+    def _end(self, at: datetime, why: str) -> None:
+        self.said.append(("ended", why, at, self.began))
+        self.firing, self.ended = False, at
+
+    def _true(self, at: datetime, held: timedelta) -> None:
+        d = self.d
+        hours = d.active_hours
+        inside = hours is None or bool(hours.contains(np.array([to_us(at)]))[0])
+        if self.firing:
+            self.armed = False
+            if d.repeat is not None and inside and at - self.told >= d.repeat:
+                self.told = at
+                self.said.append(("repeat", "", at, self.began))
+            return
+        if held < (d.for_ or timedelta(0)):
+            return
+        why = ""
+        if not self.armed:
+            why = "rearm"
+        elif self.ended is not None and at < self.ended + (d.cooldown or timedelta(0)):
+            why = "cooldown"
+        elif not inside:
+            why = "active_hours"
+        if not why:
+            self.firing, self.armed, self.waiting = True, False, False
+            self.began, self.told = self.run[2], at
+            self.said.append(("fired", "", at, self.began))
+        elif not self.waiting:
+            self.waiting = True
+            self.said.append(("held", why, at, self.run[2]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(definitions(), truths(), st.integers(1, 5))
+def test_a_restart_from_the_rows_that_were_written_goes_on_alike(
+    definition: RuleDefinition, truth: np.ndarray, every: int
+) -> None:
+    times = bar_times(truth.shape[1], 60)
+    _, events = stepped(definition, fresh(SYMBOLS), times, truth)
+    rows: dict[str, dict[str, Any]] = {}
+    states, found = fresh(SYMBOLS), []
+    for column, at in enumerate(times):
+        if column % every == 0:
+            newest = times[column - 1] if column else None
+            states = from_rows(rows.values(), SYMBOLS, seen_at=newest)
+        before = states
+        states, new = step(definition, states, at, truth[:, column])
+        rows |= {row["symbol"]: row for row in to_rows(states, since=before)}
+        found += new
+    assert found == events
+    assert from_rows(to_rows(states), SYMBOLS) == states
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(definitions(), min_size=1, max_size=4), st.data())
+def test_rules_stepped_together_are_rules_stepped_alone(
+    rules: list[RuleDefinition], data: st.DataObject
+) -> None:
+    truth = [data.draw(truths()) for _ in rules]
+    bars = min(each.shape[1] for each in truth)
+    alone = together = [(fresh(SYMBOLS), list[Event]()) for _ in rules]
+    for column, at in enumerate(bar_times(bars, 60)):
+        judged = [
+            Judged(each, states, row[:, column])
+            for each, (states, _), row in zip(rules, together, truth, strict=True)
+        ]
+        together = step_all(judged, at)
+        alone = [
+            step(each, states, at, row[:, column])
+            for each, (states, _), row in zip(rules, alone, truth, strict=True)
+        ]
+        assert together == alone
+
+
+def test_a_replay_says_how_far_it_is_and_can_be_stopped() -> None:
+    definition = parse_definition({"name": "Hot", "expression": "score > 60"})
+    truth = np.tile(np.array([FALSE, TRUE], dtype=np.int8), (2, 500))
+    times = to_us(START) + np.arange(1000) * 3_600_000_000
+    shares: list[float] = []
+    replay(definition, fresh(["A", "B"]), times, truth, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert len(shares) > 10
+    with pytest.raises(Cancelled):
+        replay(definition, fresh(["A", "B"]), times, truth, cancelled=lambda: len(shares) > 0)
+
+
+def test_a_moment_survives_as_a_number_to_the_microsecond() -> None:
+    at = datetime(2025, 9, 1, 12, 0, 0, 123457, tzinfo=UTC)
+    assert to_moment(to_us(at)) == at
+    with pytest.raises(ValueError, match="no time zone"):
+        to_us(datetime(2025, 9, 1))  # noqa: DTZ001
