@@ -42,6 +42,8 @@ class RuleError(CryptoSatXError, ValueError):
 
 class Cancelled(CryptoSatXError):
     """Work was stopped because somebody asked for it; nothing is wrong."""
+
+
 class DeliveryError(CryptoSatXError, ValueError):
     """A channel or a message cannot be used as it is. Says which part, and what to write instead."""
 

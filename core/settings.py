@@ -59,6 +59,12 @@ class Settings(BaseSettings):
         description="Folder for databases, the demo recording and generated secrets.",
     )
 
+    url: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_URL",
+        description="Address at which people open the dashboard, such as https://signals.example. "
+        "Alert messages link to it. Unset: no links.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         validation_alias="CRYPTOSATX_SECRET_KEY",

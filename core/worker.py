@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.jobs.alerting import Alerting
 from core.jobs.backtests import Backtests
 from core.jobs.collecting import Collector, NoSources
 from core.jobs.durable import (
@@ -95,9 +96,11 @@ class Worker:
         when this process is gone.
         """
         self._show_life()
+        settings = self.settings or load_settings()
+        sending = self.sending = sending_for(self.engine, settings, self.name)
         backtests = Backtests(
             self.engine,
-            self.settings or load_settings(),
+            settings,
             self.market,
             self.name,
             market_clock=self.clock,
@@ -110,6 +113,7 @@ class Worker:
             self.clock,
             self.batches,
             opinions=None if self.collector is None else self._opinions(),
+            alerting=Alerting(self.engine, self.clock, sending.wake, settings.url or ""),
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
@@ -117,8 +121,7 @@ class Worker:
         summing.start()
         try:
             poll = min(POLL_SECONDS, self.tick_seconds)
-            self.sending = sending_for(self.engine, self.settings or load_settings(), self.name)
-            with self.sending, durable_rounds(jobs, poll, backtests) as rounds:
+            with sending, durable_rounds(jobs, poll, backtests) as rounds:
                 self._loop(rounds)
                 return rounds.wait(DRAIN_SECONDS)
         finally:

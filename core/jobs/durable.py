@@ -27,12 +27,13 @@ from core.store.leases import WORKER, drop_lease, load_leases, take_lease
 APP = "cryptosatx"
 # Work that was begun by one version must be finished by the next, so all share this; it changes
 # only when the parts of a round do.
-VERSION = "3"
+VERSION = "4"
 PARTS, OPINIONS = "parts", "opinions"
 LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
 ROUND = "round"
+_logger = logging.getLogger(__name__)
 _UNFINISHED = ["PENDING", "ENQUEUED"]
 
 
@@ -96,6 +97,7 @@ def _run_round(
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
         parts = DBOS.run_step({"name": "parts"}, jobs.parts)
         bars, signals = _in_batches(parts, decide, bar_text)
+        _alert(jobs, bar)
         if jobs.opinions is not None:
             # On a queue of its own and not waited for: a model takes as long as it takes. Also where
             # no signal is new: whoever stored them may have died before it came to this.
@@ -111,6 +113,15 @@ def _run_round(
     counts = {"new_observations": new, "new_bars": bars}
     counts |= {"new_signals": signals, "new_outcomes": outcomes}
     DBOS.run_step({"name": "end"}, jobs.end, bar, None, **counts)
+
+
+def _alert(jobs: Jobs, bar: datetime) -> None:
+    """Judge the alert rules. Where that fails signals and outcomes go on, and the next bar judges what
+    this one did not."""
+    try:
+        DBOS.run_step({"name": "alert"}, jobs.alert, bar)
+    except (CryptoSatXError, SQLAlchemyError):
+        _logger.exception("The alert rules could not be judged at %s; the next bar makes up.", bar)
 
 
 def _in_batches(parts: int, part: Part, bar: str) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
+from core.jobs.alerting import Alerting
 from core.jobs.collecting import BACKFILL, Collector, collect
 from core.jobs.deciding import LATE, STEP_ROWS, History, batch_of, decide_bars
 from core.jobs.resolving import resolve_due
@@ -68,6 +69,7 @@ class Jobs:
     batches: int = BATCHES
     history: History = field(default_factory=History)
     opinions: SecondOpinions | None = None
+    alerting: Alerting | None = None
 
     def begin(self, bar: datetime) -> bool:
         """Whether there is anything left to do for a bar."""
@@ -105,6 +107,10 @@ class Jobs:
 
         done = decide_bars(self.engine, self.history, symbols, bar, self.clock, told)
         return done.bars, done.signals
+
+    def alert(self, bar: datetime) -> int:
+        """Judge the alert rules up to a bar; how many things happened."""
+        return 0 if self.alerting is None else self.alerting.judge(bar)
 
     def ask(self, bar: datetime) -> int:
         """Ask a model about the live signals up to a bar, where there is one; how many verdicts."""

@@ -27,7 +27,7 @@ TABLES = (
     "audit_log",
 )
 # Who stores these leaves it to the database to skip what is there (ON CONFLICT DO NOTHING).
-SKIPPED = ("profiles", "bars")
+SKIPPED = ("profiles", "bars", "alert_events")
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -84,6 +84,11 @@ def load_stored_bars(conn: Connection, after: datetime, until: datetime) -> list
     return list(conn.scalars(query.distinct().order_by(bars.c.time)))
 
 
+def load_symbols_since(conn: Connection, since: datetime) -> frozenset[str]:
+    """The markets that have had a bar since then."""
+    return frozenset(conn.scalars(select(bars.c.symbol).where(bars.c.time >= since).distinct()))
+
+
 def _rows(profile_name: str, asked: Sequence[str], symbols: Sequence[str]) -> Select[Any]:
     measured = [name for name in asked if name not in OF_SIGNAL]
     own = [name for name in asked if name in OF_SIGNAL]

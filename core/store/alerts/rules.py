@@ -140,6 +140,13 @@ def list_versions(conn: Connection, rule_id: int) -> list[Version]:
     ]
 
 
+def load_definition(conn: Connection, rule_id: int, version: int) -> RuleDefinition:
+    """What a rule said in a version that it has or had."""
+    table = alert_rule_versions.c
+    query = select(table.body).where(table.rule_id == rule_id, table.version == version)
+    return parse_definition(conn.execute(query).scalar_one())
+
+
 def free_name(conn: Connection, wanted: str) -> str:
     """``wanted``, or with the lowest number behind it that no rule in use has."""
     taken = set(conn.scalars(select(alert_rules.c.name).where(alert_rules.c.deleted_at.is_(None))))

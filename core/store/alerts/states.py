@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Connection, Table, and_, delete, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store.tables import (
@@ -22,6 +22,7 @@ from core.store.tables import (
 TOLD = "told"
 Parts = list[dict[str, Any]]
 _AT_ONCE = 400
+_LOCK = 0x616C65727473  # "alerts"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ class Acknowledgement:
     acknowledged_at: datetime
 
 
+def hold_alerts(conn: Connection) -> None:
+    """Be the only one who judges alert rules until the transaction ends."""
+    if conn.dialect.name == "sqlite":
+        # Any write takes the one lock there is; this one changes nothing.
+        conn.exec_driver_sql("UPDATE meta SET value = value WHERE key = 'market'")
+    else:
+        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
 def load_progress(conn: Connection) -> dict[int, Progress]:
     """By rule; one that no bar has judged has none."""
     return {row.rule_id: Progress(*row) for row in conn.execute(select(alert_progress))}
@@ -96,7 +106,7 @@ def load_states(
 
 def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows of `core.alerts.states.to_rows` with rule_id, fired_parts and parts in their place."""
-    _upsert(conn, alert_states, [dict(row) for row in rows], ["rule_id", "symbol"])
+    _upsert(conn, alert_states, [dict(row) for row in rows], ["rule_id", "symbol"], ["fired_parts"])
 
 
 def drop_states(conn: Connection, rule_id: int, symbols: Collection[str] | None = None) -> None:
@@ -105,6 +115,35 @@ def drop_states(conn: Connection, rule_id: int, symbols: Collection[str] | None 
     if symbols is not None:
         gone = gone.where(alert_states.c.symbol.in_(sorted(symbols)))
     conn.execute(gone)
+
+
+def end_deleted(conn: Connection, now: datetime) -> int:
+    """End what fires of rules that were deleted, and forget where they stood; how many ended."""
+    gone = select(alert_rules.c.id).where(alert_rules.c.deleted_at.is_not(None))
+    left = list(
+        conn.scalars(select(alert_progress.c.rule_id).where(alert_progress.c.rule_id.in_(gone)))
+    )
+    if not left:
+        return 0
+    progress = load_progress(conn)
+    ended = [
+        StoredEvent(
+            rule_id, progress[rule_id].version, row["symbol"], "ended", now, row["began_at"],
+            row["fired_at"], _severity(conn, rule_id), "removed", "disabled", None, now,
+        )
+        for rule_id, rows in load_states(conn, left, ("firing", "recovering")).items()
+        for row in rows
+    ]  # fmt: skip
+    count = add_events(conn, ended)
+    for rule_id in left:
+        drop_states(conn, rule_id)
+        conn.execute(delete(alert_progress).where(alert_progress.c.rule_id == rule_id))
+    return count
+
+
+def _severity(conn: Connection, rule_id: int) -> str:
+    query = select(alert_events.c.severity).where(alert_events.c.rule_id == rule_id)
+    return conn.scalar(query.order_by(alert_events.c.id.desc()).limit(1)) or "warning"
 
 
 def add_events(conn: Connection, events: Iterable[StoredEvent]) -> int:
@@ -182,6 +221,24 @@ def acknowledge(conn: Connection, found: Iterable[Acknowledgement]) -> None:
         conn.execute(insert.on_conflict_do_nothing(index_elements=keys), rows)
 
 
+def acknowledged_firings(conn: Connection) -> dict[int, list[str]]:
+    """The symbols of every rule whose present firing somebody took note of."""
+    same = and_(
+        acknowledgements.c.rule_id == alert_states.c.rule_id,
+        acknowledgements.c.symbol == alert_states.c.symbol,
+        acknowledgements.c.fired_at == alert_states.c.fired_at,
+    )
+    query = (
+        select(alert_states.c.rule_id, alert_states.c.symbol)
+        .join(acknowledgements, same)
+        .where(alert_states.c.phase.in_(("firing", "recovering")))
+    )
+    found: dict[int, list[str]] = {}
+    for rule_id, symbol in conn.execute(query):
+        found.setdefault(rule_id, []).append(symbol)
+    return found
+
+
 def load_acknowledgements(conn: Connection, since: datetime) -> list[Acknowledgement]:
     """Of firings since then."""
     query = select(acknowledgements).where(acknowledgements.c.fired_at >= since)
@@ -193,11 +250,21 @@ def _insert(conn: Connection, table: Table) -> Any:
 
 
 def _upsert(
-    conn: Connection, table: Table, rows: Sequence[dict[str, Any]], keys: list[str]
+    conn: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    keys: list[str],
+    kept: Collection[str] = (),
 ) -> None:
+    """Rows in the place of those with the same keys; NULL leaves what was in ``kept``."""
     insert = _insert(conn, table)
     names = [column.name for column in table.c if column.name not in keys]
-    changed = {name: insert.excluded[name] for name in names}
+    changed = {
+        name: func.coalesce(insert.excluded[name], table.c[name])
+        if name in kept
+        else insert.excluded[name]
+        for name in names
+    }
     statement = insert.on_conflict_do_update(index_elements=keys, set_=changed)
     for start in range(0, len(rows), _AT_ONCE):
         conn.execute(statement, rows[start : start + _AT_ONCE])

@@ -16,6 +16,8 @@ KEYS = {
     "alert_events": (("id",), ("rule_id", "symbol", "at", "kind")),
     "audit_log": (("id",),),
 }
+# Whoever stores these leaves it to the database to skip what is there.
+SKIPPED = ("alert_events",)
 
 
 def upgrade() -> None:
@@ -397,7 +399,8 @@ def _against_replacing(table: str, keys: tuple[tuple[str, ...], ...]) -> str:
         for key in keys
     )
     met += f" OR NEW.rowid <> -1 AND EXISTS (SELECT 1 FROM {table} WHERE rowid = NEW.rowid)"
+    refused = f"ABORT, 'Rows of {table} are only ever added: to replace one is refused.'"
     return (
-        f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} WHEN {met} BEGIN SELECT "
-        f"RAISE(ABORT, 'Rows of {table} are only ever added: to replace one is refused.'); END"
+        f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} WHEN {met} "
+        f"BEGIN SELECT RAISE({'IGNORE' if table in SKIPPED else refused}); END"
     )

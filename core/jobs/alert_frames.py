@@ -1,0 +1,105 @@
+"""What alert rules look at, kept from bar to bar, so that each bar reads only what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection
+
+from core.alerts import Evaluation, Rule
+from core.store.alerts.frame import load_alert_frame
+
+# A bar that came late is read with those of the day after it.
+LATE = timedelta(hours=24)
+_HOUR = timedelta(hours=1)
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    columns: frozenset[str]
+    since: datetime
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A frame under evaluation: which markets have a row at a bar, and where."""
+
+    evaluation: Evaluation
+    at: Mapping[datetime, tuple[list[str], Rows]]
+
+    def row(self, symbol: str, bar: datetime) -> int | None:
+        """The place of a market's row, None where it has none at that bar."""
+        names, rows = self.at.get(bar, ([], np.empty(0, np.int64)))
+        return int(rows[names.index(symbol)]) if symbol in names else None
+
+    def explain(
+        self, rule: Rule, wanted: Collection[tuple[str, datetime]]
+    ) -> dict[tuple[str, datetime], list[dict[str, Any]]]:
+        """What every part of a rule was for markets at bars, where they have a row."""
+        rows = {each: row for each in wanted if (row := self.row(*each)) is not None}
+        if not rows:
+            return {}
+        shown = rule.explain(self.evaluation, list(rows.values()))
+        names = ("text", "title", "unit", "kind", "value")
+        return {
+            each: [{name: getattr(part, name) for name in names} for part in parts]
+            for each, parts in zip(rows, shown, strict=True)
+        }
+
+
+@dataclass
+class AlertFrames:
+    """One frame per profile, as long and as wide as the rules were that asked for it."""
+
+    _kept: dict[str, _Frame] = field(default_factory=dict)
+
+    def see(
+        self, conn: Connection, profile_name: str, rules: Collection[Rule], bars: list[datetime]
+    ) -> Seen:
+        """What these rules need of a profile at these bars."""
+        columns = frozenset(name for rule in rules for name in rule.needs)
+        reach = max((rule.lookback_hours for rule in rules), default=0)
+        frame = self._load(conn, profile_name, columns, bars[0] - reach * _HOUR, bars[-1])
+        evaluation = Evaluation(frame, since=pd.Timestamp(bars[0]))
+        return Seen(evaluation, _rows_at(evaluation.index))
+
+    def _load(
+        self,
+        conn: Connection,
+        profile_name: str,
+        columns: frozenset[str],
+        start: datetime,
+        end: datetime,
+    ) -> pd.DataFrame:
+        kept = self._kept.get(profile_name)
+        if kept is None or not columns <= kept.columns or start < kept.since or kept.frame.empty:
+            frame = load_alert_frame(conn, profile_name, columns, start=start, end=end)
+            self._kept[profile_name] = _Frame(columns, start, frame)
+            return frame
+        times = kept.frame.index.get_level_values("time")
+        settled = times.max() - LATE
+        fresh = load_alert_frame(
+            conn, profile_name, kept.columns, start=settled.to_pydatetime() + _HOUR, end=end
+        )
+        old = kept.frame[(times <= settled) & (times >= pd.Timestamp(start))]
+        frame = pd.concat([old, fresh]).sort_index() if len(old) else fresh
+        self._kept[profile_name] = _Frame(kept.columns, start, frame)
+        return frame
+
+
+def _rows_at(index: pd.Index) -> dict[datetime, tuple[list[str], Rows]]:
+    symbols = index.get_level_values("symbol").to_numpy(dtype=object)
+    codes, times = pd.factorize(index.get_level_values("time"), sort=True)
+    found = {}
+    for number, time in enumerate(times):
+        rows = np.flatnonzero(codes == number)
+        found[time.to_pydatetime()] = symbols[rows].tolist(), rows
+    return found

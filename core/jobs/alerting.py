@@ -1,0 +1,306 @@
+"""Alert rules at the close of a bar: judged, stepped, written down and told, all in one transaction.
+
+Every rule goes on from the bar it was judged at last, through every bar that was stored since, so
+nothing is missed while no worker runs. A bar that was judged already is left alone, so the same work
+may be done again, or by two workers at once, without a second effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from sqlalchemy import Connection, Engine
+
+from core.alerts import Rule, compile_rule
+from core.alerts.definition import RuleDefinition
+from core.alerts.engine import Event, Judged, acknowledge, carry_over, remove, step_all
+from core.alerts.kernels import UNKNOWN, Truth
+from core.alerts.notices import Decision, decide
+from core.alerts.silences import Silence
+from core.alerts.states import (
+    ERROR,
+    ERROR_TRUTH,
+    FIRING,
+    HEALTH,
+    OK,
+    RECOVERING,
+    States,
+    from_rows,
+    to_rows,
+)
+from core.errors import CryptoSatXError, RuleError
+from core.jobs.alert_frames import AlertFrames, Seen
+from core.jobs.telling import Destinations, Parts, messages_of
+from core.store import outbox
+from core.store.alerts import rules as stored_rules
+from core.store.alerts import states as stored_states
+from core.store.alerts.frame import load_stored_bars, load_symbols_since
+from core.store.alerts.rules import StoredRule
+from core.store.alerts.silences import load_silences
+from core.store.alerts.states import Progress, StoredEvent
+
+# Bars that were missed for longer than this are not judged any more: the news would be old.
+MISSED = timedelta(hours=72)
+# A market without a bar for so long is not traded any more.
+GONE = timedelta(days=7)
+_TICK = timedelta(microseconds=1)
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Work:
+    """A rule with the bars it is to be judged at, and what comes of it."""
+
+    rule: StoredRule
+    compiled: Rule | None
+    progress: Progress | None
+    before: States
+    states: States
+    bars: list[datetime]
+    seen: Seen | None = None
+    truth: dict[datetime, Truth] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    message: str | None = None
+
+    @property
+    def definition(self) -> RuleDefinition:
+        return self.rule.definition
+
+
+@dataclass
+class Alerting:
+    """Judges the rules of one database. ``clock`` is the time of the market; ``told`` is called when
+    there is something to send; ``link`` is the address of the dashboard, where it is known."""
+
+    engine: Engine
+    clock: Callable[[], datetime]
+    told: Callable[[], None] = lambda: None
+    link: str = ""
+    _frames: AlertFrames = field(default_factory=AlertFrames)
+    # Version, newest bar and states of rules as this process judged them last.
+    _kept: dict[int, tuple[int, datetime, States]] = field(default_factory=dict)
+    _compiled: dict[str, Rule | RuleError] = field(default_factory=dict)
+
+    def judge(self, bar: datetime) -> int:
+        """Judge every rule up to a bar; how many things happened."""
+        with self.engine.connect() as conn:
+            work = self._prepare(conn, bar)
+            for name in sorted({one.definition.profile_name for one in work}):
+                self._look(conn, [one for one in work if one.definition.profile_name == name])
+        _step(work)
+        with self.engine.begin() as conn:
+            stored_states.hold_alerts(conn)
+            newest = stored_states.load_progress(conn)
+            # What another worker has judged meanwhile is done.
+            mine = [one for one in work if newest.get(one.rule.id) == one.progress]
+            happened, messages = self._write(conn, mine)
+            happened += stored_states.end_deleted(conn, self.clock())
+        for one in mine:
+            self._kept[one.rule.id] = one.rule.version, one.bars[-1], one.states
+        if messages:
+            self.told()
+        return happened
+
+    def _prepare(self, conn: Connection, bar: datetime) -> list[_Work]:
+        """Rules that there are bars for, each where it stands."""
+        progress = stored_states.load_progress(conn)
+        begun = {
+            rule.id: (rule, _judged_until(rule, progress.get(rule.id), bar))
+            for rule in stored_rules.list_rules(conn)
+        }
+        due = {each: found for each, found in begun.items() if found[1] < bar}
+        if not due:
+            return []
+        stored = load_stored_bars(conn, min(until for _, until in due.values()), bar)
+        cold = [each for each in due if not self._knows(due[each][0], progress.get(each))]
+        rows = stored_states.load_states(conn, cold)
+        found = []
+        for rule, until in due.values():
+            bars = [one for one in stored if one > until]
+            if bars:
+                states = (
+                    from_rows(rows.get(rule.id, []), seen_at=until)
+                    if rule.id in cold
+                    else self._kept[rule.id][2]
+                )
+                was = progress.get(rule.id)
+                found.append(_Work(rule, self._compile(rule), was, states, states, bars))
+        _carry_over(conn, found)
+        _take_note(conn, found, self.clock())
+        return found
+
+    def _knows(self, rule: StoredRule, progress: Progress | None) -> bool:
+        kept = self._kept.get(rule.id)
+        if kept is None or progress is None:
+            return False
+        return kept[:2] == (progress.version, progress.bar)
+
+    def _compile(self, rule: StoredRule) -> Rule | None:
+        text = rule.definition.expression
+        if text not in self._compiled:
+            try:
+                self._compiled[text] = compile_rule(text)
+            except RuleError as error:
+                # It was right when it was saved: the language has changed since.
+                self._compiled[text] = error
+        found = self._compiled[text]
+        return found if isinstance(found, Rule) else None
+
+    def _look(self, conn: Connection, work: Sequence[_Work]) -> None:
+        """Evaluate the rules of one profile at their bars."""
+        bars = sorted({bar for one in work for bar in one.bars})
+        compiled = {one.compiled for one in work if one.compiled is not None}
+        name = work[0].definition.profile_name
+        seen = self._frames.see(conn, name, compiled, bars)
+        living = load_symbols_since(conn, bars[-1] - GONE)
+        for one in work:
+            one.seen = seen
+            _evaluate(one, seen, living)
+            if one.compiled is None:
+                one.message = str(self._compiled[one.definition.expression])
+
+    def _write(self, conn: Connection, work: Sequence[_Work]) -> tuple[int, int]:
+        now, happened, sent = self.clock(), 0, 0
+        silences = load_silences(conn, min((one.bars[0] for one in work), default=now))
+        destinations = Destinations.load(conn)
+        for one in work:
+            parts = _explain(one)
+            events = _events(one, parts, silences, now)
+            happened += stored_states.add_events(conn, [event for event, _ in events])
+            decisions = [decision for _, decision in events]
+            messages = messages_of(
+                one.rule.id, one.definition, decisions, parts, destinations, now, self.link
+            )
+            sent += outbox.put(conn, messages, now)
+            _save(conn, one, parts)
+        stored_states.save_progress(conn, [_progress(one, now) for one in work])
+        return happened, sent
+
+
+def _judged_until(rule: StoredRule, progress: Progress | None, bar: datetime) -> datetime:
+    """A rule is judged at bars that close after it was first saved."""
+    since = rule.created_at if progress is None else progress.bar
+    return max(since, bar - MISSED)
+
+
+def _carry_over(conn: Connection, work: Sequence[_Work]) -> None:
+    for one in work:
+        if one.progress is not None and one.progress.version != one.rule.version:
+            old = stored_rules.load_definition(conn, one.rule.id, one.progress.version)
+            one.states, events = carry_over(old, one.definition, one.states, one.bars[0] - _TICK)
+            one.events += events
+
+
+def _take_note(conn: Connection, work: Sequence[_Work], now: datetime) -> None:
+    """Take account of firings that people have acknowledged since."""
+    firing = [one for one in work if one.states.in_phase(FIRING, RECOVERING)]
+    if firing:
+        noted = stored_states.acknowledged_firings(conn)
+        for one in firing:
+            one.states = acknowledge(one.states, noted.get(one.rule.id, ()), now)
+
+
+def _evaluate(one: _Work, seen: Seen, living: frozenset[str]) -> None:
+    """The truth of a rule for every market it is about, at each of its bars."""
+    truth = None
+    if one.compiled is not None:
+        try:
+            truth = one.compiled.truth_in(seen.evaluation)
+        except (CryptoSatXError, ArithmeticError, ValueError, TypeError) as error:
+            _logger.exception("The rule %s could not be evaluated.", one.rule.name)
+            one.message = f"The rule could not be evaluated: {error}"
+    left = [symbol for symbol in one.states.symbols if symbol not in living]
+    one.states, ended = remove(one.states, left, one.bars[0])
+    one.events += ended
+    symbols = sorted(symbol for symbol in living if one.definition.covers(symbol))
+    one.states = one.states.with_symbols(symbols, seen_at=one.bars[0] - _TICK)
+    for bar in one.bars:
+        one.truth[bar] = _at_bar(one.states.places, seen, bar, truth)
+
+
+def _at_bar(places: Mapping[str, int], seen: Seen, bar: datetime, truth: Truth | None) -> Truth:
+    found = np.full(len(places), ERROR_TRUTH if truth is None else UNKNOWN, dtype=np.int8)
+    names, rows = seen.at.get(bar, ([], np.empty(0, np.int64)))
+    if truth is not None and names:
+        to = np.array([places.get(name, -1) for name in names])
+        found[to[to >= 0]] = truth[rows[to >= 0]]
+    return found
+
+
+def _step(work: Sequence[_Work]) -> None:
+    for bar in sorted({bar for one in work for bar in one.bars}):
+        now = [one for one in work if bar in one.truth]
+        judged = [Judged(one.definition, one.states, one.truth[bar]) for one in now]
+        for one, (states, events) in zip(now, step_all(judged, bar), strict=True):
+            one.states = states
+            one.events += events
+
+
+def _explain(one: _Work) -> Parts:
+    """What the parts of a rule were where something happened, and are where it fires."""
+    if one.compiled is None or one.seen is None or one.message is not None:
+        return {}
+    firing = one.states.in_phase(FIRING, RECOVERING)
+    wanted = {(event.symbol, event.at) for event in one.events}
+    return one.seen.explain(one.compiled, wanted | {(name, one.bars[-1]) for name in firing})
+
+
+def _events(
+    one: _Work, parts: Parts, silences: Sequence[Silence], now: datetime
+) -> list[tuple[StoredEvent, Decision]]:
+    found = []
+    for event in one.events:
+        decision = decide(event, one.definition, silences)
+        stored = StoredEvent(
+            rule_id=one.rule.id,
+            version=one.rule.version,
+            symbol=event.symbol,
+            kind=event.kind,
+            at=event.at,
+            began_at=event.began_at,
+            fired_at=event.fired_at,
+            severity=one.definition.severity,
+            reason=event.reason,
+            told=decision.reason,
+            parts=parts.get((event.symbol, event.at)),
+            recorded_at=now,
+        )
+        found.append((stored, decision))
+    return found
+
+
+def _save(conn: Connection, one: _Work, parts: Parts) -> None:
+    """Write the states that changed, and the values of those that fire."""
+    gone = set(one.before.symbols) - set(one.states.symbols)
+    if gone:
+        stored_states.drop_states(conn, one.rule.id, gone)
+    fired = {event.symbol: event.at for event in one.events if event.kind == "fired"}
+    firing = one.states.take(one.states.in_phase(FIRING, RECOVERING))
+    changed = {row["symbol"]: row for row in to_rows(one.states, since=one.before)}
+    rows = {row["symbol"]: row for row in to_rows(firing)} | changed
+    stored_states.save_states(
+        conn,
+        [
+            {
+                **row,
+                "rule_id": one.rule.id,
+                "fired_parts": parts.get((symbol, fired[symbol])) if symbol in fired else None,
+                "parts": parts.get((symbol, one.bars[-1])),
+            }
+            for symbol, row in rows.items()
+        ],
+    )
+
+
+def _progress(one: _Work, now: datetime) -> Progress:
+    health = one.states.table[HEALTH]
+    unknown = int((health != OK).sum())
+    everywhere = unknown == len(health) > 0
+    said = "error" if one.message or (health == ERROR).any() else "no_data" if everywhere else "ok"
+    return Progress(
+        one.rule.id, one.rule.version, one.bars[-1], said, one.message, unknown, len(health), now
+    )

@@ -1,0 +1,299 @@
+"""Alert rules judged at every bar of a stored market: what the database holds afterwards."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from channelled import add_channel
+from sqlalchemy import Engine, select
+
+from core.alerts import compile_rule
+from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.engine import step
+from core.alerts.silences import parse_silence
+from core.alerts.states import fresh
+from core.backtest import decide
+from core.jobs.alerting import MISSED, Alerting
+from core.market.frame import SOURCES
+from core.signals import load_profile
+from core.store.alerts.rules import StoredRule, change_rule, create_rule, delete_rule, list_rules
+from core.store.alerts.silences import make_silence
+from core.store.alerts.states import (
+    Acknowledgement,
+    StoredEvent,
+    acknowledge,
+    count_firing,
+    list_events,
+    load_progress,
+    load_states,
+)
+from core.store.signals import save_bars, save_profile, save_signals
+from core.store.tables import alert_states, audit_log, deliveries
+from tests.builders import make_frame
+
+HOUR = timedelta(hours=1)
+DAYS, LIVE = 12, 40
+PROFILE = load_profile("balanced")
+
+
+@cache
+def market() -> pd.DataFrame:
+    """Twelve days of three markets; one has gaps, and a value that is not known for a while."""
+    frame = make_frame(3, hours=24 * DAYS, seed=5)
+    frame.loc[("S1USDT", slice(None)), "funding_rate_8h"] = np.nan
+    times = frame.index.get_level_values("time")
+    gone = (frame.index.get_level_values("symbol") == "S2USDT") & (times.hour % 7 == 3)
+    return frame[~gone]
+
+
+@cache
+def judged() -> pd.DataFrame:
+    return decide(market(), PROFILE)
+
+
+def bars() -> list[datetime]:
+    """The bars that are judged, in order; those before are the past."""
+    times = market().index.get_level_values("time").unique().sort_values()
+    return [time.to_pydatetime() for time in times[-LIVE:]]
+
+
+@pytest.fixture
+def stored(engine: Engine) -> Engine:
+    frame, planned = market(), judged()
+    ages = pd.DataFrame(0.5, index=planned.index, columns=list(SOURCES))
+    with engine.begin() as conn:
+        save_bars(conn, frame)
+        save_profile(conn, PROFILE, bars()[0])
+        save_signals(conn, planned, ages, PROFILE, bars()[0])
+    return engine
+
+
+def rule(expression: str, **changes: Any) -> RuleDefinition:
+    return parse_definition({"name": "Test", "expression": expression, **changes})
+
+
+def save(engine: Engine, definition: RuleDefinition) -> StoredRule:
+    """A rule that was made just before the first bar that is judged."""
+    with engine.begin() as conn:
+        return create_rule(conn, definition, by="ada", now=bars()[0] - timedelta(minutes=1))
+
+
+def judge(engine: Engine, at: list[datetime], alerting: Alerting | None = None) -> Alerting:
+    now = {"time": at[0]}
+    alerting = alerting or Alerting(engine, lambda: now["time"])
+    for bar in at:
+        now["time"] = bar + timedelta(seconds=5)
+        alerting.judge(bar)
+    return alerting
+
+
+def happened(engine: Engine) -> list[tuple[str, str, datetime, str]]:
+    with engine.connect() as conn:
+        found = list_events(conn, limit=10_000)
+    return sorted((one.symbol, one.kind, one.at, one.reason) for one in found)
+
+
+def expected(definition: RuleDefinition) -> list[tuple[str, str, datetime, str]]:
+    """By stepping over plain evaluations of the whole frame."""
+    truth = compile_rule(definition.expression).evaluate(judged())
+    symbols = tuple(name for name in ("S0USDT", "S1USDT", "S2USDT") if definition.covers(name))
+    states, found = fresh(symbols), []
+    for bar in bars():
+        values = [truth.get((symbol, pd.Timestamp(bar)), pd.NA) for symbol in symbols]
+        coded = np.array([1 if value is pd.NA else 2 * int(value) for value in values], np.int8)
+        states, events = step(definition, states, bar, coded)
+        found += [(one.symbol, one.kind, one.at, one.reason) for one in events]
+    return sorted(found)
+
+
+RULES = [
+    rule("score >= 52"),
+    rule('change_percent(close, "6h") > 0.5', **{"for": "2h"}),
+    rule('funding_rate_8h > avg(funding_rate_8h, "24h")', keep_firing="2h", repeat="3h"),
+    rule("rank(volume_usd) == 1", cooldown="5h", symbols=["S0USDT", "S2USDT"]),
+    rule('close > highest(close, "12h") * 0.999', rearm="3h"),
+]
+
+
+@pytest.mark.parametrize("definition", RULES, ids=lambda one: str(one.expression))
+def test_what_the_job_stores_is_what_stepping_over_the_whole_history_gives(
+    stored: Engine, definition: RuleDefinition
+) -> None:
+    save(stored, definition)
+    judge(stored, bars())
+    assert happened(stored) == expected(definition)
+    assert len(expected(definition)) > 3
+
+
+def test_neither_a_second_worker_nor_a_restart_nor_missed_bars_change_what_happens(
+    stored: Engine,
+) -> None:
+    definitions = [one.model_copy(update={"name": f"Rule {n}"}) for n, one in enumerate(RULES)]
+    for definition in definitions:
+        save(stored, definition)
+    first = judge(stored, bars()[:10])
+    judge(stored, bars()[5:15])
+    judge(stored, bars()[14:20], first)
+    judge(stored, [bars()[29]])
+    judge(stored, bars()[25:], first)
+    assert happened(stored) == sorted(each for one in definitions for each in expected(one))
+    before = happened(stored)
+    assert judge(stored, bars()).judge(bars()[-1]) == 0
+    assert happened(stored) == before
+
+
+def test_what_is_not_known_neither_fires_nor_resolves_and_is_said(stored: Engine) -> None:
+    save(stored, rule("funding_rate_8h > -1"))
+    judge(stored, bars())
+    found = happened(stored)
+    assert {symbol for symbol, *_ in found} == {"S0USDT", "S2USDT"}
+    assert [kind for symbol, kind, *_ in found if symbol == "S2USDT"] == ["fired"]
+    with stored.connect() as conn:
+        (states,) = load_states(conn).values()
+        (progress,) = load_progress(conn).values()
+    health = {row["symbol"]: row["health"] for row in states}
+    assert health["S1USDT"] == "no_data"
+    assert (progress.health, progress.symbols) == ("ok", 3)
+
+
+def test_a_rule_that_knows_nothing_at_all_says_so(stored: Engine) -> None:
+    save(stored, rule('model_verdict == "CONFIRM"'))
+    judge(stored, bars()[:2])
+    with stored.connect() as conn:
+        (progress,) = load_progress(conn).values()
+    assert (progress.health, progress.unknown) == ("no_data", 3)
+    assert happened(stored) == []
+
+
+def messages(engine: Engine) -> list[Any]:
+    with engine.connect() as conn:
+        return list(conn.execute(select(deliveries).order_by(deliveries.c.id)))
+
+
+def test_a_message_says_who_fires_and_with_which_values(stored: Engine) -> None:
+    channel = add_channel(stored)
+    save(stored, rule("score >= 52", channels=[channel]))
+    judge(stored, bars())
+    told = messages(stored)
+    fired = [one for one in expected(rule("score >= 52")) if one[1] == "fired"]
+    named = [each["symbol"] for one in told for each in one.body["content"]["fired"]]
+    assert sorted(named) == sorted(symbol for symbol, *_ in fired)
+    first = next(one for one in told if one.body["content"]["fired"])
+    values = first.body["content"]["fired"][0]["values"]
+    at = pd.Timestamp(first.body["content"]["at"].replace(" UTC", "Z"))
+    symbol = first.body["content"]["fired"][0]["symbol"]
+    assert values["score"] == pytest.approx(judged().loc[(symbol, at), "score"])
+    assert "Test" in first.body["title"]
+    assert symbol in first.body["text"]
+    assert len({one.key for one in told}) == len(told)
+
+
+def test_a_silence_keeps_messages_back_and_events_say_so(stored: Engine) -> None:
+    channel = add_channel(stored)
+    save(stored, rule("close > 0", channels=[channel]))
+    judge(stored, bars()[:2])
+    assert len(messages(stored)) == 1
+    body = {
+        "matchers": ["symbol = S0USDT"],
+        "reason": "maintenance",
+        "author": "ada",
+        "starts_at": bars()[0].isoformat(),
+        "ends_at": bars()[-1].isoformat(),
+    }
+    with stored.begin() as conn:
+        make_silence(conn, parse_silence(body), now=bars()[1])
+        saved = list_rules(conn)[0]
+        changed = rule("close > 0 and score > 0", channels=[channel])
+        change_rule(conn, saved.id, changed, based_on=1, by="ada", now=bars()[1] + HOUR / 2)
+    judge(stored, bars()[2:4])
+    with stored.connect() as conn:
+        found = {(one.symbol, one.told) for one in list_events(conn) if one.kind == "fired"}
+    assert ("S0USDT", "silenced") in found
+    late = [one for one in messages(stored)[1:] for _ in one.body["content"]["fired"]]
+    assert "S0USDT" not in [each["symbol"] for one in late for each in one.body["content"]["fired"]]
+    assert late
+
+
+def test_an_acknowledged_firing_is_not_repeated(stored: Engine) -> None:
+    channel = add_channel(stored)
+    saved = save(stored, rule("close > 0", repeat="1h", symbols=["S0USDT"], channels=[channel]))
+    first = judge(stored, bars()[:3])
+    assert [one.body["content"]["kind"] for one in messages(stored)] == [
+        "fired",
+        "repeat",
+        "repeat",
+    ]
+    note = Acknowledgement(saved.id, "S0USDT", bars()[0], "bob", "seen", bars()[2])
+    with stored.begin() as conn:
+        acknowledge(conn, [note])
+    judge(stored, bars()[3:6], first)
+    judge(stored, bars()[6:8])
+    assert len(messages(stored)) == 3
+    with stored.connect() as conn:
+        told = {one.told for one in list_events(conn, start=bars()[3])}
+        assert count_firing(conn) == {"warning": 1}
+    assert told == {"acknowledged"}
+
+
+def test_another_condition_ends_what_fires_and_a_deleted_rule_too(stored: Engine) -> None:
+    saved = save(stored, rule("close > 0"))
+    alerting = judge(stored, bars()[:2])
+    with stored.begin() as conn:
+        changed = rule("close < 0")
+        change_rule(conn, saved.id, changed, based_on=1, by="eve", now=bars()[1] + HOUR / 2)
+    judge(stored, bars()[2:3], alerting)
+    ends = [one for one in happened(stored) if one[1] == "ended"]
+    assert {reason for *_, reason in ends} == {"rule_changed"}
+    assert len(ends) == 3
+    with stored.begin() as conn:
+        change_rule(conn, saved.id, rule("close > 0"), based_on=2, by="eve", now=bars()[2])
+    judge(stored, bars()[3:4], alerting)
+    with stored.begin() as conn:
+        delete_rule(conn, saved.id, by="eve", now=bars()[3])
+    judge(stored, bars()[4:5], alerting)
+    assert [one for one in happened(stored) if one[3] == "removed"]
+    with stored.connect() as conn:
+        assert not conn.execute(select(alert_states)).all()
+        assert count_firing(conn) == {}
+        done = conn.execute(
+            select(audit_log.c.action, audit_log.c.by).order_by(audit_log.c.id)
+        ).all()
+    assert [tuple(row) for row in done] == [
+        ("create", "ada"), ("change", "eve"), ("change", "eve"), ("delete", "eve")
+    ]  # fmt: skip
+
+
+def test_bars_that_were_missed_for_days_are_no_news(stored: Engine) -> None:
+    save(stored, rule("close > 0"))
+    late = market().index.get_level_values("time").max().to_pydatetime() + MISSED
+    judge(stored, [late])
+    found = [at for _, _, at, _ in happened(stored)]
+    assert found == []
+
+
+def test_the_values_at_firing_stay_beside_those_of_now(stored: Engine) -> None:
+    save(stored, rule("close > 0", symbols=["S0USDT"]))
+    judge(stored, bars()[:5])
+    with stored.connect() as conn:
+        ((row,),) = load_states(conn).values()
+    then, now = (
+        {part["text"]: part["value"] for part in row[name]} for name in ("fired_parts", "parts")
+    )
+    close = market().loc["S0USDT", "close"]
+    assert then["close"] == close[pd.Timestamp(bars()[0])]
+    assert now["close"] == close[pd.Timestamp(bars()[4])]
+
+
+def test_what_happened_cannot_be_changed(stored: Engine) -> None:
+    save(stored, rule("close > 0"))
+    judge(stored, bars()[:1])
+    with stored.connect() as conn:
+        kept: list[StoredEvent] = list_events(conn)
+    assert kept
+    with pytest.raises(Exception, match="only ever added"), stored.begin() as conn:
+        conn.exec_driver_sql("UPDATE alert_events SET told = 'sent'")
