@@ -91,10 +91,11 @@ class Columns:
         """A column of texts as the numbers that stand for them; any other text is unknown."""
         times = self.grid.shape[1]
         rows = np.flatnonzero(self.grid.cells % max(times, 1) >= first)
-        texts = values.iloc[rows].to_numpy(dtype=object).tolist()
+        places, texts = pd.factorize(values.iloc[rows])
+        numbers = np.array([*(codes.get(text, np.nan) for text in texts), np.nan])
         found = np.full((self.grid.shape[0], times - first), np.nan)
         symbol, place = np.divmod(self.grid.cells[rows], max(times, 1))
-        found[symbol, place - first] = [codes.get(text, np.nan) for text in texts]
+        found[symbol, place - first] = numbers[places]
         return found
 
 
