@@ -458,7 +458,7 @@ class _Checker:
         args, keys, fixed, units = [], [], True, []
         for wanted, source in zip(takes, node.args, strict=False):
             if wanted == "window":
-                value: Any = float(self._hours(source))
+                value: Any = float(self._hours(source, function.least_hours))
             elif wanted == "digits":
                 value = float(self._digits(source))
             else:
@@ -520,8 +520,8 @@ class _Checker:
             self._refuse("A text in quotes belongs here.", source, f"Write {what}.")
         return source.value
 
-    def _hours(self, source: ast.expr) -> int:
-        hint = f'Write whole hours or days in quotes, "1h" to "{MOST_HOURS // 24}d".'
+    def _hours(self, source: ast.expr, least: int) -> int:
+        hint = f'Write whole hours or days in quotes, "{least}h" to "{MOST_HOURS // 24}d".'
         if not (isinstance(source, ast.Constant) and isinstance(source.value, str)):
             self._refuse("A duration belongs here.", source, hint)
         found = _WINDOW.fullmatch(source.value)
@@ -530,6 +530,8 @@ class _Checker:
         hours = int(found[1]) * (24 if found[2] == "d" else 1)
         if hours > MOST_HOURS:
             self._refuse(f'"{source.value}" is longer than {MOST_HOURS // 24} days.', source, hint)
+        if hours < least:
+            self._refuse("One bar has no deviation.", source, hint)
         return hours
 
     def _digits(self, source: ast.expr) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,13 @@ class Columns:
         }
         self._dense: dict[tuple[str, int], Floats] = {}
 
+    @cached_property
+    def there(self) -> npt.NDArray[np.bool_]:
+        """Which bars have a row."""
+        found = np.zeros(self.grid.shape, dtype=bool)
+        found.reshape(-1)[self.grid.cells] = True
+        return found
+
     def since(self, column: str, first: int) -> Floats:
         """A column from the place ``first`` on, NaN where it is unknown or not in the frame."""
         found = self._dense.get((column, first))
@@ -83,10 +91,11 @@ class Columns:
         """A column of texts as the numbers that stand for them; any other text is unknown."""
         times = self.grid.shape[1]
         rows = np.flatnonzero(self.grid.cells % max(times, 1) >= first)
-        texts = values.iloc[rows].to_numpy(dtype=object).tolist()
+        places, texts = pd.factorize(values.iloc[rows])
+        numbers = np.array([*(codes.get(text, np.nan) for text in texts), np.nan])
         found = np.full((self.grid.shape[0], times - first), np.nan)
         symbol, place = np.divmod(self.grid.cells[rows], max(times, 1))
-        found[symbol, place - first] = [codes.get(text, np.nan) for text in texts]
+        found[symbol, place - first] = numbers[places]
         return found
 
 
@@ -179,13 +188,22 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         column = np.zeros((len(places), 1), dtype=np.int8)
         for symbol in wanted & places.keys():
             column[places[symbol]] = TRUE
-        return np.broadcast_to(column, (len(places), self._width))
+        return self._where_there(np.broadcast_to(column, (len(places), self._width)))
+
+    def _where_there(self, truth: Truth) -> Truth:
+        """A bar that is missing is unknown in every respect, as bars before the first one are."""
+        if self._columns.grid.is_full:
+            return truth
+        found: Truth = np.where(self._columns.there[:, self._first :], truth, UNKNOWN)
+        return found
 
     def _bar(self, function: Function, args: list[Any]) -> Any:
         assert function.kernel is not None
         if function.name == "round":
             digits = int(args[1].value) if len(args) > 1 else 0
             return kernels.finite(function.kernel, self._eval(args[0]), digits)
+        if function.name == "known":
+            return self._where_there(function.kernel(self._eval(args[0])))
         return function.kernel(*(self._eval(arg) for arg in args))
 
     def _window(self, function: Function, args: list[Any]) -> Any:

@@ -117,7 +117,7 @@ def _affordable(text: str, checked: Checked) -> Cost:
             f"The rule would take about {cost.milliseconds:.0f} ms per {SYMBOLS:,} symbols; at most "
             f"{MOST_MILLISECONDS:.0f} are allowed.",
             position=place,
-            hint=f"Shorten what begins here: {text[place:end]}",
+            hint=f"Shorten what begins here: {text[place:end]}.",
         )
     return cost
 
