@@ -23,6 +23,7 @@ from core.store.filters import (
     midnight,
     of_cells,
     of_outcomes,
+    of_pair_days,
     of_pairs,
     of_signals,
     settled,
@@ -39,7 +40,16 @@ from core.store.sums import (
     outcome_rows,
     totals,
 )
-from core.store.tables import bars, factor_days, outcomes, signals, tallies, tally_cells, verdicts
+from core.store.tables import (
+    bars,
+    factor_days,
+    outcomes,
+    pair_days,
+    signals,
+    tallies,
+    tally_cells,
+    verdicts,
+)
 
 __all__ = [
     "MOST_SYMBOLS",
@@ -74,28 +84,40 @@ class Unfinished(NamedTuple):
 def load_options(conn: Connection) -> pd.DataFrame:
     """What there is to choose from: one row per stored cell, whatever its bins.
 
-    The columns of `CELL` without its bins, and ``n``, ``first_day`` and ``last_day`` of the cell's
-    outcomes.
+    The columns of `CELL` without its bins, ``first_day`` and ``last_day`` of the cell's outcomes, and
+    ``last_n``, how many there are of the last day. Only the ends of a cell are read, however many days
+    lie between them.
     """
     names = [name for name in CELL if name not in BINS]
+    oldest, newest = tallies.c.day, tallies.c.day.desc()
     query = (
         select(
             *(tally_cells.c[name] for name in names),
-            func.sum(tallies.c.n).label("n"),
-            type_coerce(func.min(tallies.c.day), NullType()).label("first_day"),
-            type_coerce(func.max(tallies.c.day), NullType()).label("last_day"),
+            _first(tallies.c.day, oldest).label("first_day"),
+            _first(tallies.c.day, newest).label("last_day"),
+            _first(tallies.c.n, newest).label("last_n"),
         )
-        .join_from(tally_cells, tallies)
-        .where(*(tally_cells.c[name] == ANY_BIN for name in BINS), tallies.c.n > 0)
-        .group_by(tally_cells.c.id)
+        .where(*(tally_cells.c[name] == ANY_BIN for name in BINS))
         .order_by(tally_cells.c.id)
     )
-    found = read_columns(conn, query)
+    cells = query.subquery("cells")
+    found = read_columns(conn, select(cells).where(cells.c.last_n > 0))
     frame = pd.DataFrame({name: _keys(name, found[name]) for name in names})
-    frame["n"] = np.array(found["n"], dtype=np.int64)
     for name in ("first_day", "last_day"):
         frame[name] = moments(found[name], name)
+    frame["last_n"] = np.array(found["last_n"], dtype=np.int64)
     return frame
+
+
+def _first(column: Any, order: Any) -> Any:
+    """Of a cell's first day with an outcome, in this order."""
+    return (
+        select(type_coerce(column, NullType()))
+        .where(tallies.c.cell_id == tally_cells.c.id, tallies.c.n > 0)
+        .order_by(order)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def load_tallies(
@@ -183,8 +205,31 @@ def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
     Counts signals, of the UTC days of their bars; the filters' verdicts, risk modes and horizons do
     not count. ``judge`` must name a model.
     """
+    query = _pairs_of_symbols(conn, filters) if filters.symbols else _pairs(conn, filters)
+    found = read_columns(conn, query)
+    return pd.DataFrame(
+        {
+            **{name: words(found[name]).astype(object) for name in ("rules", "model")},
+            DAY: moments(found[DAY], DAY),
+            "n": np.array(found["n"], dtype=np.int64),
+        }
+    )
+
+
+def _pairs(conn: Connection, filters: Filters) -> Select[Any]:
+    keys = (pair_days.c.rules, pair_days.c.model, pair_days.c.day)
+    return (
+        select(*raw(pair_days, "rules", "model", DAY), func.sum(pair_days.c.n).label("n"))
+        .where(*of_pair_days(conn, filters))
+        .group_by(*keys)
+        .order_by(pair_days.c.day, pair_days.c.rules, pair_days.c.model)
+    )
+
+
+def _pairs_of_symbols(conn: Connection, filters: Filters) -> Select[Any]:
+    """The same of single markets, which have no counts of their own."""
     day = type_coerce(day_of(conn.dialect.name, signals.c.time), NullType())
-    query = (
+    return (
         select(
             signals.c.verdict.label("rules"),
             verdicts.c.verdict.label("model"),
@@ -195,14 +240,6 @@ def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
         .where(*of_pairs(conn, filters))
         .group_by(signals.c.verdict, verdicts.c.verdict, day)
         .order_by(day, signals.c.verdict, verdicts.c.verdict)
-    )
-    found = read_columns(conn, query)
-    return pd.DataFrame(
-        {
-            **{name: words(found[name]).astype(object) for name in ("rules", "model")},
-            DAY: moments(found[DAY], DAY),
-            "n": np.array(found["n"], dtype=np.int64),
-        }
     )
 
 
