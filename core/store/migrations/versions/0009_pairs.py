@@ -1,4 +1,4 @@
-"""How often which verdict of the rules met which of a model, by day.
+"""How often which verdict of the rules met which of a model, by day, and followed signals by symbol.
 
 What is stored already is counted by `core.store.opening` when the schema is the newest.
 """
@@ -41,7 +41,15 @@ def upgrade() -> None:
         ),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "ix_signals_followed_symbol",
+        "signals",
+        ["profile_name", "symbol", "time"],
+        sqlite_where=sa.text("direction <> 0"),
+        postgresql_where=sa.text("direction <> 0"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_signals_followed_symbol", table_name="signals")
     op.drop_table("pair_days")
