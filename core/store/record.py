@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -70,7 +71,6 @@ __all__ = [
 MOST_SYMBOLS = 10
 _OF_SIGNAL = ("symbol", "time", "direction", "score", "verdict", "multiplier")
 _OF_OUTCOME = ("horizon", "exit_at", "net_return", "r_multiple", "barrier")
-_LISTED = ("signal_id", *_OF_SIGNAL, "model_verdict", "model_multiplier", "traded", *_OF_OUTCOME)
 
 
 class Unfinished(NamedTuple):
@@ -176,12 +176,20 @@ def list_signals(conn: Connection, filters: Filters, limit: int, offset: int = 0
     """
     chosen = settled(conn, filters)
     if chosen.symbols:
-        return _outcome_list([_list_page(conn, chosen, limit, offset)])
-    pages = []
-    for day, skipped, wanted in _days_of_page(conn, chosen, limit, offset):
-        of_day = replace(chosen, start=day, end=day)
-        pages.append(_list_page(conn, of_day, wanted, skipped))
-    return _outcome_list(pages)
+        return _outcome_list(_list_page(conn, chosen, limit, offset))
+    of_day = (
+        select(tallies.c.day, func.sum(tallies.c.n))
+        .join_from(tally_cells, tallies)
+        .where(*of_cells(chosen, ()), tallies.c.n > 0)
+        .group_by(tallies.c.day)
+        .order_by(tallies.c.day.desc())
+    )
+    return _outcome_list(
+        _joined(
+            _list_page(conn, replace(chosen, start=day, end=day), wanted, skipped)
+            for day, skipped, wanted in _days_of_page(conn, of_day, limit, offset)
+        )
+    )
 
 
 def count_unfinished(conn: Connection, filters: Filters) -> dict[str, Unfinished]:
@@ -252,18 +260,20 @@ def list_disagreements(
     model_multiplier, and per horizon what followed: r_<horizon>, NaN while unfinished. The same
     filters count as in `load_pairs`.
     """
-    query = (
-        select(
-            signals.c.id.label("signal_id"),
-            *raw(signals, *_OF_SIGNAL),
-            verdicts.c.verdict.label("model_verdict"),
-            verdicts.c.multiplier.label("model_multiplier"),
+    chosen = settled(conn, filters)
+    if chosen.symbols:
+        found = _disagreement_page(conn, chosen, limit, offset)
+    else:
+        of_day = (
+            select(pair_days.c.day, func.sum(pair_days.c.n))
+            .where(*of_pair_days(conn, chosen), pair_days.c.rules != pair_days.c.model)
+            .group_by(pair_days.c.day)
+            .order_by(pair_days.c.day.desc())
         )
-        .select_from(judged_by(filters.judge).signals)
-        .where(*of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
-        .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
-    )
-    found = read_columns(conn, query.limit(limit).offset(offset))
+        found = _joined(
+            _disagreement_page(conn, replace(chosen, start=day, end=day), wanted, skipped)
+            for day, skipped, wanted in _days_of_page(conn, of_day, limit, offset)
+        )
     frame = pd.DataFrame(
         {
             "signal_id": np.array(found["signal_id"], dtype=np.int64),
@@ -286,6 +296,23 @@ def list_disagreements(
     for horizon in HORIZONS:
         frame[f"r_{horizon}"] = numbers([followed_by.get((one, horizon)) for one in ids])
     return frame
+
+
+def _disagreement_page(
+    conn: Connection, filters: Filters, limit: int, offset: int
+) -> dict[str, list[Any]]:
+    query = (
+        select(
+            signals.c.id.label("signal_id"),
+            *raw(signals, *_OF_SIGNAL),
+            verdicts.c.verdict.label("model_verdict"),
+            verdicts.c.multiplier.label("model_multiplier"),
+        )
+        .select_from(judged_by(filters.judge).signals)
+        .where(*of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
+        .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
+    )
+    return read_columns(conn, query.limit(limit).offset(offset))
 
 
 def load_factor_days(
@@ -340,18 +367,13 @@ def _listed(judged: Judged, filters: Filters) -> Select[Any]:
 
 
 def _days_of_page(
-    conn: Connection, filters: Filters, limit: int, offset: int
+    conn: Connection, query: Select[Any], limit: int, offset: int
 ) -> Iterator[tuple[date, int, int]]:
     """The days that a page is on, the newest first: the day, how many of it to skip, how many are
     still wanted. The stored sums tell how many there are, so what comes before is not gone through.
+
+    ``query`` gives days, the newest first, and how many there are of each.
     """
-    query = (
-        select(tallies.c.day, func.sum(tallies.c.n))
-        .join_from(tally_cells, tallies)
-        .where(*of_cells(filters, ()), tallies.c.n > 0)
-        .group_by(tallies.c.day)
-        .order_by(tallies.c.day.desc())
-    )
     skipped, wanted = offset, limit
     for day, n in conn.execute(query):
         if wanted <= 0:
@@ -368,8 +390,16 @@ def _list_page(conn: Connection, filters: Filters, limit: int, offset: int) -> d
     return read_columns(conn, query.order_by(*order).limit(limit).offset(offset))
 
 
-def _outcome_list(pages: Sequence[dict[str, list[Any]]]) -> pd.DataFrame:
-    found = {name: [one for page in pages for one in page[name]] for name in _LISTED}
+def _joined(pages: Iterable[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """Pages with the same columns, one after the other."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for page in pages:
+        for name, values in page.items():
+            found[name] += values
+    return found
+
+
+def _outcome_list(found: Mapping[str, list[Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "signal_id": np.array(found["signal_id"], dtype=np.int64),
