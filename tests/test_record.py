@@ -128,7 +128,7 @@ def test_options_are_the_cells_that_there_are(conn: Connection) -> None:
     plain = tally(load_plainly(conn), names)["n"].reset_index()
     found = options.set_index(names).sort_index()
     of_cell = plain.groupby(names)
-    assert found["n"].tolist() == of_cell["n"].sum().tolist()
+    assert found["last_n"].tolist() == of_cell["n"].last().tolist()
     assert found["first_day"].tolist() == of_cell["day"].min().tolist()
     assert found["last_day"].tolist() == of_cell["day"].max().tolist()
     assert set(options["judge"]) == {RULES, "gpt-a / 1", "gpt-b / 1", "gpt-b / 2"}

@@ -22,7 +22,7 @@ from core.store.sums import (
     judged_by,
     of_judge,
 )
-from core.store.tables import outcomes, signals, tallies, tally_cells
+from core.store.tables import outcomes, pair_days, signals, tallies, tally_cells
 
 DAY_LONG = timedelta(days=1)
 
@@ -119,18 +119,30 @@ def of_signals(conn: Connection, filters: Filters, judged: Judged) -> list[Expre
 
 
 def of_pairs(conn: Connection, filters: Filters) -> list[Expression]:
-    if filters.judge == RULES:
-        raise ValueError("name the model that the rules are compared with as the judge")
-    alike = replace(settled(conn, filters), verdicts=(), risk_modes=(), horizons=())
+    """What a signal that a model judged must be to pass; what a verdict is does not count."""
+    alike = _of_pairs(conn, filters)
     within = within_days(signals.c.time, filters.start, filters.end)
-    # A model has judged some months of years: when, the sums know, and an index finds those signals.
-    anytime = replace(alike, start=None, end=None, symbols=())
-    days = select(func.min(tallies.c.day), func.max(tallies.c.day)).join_from(tally_cells, tallies)
-    first, last = conn.execute(days.where(*of_cells(anytime, ()))).one()
+    # A model has judged some months of years: when, the counts know, and an index finds those signals.
+    days = select(func.min(pair_days.c.day), func.max(pair_days.c.day))
+    anytime = replace(alike, start=None, end=None)
+    first, last = conn.execute(days.where(*of_pair_days(conn, anytime))).one()
     if first is None:
         return [false()]
-    known = within_days(signals.c.time, first - max(map(length_of, HORIZONS)), last)
+    known = within_days(signals.c.time, first, last)
     return [*of_signals(conn, alike, judged_by(filters.judge)), *within, *known]
+
+
+def of_pair_days(conn: Connection, filters: Filters) -> list[Expression]:
+    """The same of a stored count, whatever the symbols."""
+    alike = _of_pairs(conn, filters)
+    within = within_days(pair_days.c.day, filters.start, filters.end)
+    return [pair_days.c.judge == filters.judge, *_of_keys(alike, dict(pair_days.c)), *within]
+
+
+def _of_pairs(conn: Connection, filters: Filters) -> Filters:
+    if filters.judge == RULES:
+        raise ValueError("name the model that the rules are compared with as the judge")
+    return replace(settled(conn, filters), verdicts=(), risk_modes=(), traded=None, horizons=())
 
 
 def within_days(time: Expression, start: date | None, end: date | None) -> list[Expression]:

@@ -17,8 +17,9 @@ from core.store.tables import meta
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_267_283_001  # any number, the same in every process: one migration at a time
 _LOCK_WAIT_MS = 60_000
-# The schema since which sums of outcomes are kept as these are stored.
+# The schemas since which sums of outcomes, and of pairs of verdicts, are kept as these are stored.
 TALLIED = "0007"
+PAIRED = "0009"
 
 
 def open_store(url: str, market: str | None = None) -> Engine:
@@ -80,8 +81,8 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             )
         if held != target:
             _run_alembic(conn, held, target)
-            if held is not None and held < TALLIED <= newest == target:
-                _fill_tallies(conn)
+            if held is not None and target == newest:
+                _fill_sums(conn, held)
 
 
 def newest_revision() -> str:
@@ -117,11 +118,15 @@ def _cannot_open(url: URL, error: OperationalError) -> StoreError:
     )
 
 
-def _fill_tallies(conn: Connection) -> None:
-    """Add up what was stored before sums were kept."""
+def _fill_sums(conn: Connection, held: str) -> None:
+    """Add up what was stored before the sums of it were kept."""
+    from core.store.pairs import rebuild_pairs
     from core.store.tallies import rebuild_tallies
 
-    rebuild_tallies(conn)
+    if held < TALLIED:
+        rebuild_tallies(conn)
+    elif held < PAIRED:
+        rebuild_pairs(conn)
 
 
 def _held_revision(conn: Connection) -> str | None:

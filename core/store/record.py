@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from core.store.filters import (
     midnight,
     of_cells,
     of_outcomes,
+    of_pair_days,
     of_pairs,
     of_signals,
     settled,
@@ -39,7 +41,16 @@ from core.store.sums import (
     outcome_rows,
     totals,
 )
-from core.store.tables import bars, factor_days, outcomes, signals, tallies, tally_cells, verdicts
+from core.store.tables import (
+    bars,
+    factor_days,
+    outcomes,
+    pair_days,
+    signals,
+    tallies,
+    tally_cells,
+    verdicts,
+)
 
 __all__ = [
     "MOST_SYMBOLS",
@@ -60,7 +71,6 @@ __all__ = [
 MOST_SYMBOLS = 10
 _OF_SIGNAL = ("symbol", "time", "direction", "score", "verdict", "multiplier")
 _OF_OUTCOME = ("horizon", "exit_at", "net_return", "r_multiple", "barrier")
-_LISTED = ("signal_id", *_OF_SIGNAL, "model_verdict", "model_multiplier", "traded", *_OF_OUTCOME)
 
 
 class Unfinished(NamedTuple):
@@ -74,28 +84,40 @@ class Unfinished(NamedTuple):
 def load_options(conn: Connection) -> pd.DataFrame:
     """What there is to choose from: one row per stored cell, whatever its bins.
 
-    The columns of `CELL` without its bins, and ``n``, ``first_day`` and ``last_day`` of the cell's
-    outcomes.
+    The columns of `CELL` without its bins, ``first_day`` and ``last_day`` of the cell's outcomes, and
+    ``last_n``, how many there are of the last day. Only the ends of a cell are read, however many days
+    lie between them.
     """
     names = [name for name in CELL if name not in BINS]
+    oldest, newest = tallies.c.day, tallies.c.day.desc()
     query = (
         select(
             *(tally_cells.c[name] for name in names),
-            func.sum(tallies.c.n).label("n"),
-            type_coerce(func.min(tallies.c.day), NullType()).label("first_day"),
-            type_coerce(func.max(tallies.c.day), NullType()).label("last_day"),
+            _first(tallies.c.day, oldest).label("first_day"),
+            _first(tallies.c.day, newest).label("last_day"),
+            _first(tallies.c.n, newest).label("last_n"),
         )
-        .join_from(tally_cells, tallies)
-        .where(*(tally_cells.c[name] == ANY_BIN for name in BINS), tallies.c.n > 0)
-        .group_by(tally_cells.c.id)
+        .where(*(tally_cells.c[name] == ANY_BIN for name in BINS))
         .order_by(tally_cells.c.id)
     )
-    found = read_columns(conn, query)
+    cells = query.subquery("cells")
+    found = read_columns(conn, select(cells).where(cells.c.last_n > 0))
     frame = pd.DataFrame({name: _keys(name, found[name]) for name in names})
-    frame["n"] = np.array(found["n"], dtype=np.int64)
     for name in ("first_day", "last_day"):
         frame[name] = moments(found[name], name)
+    frame["last_n"] = np.array(found["last_n"], dtype=np.int64)
     return frame
+
+
+def _first(column: Any, order: Any) -> Any:
+    """Of a cell's first day with an outcome, in this order."""
+    return (
+        select(type_coerce(column, NullType()))
+        .where(tallies.c.cell_id == tally_cells.c.id, tallies.c.n > 0)
+        .order_by(order)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def load_tallies(
@@ -154,12 +176,20 @@ def list_signals(conn: Connection, filters: Filters, limit: int, offset: int = 0
     """
     chosen = settled(conn, filters)
     if chosen.symbols:
-        return _outcome_list([_list_page(conn, chosen, limit, offset)])
-    pages = []
-    for day, skipped, wanted in _days_of_page(conn, chosen, limit, offset):
-        of_day = replace(chosen, start=day, end=day)
-        pages.append(_list_page(conn, of_day, wanted, skipped))
-    return _outcome_list(pages)
+        return _outcome_list(_list_page(conn, chosen, limit, offset))
+    of_day = (
+        select(tallies.c.day, func.sum(tallies.c.n))
+        .join_from(tally_cells, tallies)
+        .where(*of_cells(chosen, ()), tallies.c.n > 0)
+        .group_by(tallies.c.day)
+        .order_by(tallies.c.day.desc())
+    )
+    return _outcome_list(
+        _joined(
+            _list_page(conn, replace(chosen, start=day, end=day), wanted, skipped)
+            for day, skipped, wanted in _days_of_page(conn, of_day, limit, offset)
+        )
+    )
 
 
 def count_unfinished(conn: Connection, filters: Filters) -> dict[str, Unfinished]:
@@ -183,8 +213,31 @@ def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
     Counts signals, of the UTC days of their bars; the filters' verdicts, risk modes and horizons do
     not count. ``judge`` must name a model.
     """
+    query = _pairs_of_symbols(conn, filters) if filters.symbols else _pairs(conn, filters)
+    found = read_columns(conn, query)
+    return pd.DataFrame(
+        {
+            **{name: words(found[name]).astype(object) for name in ("rules", "model")},
+            DAY: moments(found[DAY], DAY),
+            "n": np.array(found["n"], dtype=np.int64),
+        }
+    )
+
+
+def _pairs(conn: Connection, filters: Filters) -> Select[Any]:
+    keys = (pair_days.c.rules, pair_days.c.model, pair_days.c.day)
+    return (
+        select(*raw(pair_days, "rules", "model", DAY), func.sum(pair_days.c.n).label("n"))
+        .where(*of_pair_days(conn, filters))
+        .group_by(*keys)
+        .order_by(pair_days.c.day, pair_days.c.rules, pair_days.c.model)
+    )
+
+
+def _pairs_of_symbols(conn: Connection, filters: Filters) -> Select[Any]:
+    """The same of single markets, which have no counts of their own."""
     day = type_coerce(day_of(conn.dialect.name, signals.c.time), NullType())
-    query = (
+    return (
         select(
             signals.c.verdict.label("rules"),
             verdicts.c.verdict.label("model"),
@@ -195,14 +248,6 @@ def load_pairs(conn: Connection, filters: Filters) -> pd.DataFrame:
         .where(*of_pairs(conn, filters))
         .group_by(signals.c.verdict, verdicts.c.verdict, day)
         .order_by(day, signals.c.verdict, verdicts.c.verdict)
-    )
-    found = read_columns(conn, query)
-    return pd.DataFrame(
-        {
-            **{name: words(found[name]).astype(object) for name in ("rules", "model")},
-            DAY: moments(found[DAY], DAY),
-            "n": np.array(found["n"], dtype=np.int64),
-        }
     )
 
 
@@ -215,18 +260,20 @@ def list_disagreements(
     model_multiplier, and per horizon what followed: r_<horizon>, NaN while unfinished. The same
     filters count as in `load_pairs`.
     """
-    query = (
-        select(
-            signals.c.id.label("signal_id"),
-            *raw(signals, *_OF_SIGNAL),
-            verdicts.c.verdict.label("model_verdict"),
-            verdicts.c.multiplier.label("model_multiplier"),
+    chosen = settled(conn, filters)
+    if chosen.symbols:
+        found = _disagreement_page(conn, chosen, limit, offset)
+    else:
+        of_day = (
+            select(pair_days.c.day, func.sum(pair_days.c.n))
+            .where(*of_pair_days(conn, chosen), pair_days.c.rules != pair_days.c.model)
+            .group_by(pair_days.c.day)
+            .order_by(pair_days.c.day.desc())
         )
-        .select_from(judged_by(filters.judge).signals)
-        .where(*of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
-        .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
-    )
-    found = read_columns(conn, query.limit(limit).offset(offset))
+        found = _joined(
+            _disagreement_page(conn, replace(chosen, start=day, end=day), wanted, skipped)
+            for day, skipped, wanted in _days_of_page(conn, of_day, limit, offset)
+        )
     frame = pd.DataFrame(
         {
             "signal_id": np.array(found["signal_id"], dtype=np.int64),
@@ -249,6 +296,23 @@ def list_disagreements(
     for horizon in HORIZONS:
         frame[f"r_{horizon}"] = numbers([followed_by.get((one, horizon)) for one in ids])
     return frame
+
+
+def _disagreement_page(
+    conn: Connection, filters: Filters, limit: int, offset: int
+) -> dict[str, list[Any]]:
+    query = (
+        select(
+            signals.c.id.label("signal_id"),
+            *raw(signals, *_OF_SIGNAL),
+            verdicts.c.verdict.label("model_verdict"),
+            verdicts.c.multiplier.label("model_multiplier"),
+        )
+        .select_from(judged_by(filters.judge).signals)
+        .where(*of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
+        .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
+    )
+    return read_columns(conn, query.limit(limit).offset(offset))
 
 
 def load_factor_days(
@@ -303,18 +367,13 @@ def _listed(judged: Judged, filters: Filters) -> Select[Any]:
 
 
 def _days_of_page(
-    conn: Connection, filters: Filters, limit: int, offset: int
+    conn: Connection, query: Select[Any], limit: int, offset: int
 ) -> Iterator[tuple[date, int, int]]:
     """The days that a page is on, the newest first: the day, how many of it to skip, how many are
     still wanted. The stored sums tell how many there are, so what comes before is not gone through.
+
+    ``query`` gives days, the newest first, and how many there are of each.
     """
-    query = (
-        select(tallies.c.day, func.sum(tallies.c.n))
-        .join_from(tally_cells, tallies)
-        .where(*of_cells(filters, ()), tallies.c.n > 0)
-        .group_by(tallies.c.day)
-        .order_by(tallies.c.day.desc())
-    )
     skipped, wanted = offset, limit
     for day, n in conn.execute(query):
         if wanted <= 0:
@@ -331,8 +390,16 @@ def _list_page(conn: Connection, filters: Filters, limit: int, offset: int) -> d
     return read_columns(conn, query.order_by(*order).limit(limit).offset(offset))
 
 
-def _outcome_list(pages: Sequence[dict[str, list[Any]]]) -> pd.DataFrame:
-    found = {name: [one for page in pages for one in page[name]] for name in _LISTED}
+def _joined(pages: Iterable[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """Pages with the same columns, one after the other."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for page in pages:
+        for name, values in page.items():
+            found[name] += values
+    return found
+
+
+def _outcome_list(found: Mapping[str, list[Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "signal_id": np.array(found["signal_id"], dtype=np.int64),

@@ -7,7 +7,7 @@ They are added to in the transaction that stores what they count, by its only wr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -16,28 +16,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sqlalchemy import (
-    ClauseElement,
     Connection,
     CursorResult,
     FromClause,
     Select,
-    TextClause,
-    bindparam,
     delete,
     func,
     literal_column,
     select,
-    text,
     type_coerce,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType
 
 from core.accuracy.tallies import CELL, COLUMNS, COUNTS, DAY
 from core.store import ledger
-from core.store.database import UtcDateTime
+from core.store.differences import Difference
 from core.store.due import LONGEST
+from core.store.pairs import check_pairs, keep_pairs, rebuild_pairs
 from core.store.reading import columns_of, moments
+from core.store.statements import ASKED, DIALECTS, typed, written
 from core.store.sums import (
     BY_MODELS,
     BY_RULES,
@@ -72,7 +69,6 @@ class _Kind:
 _OUTCOMES = _Kind(partial(outcome_rows, columns=COLUMNS), COLUMNS)
 _SIGNALS = _Kind(followed_rows, (FOLLOWED,))
 _KINDS = (_OUTCOMES, _SIGNALS)
-_DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
 # Which rows are meant. Those of a part are held to its days as well.
 _OF_PART = (
     "signals.profile_name = :profile AND signals.direction <> 0 "
@@ -85,29 +81,6 @@ _NEW = {
     "postgresql": "(outcomes.signal_id, outcomes.horizon) IN (SELECT CAST(value ->> 0 AS bigint), "
     "value ->> 1 FROM json_array_elements(CAST(:new AS json)))",
 }
-_ASKED = {
-    "sqlite": "signals.id IN (SELECT value FROM json_each(:asked))",
-    "postgresql": "signals.id IN (SELECT CAST(value AS bigint) "
-    "FROM json_array_elements_text(CAST(:asked AS json)))",
-}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A cell and day whose stored sum is not that of its outcomes; None where there is no row."""
-
-    cell: dict[str, Any]
-    day: datetime
-    column: str
-    stored: float | None
-    computed: float | None
-
-    def __str__(self) -> str:
-        cell = ", ".join(f"{name} {value}" for name, value in self.cell.items())
-        return (
-            f"{self.column} on {self.day:%Y-%m-%d} of {cell}: "
-            f"{_said(self.stored)} is stored, {_said(self.computed)} follows from the outcomes"
-        )
 
 
 def keep_signals(conn: Connection, first: int, last: int) -> None:
@@ -131,16 +104,17 @@ def keep_tallies(conn: Connection, new: Collection[tuple[int, str]]) -> None:
 def keep_verdict_tallies(conn: Connection, signal_ids: Collection[int]) -> None:
     """Count signals whose verdict this transaction stored, and the outcomes that they have already.
 
-    Outcomes that come later are counted by `keep_tallies`. `ledger.hold` comes first.
+    And what the rules and the model said of each, see `core.store.pairs`. Outcomes that come later are counted by `keep_tallies`. `ledger.hold` comes first.
     """
     if signal_ids:
         for kind in (_SIGNALS, _OUTCOMES):
             asked = json.dumps(sorted(signal_ids))
-            _add(conn, kind, BY_MODELS, _ASKED[conn.dialect.name], asked=asked)
+            _add(conn, kind, BY_MODELS, ASKED[conn.dialect.name], asked=asked)
+        keep_pairs(conn, signal_ids)
 
 
 def rebuild_tallies(conn: Connection) -> int:
-    """Make all tallies anew from what is stored; how many rows there are then."""
+    """Make all tallies and pairs anew from what is stored; how many rows of tallies there are then."""
     ledger.hold(conn)
     conn.execute(delete(tallies))
     conn.execute(delete(tally_cells))
@@ -148,17 +122,19 @@ def rebuild_tallies(conn: Connection) -> int:
         for kind in _KINDS:
             for judged in _JUDGES:
                 _add(conn, kind, judged, _OF_PART, **part.given())
+    rebuild_pairs(conn)
     return conn.scalar(select(func.count()).select_from(tallies)) or 0
 
 
 def check_tallies(conn: Connection, limit: int = 100) -> list[Difference]:
-    """Where the stored tallies are not those of what is stored, at most ``limit``; [] when right."""
+    """Where the stored tallies, or the pairs, are not those of what is stored, at most ``limit``; [] when
+    right."""
     found: list[Difference] = []
     for part in _parts(conn):
         found += _differences(_stored(conn, part), _computed(conn, part), limit - len(found))
         if len(found) >= limit:
-            break
-    return found
+            return found
+    return found + check_pairs(conn, limit - len(found))
 
 
 @dataclass(frozen=True)
@@ -200,7 +176,7 @@ def _parts(conn: Connection) -> Iterator[_Part]:
 def _add(conn: Connection, kind: _Kind, judged: Judged, where: str, **given: Any) -> None:
     """Add what lies where it is said to the stored sums."""
     for statement in _adding(conn.dialect.name, kind, judged, where):
-        conn.execute(_typed(statement, given), given)
+        conn.execute(typed(statement, given), given)
 
 
 @cache
@@ -209,7 +185,7 @@ def _adding(dialect: str, kind: _Kind, judged: Judged, where: str) -> tuple[str,
 
     Written out once: to compose them takes longer than to run them.
     """
-    insert = _DIALECTS[dialect].insert
+    insert = DIALECTS[dialect].insert
     each = _each(dialect, kind, judged, where)
     own = select(*(each.c[name] for name in CELL)).distinct().subquery("own")
     cells = in_every_family(own, []).subquery("cells")
@@ -232,12 +208,12 @@ def _adding(dialect: str, kind: _Kind, judged: Judged, where: str) -> tuple[str,
         index_elements=["cell_id", DAY],
         set_={name: tallies.c[name] + adding.excluded[name] for name in kind.columns},
     )
-    return _written(dialect, making), _written(dialect, adding)
+    return written(dialect, making), written(dialect, adding)
 
 
 @cache
 def _computing(dialect: str, kind: _Kind, judged: Judged) -> str:
-    return _written(dialect, _kept(_each(dialect, kind, judged, _OF_PART), kind.columns))
+    return written(dialect, _kept(_each(dialect, kind, judged, _OF_PART), kind.columns))
 
 
 def _each(dialect: str, kind: _Kind, judged: Judged, where: str) -> FromClause:
@@ -247,18 +223,6 @@ def _each(dialect: str, kind: _Kind, judged: Judged, where: str) -> FromClause:
     start: Expression = literal_column(":start")
     end: Expression = literal_column(":end")
     return select(rows).where(rows.c[DAY] >= start, rows.c[DAY] < end).subquery("of_part")
-
-
-def _written(dialect: str, statement: ClauseElement) -> str:
-    written = statement.compile(
-        dialect=_DIALECTS[dialect].dialect(), compile_kwargs={"literal_binds": True}
-    )
-    return str(written)
-
-
-def _typed(statement: str, given: Mapping[str, Any]) -> TextClause:
-    times = [name for name, value in given.items() if isinstance(value, datetime)]
-    return text(statement).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in times))
 
 
 def _kept(each: FromClause, columns: Sequence[str]) -> Select[Any]:
@@ -271,7 +235,7 @@ def _computed(conn: Connection, part: _Part) -> pd.DataFrame:
     found, given = [], part.given()
     for kind in _KINDS:
         for judged in _JUDGES:
-            query = _typed(_computing(conn.dialect.name, kind, judged), given)
+            query = typed(_computing(conn.dialect.name, kind, judged), given)
             found.append(_frame(conn.execute(query, given), kind.columns))
     whole = pd.concat(found).reindex(columns=list(STORED)).fillna(0.0)
     return whole.groupby(level=list(range(whole.index.nlevels))).sum()
@@ -330,7 +294,3 @@ def _differences(stored: pd.DataFrame, computed: pd.DataFrame, limit: int) -> li
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _said(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.9g}"

@@ -76,7 +76,7 @@ def _model(filters: Filters, options: pd.DataFrame) -> str | None:
     if filters.judge in models or not models:
         return filters.judge if filters.judge in models else None
     of_models = options[options["judge"] != RULES]
-    return str(of_models.sort_values(["last_day", "n"])["judge"].iloc[-1])
+    return str(of_models.sort_values(["last_day", "last_n"])["judge"].iloc[-1])
 
 
 def _draw_no_model() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.store.append_only import make_append_only
-from core.store.tables.accuracy import factor_days, tallies, tally_cells
+from core.store.tables.accuracy import factor_days, pair_days, tallies, tally_cells
 from core.store.tables.alerts import (
     acknowledgements,
     alert_events,
@@ -61,6 +61,7 @@ __all__ = [
     "metadata",
     "observed",
     "outcomes",
+    "pair_days",
     "profiles",
     "profiles_in_force",
     "questions",

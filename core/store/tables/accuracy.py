@@ -50,6 +50,24 @@ tallies = Table(
     sqlite_with_rowid=False,
 )
 
+# How many signals there are of which the rules said one thing and a model another, or the same, by the
+# UTC day of the bar, kept as verdicts come: see `core.store.pairs`.
+pair_days = Table(
+    "pair_days",
+    metadata,
+    Column("profile_name", String(64), primary_key=True),
+    Column("profile_version", String(16), primary_key=True),
+    Column("judge", String(160), primary_key=True),
+    Column("day", UtcDateTime, primary_key=True),
+    Column("recorded", String(8), primary_key=True),
+    Column("rules", String(16), primary_key=True),
+    Column("model", String(16), primary_key=True),
+    Column("direction", SmallInteger, primary_key=True),
+    Column("coverage_bin", SmallInteger, primary_key=True),
+    Column("n", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Per day sums of products over all markets' bars: of a factor's z with another factor's z, or
 # with the return after it (`other` is then a horizon) in units of its own volatility. A day is summed
 # once its longest horizon has ended, and anew when bars of it came late. See `core.accuracy.factors`.

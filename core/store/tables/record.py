@@ -106,10 +106,19 @@ signals = Table(
     ),
     CheckConstraint("direction IN (-1, 0, 1)", name="direction"),
     CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),
-    # Signals that are followed, by time: what became of them is listed and counted day by day.
+    # Signals that are followed, by time: what became of them is listed and counted day by day. And by
+    # symbol: single markets are added up, and most of a market's signals have no direction.
     Index(
         "ix_signals_followed",
         "profile_name",
+        "time",
+        sqlite_where=text("direction <> 0"),
+        postgresql_where=text("direction <> 0"),
+    ),
+    Index(
+        "ix_signals_followed_symbol",
+        "profile_name",
+        "symbol",
         "time",
         sqlite_where=text("direction <> 0"),
         postgresql_where=text("direction <> 0"),
