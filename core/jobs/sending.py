@@ -12,7 +12,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from time import monotonic
 
@@ -34,7 +34,7 @@ from core.alerts.delivery.targets import Send, open_target
 from core.errors import DeliveryError, SettingsError
 from core.settings import Settings
 from core.store import channels, outbox
-from core.store.outbox import Claimed
+from core.store.outbox import LEASE, Claimed
 
 POLL_SECONDS = 0.25
 THREADS, FAILING_THREADS = 24, 24
@@ -58,6 +58,7 @@ class Courier:
     name: str
     clock: Callable[[], datetime] = now
     chance: Callable[[], float] = random.random
+    lease: timedelta = LEASE
 
     def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
         """Send a channel's messages until there are none to be sent now."""
@@ -92,7 +93,7 @@ class Courier:
 
     def claim(self, channel_id: int) -> Claimed | None:
         with self.engine.begin() as conn:
-            return outbox.claim(conn, channel_id, self.name, self.clock())
+            return outbox.claim(conn, channel_id, self.name, self.clock(), self.lease)
 
     def send(self, send: Send, claimed: Claimed) -> Outcome:
         try:
@@ -120,7 +121,7 @@ class Courier:
                 )
             if not claim_next:
                 return None
-            return outbox.claim(conn, claimed.channel_id, self.name, at)
+            return outbox.claim(conn, claimed.channel_id, self.name, at, self.lease)
 
     def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
         if outcome.permanent:
@@ -255,7 +256,7 @@ class Sending:
             held = [one.claimed for one in self._holdings.values() if one.claimed is not None]
         if held:
             with self.courier.engine.begin() as conn:
-                outbox.prolong(conn, held, self.courier.clock())
+                outbox.prolong(conn, held, self.courier.clock(), self.courier.lease)
 
 
 def sending_for(engine: Engine, settings: Settings, worker: str) -> Sending:

@@ -43,7 +43,7 @@ _REFUSED = tuple(
         "ff00::/8",
     )
 )
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 
 

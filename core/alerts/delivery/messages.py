@@ -22,6 +22,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
@@ -32,6 +33,7 @@ from core.errors import DeliveryError
 LONGEST_TEMPLATE, LONGEST_TITLE, LONGEST_TEXT = 4_000, 200, 4_000
 LONGEST_SECONDS, MOST_TURNS, MOST_PART = 0.25, 20_000, 10_000
 DEEPEST_LOOP = 2
+_CUT = "\n... the rest is not shown here."
 
 # What a template can use, and what it is.
 VARIABLES: Mapping[str, str] = {
@@ -166,7 +168,9 @@ _REFUSED: Mapping[type[nodes.Node], str] = {
     nodes.FilterBlock: "filters work on values only, such as {{ rule | upper }}",
     nodes.Pow: "powers are not possible",
 }
-_SUMS = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod)
+_OF_LOOPS = ("index", "index0", "first", "last", "length")
+# Names that Jinja gives a meaning of its own.
+_ITS_OWN = ("self", "caller", "varargs", "kwargs")
 
 
 @dataclass
@@ -249,6 +253,8 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     @override
     def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, LoopContext) and attribute in _OF_LOOPS:
+            return getattr(obj, attribute)
         return self.getitem(obj, attribute)
 
     @override
@@ -290,8 +296,17 @@ def check_template(template: str, *, title: bool = False) -> None:
         preview(template, example, title=title)
 
 
-def preview(template: str, example: Mapping[str, Any] = EXAMPLE, *, title: bool = False) -> str:
-    """What a template makes of an example; `DeliveryError` where it cannot be used."""
+def preview(
+    template: str,
+    example: Mapping[str, Any] = EXAMPLE,
+    *,
+    title: bool = False,
+    cut: bool = False,
+) -> str:
+    """What a template makes of an example; `DeliveryError` where it cannot be used.
+
+    A text that is too long is refused, or with ``cut`` ends early and says so.
+    """
     if len(template) > LONGEST_TEMPLATE:
         raise DeliveryError(f"The template is longer than {LONGEST_TEMPLATE:,} letters.")
     try:
@@ -302,7 +317,18 @@ def preview(template: str, example: Mapping[str, Any] = EXAMPLE, *, title: bool 
         _refuse(error.lineno, error.message or "it cannot be read")
     except RecursionError:
         raise DeliveryError("The template is nested too deeply.") from None
-    return _rendered(made, example, LONGEST_TITLE if title else LONGEST_TEXT, title=title)
+    text = _rendered(made, example)
+    if title:
+        text = re.sub(r"\s+", " ", text)
+    if not text:
+        raise DeliveryError("The template makes no text.")
+    most = LONGEST_TITLE if title else LONGEST_TEXT
+    if len(text) <= most:
+        return text
+    if not cut:
+        raise DeliveryError(f"The text is longer than {most:,} letters.")
+    end = "..." if title else _CUT
+    return text[: most - len(end)] + end
 
 
 def compose(
@@ -316,7 +342,7 @@ def compose(
     made = []
     for template, default, is_title in ((title, DEFAULT_TITLE, True), (text, DEFAULT_TEXT, False)):
         try:
-            made.append(preview(template or default, values, title=is_title))
+            made.append(preview(template or default, values, title=is_title, cut=True))
         except DeliveryError as error:
             complaints.append(str(error))
             made.append(_plain(values, is_title=is_title))
@@ -338,7 +364,10 @@ def _plain(values: Mapping[str, Any], *, is_title: bool) -> str:
     default = DEFAULT_TITLE if is_title else DEFAULT_TEXT
     try:
         return preview(
-            default, {**EXAMPLE, "link": "", "description": "", **values}, title=is_title
+            default,
+            {**EXAMPLE, "link": "", "description": "", **values},
+            title=is_title,
+            cut=True,
         )
     except DeliveryError:
         said = f"{values.get('rule', '')} {values.get('kind', '')}"
@@ -363,7 +392,8 @@ def _check_tree(tree: nodes.Template) -> None:
         if loop.recursive:
             _refuse(loop.lineno, "loops cannot call themselves")
     _check_depth(tree, 0)
-    for name in find_undeclared_variables(tree):
+    used = {one.name for one in tree.find_all(nodes.Name)}
+    for name in sorted(find_undeclared_variables(tree) | used.intersection(_ITS_OWN)):
         if name not in VARIABLES:
             close = get_close_matches(name, VARIABLES, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(VARIABLES)}"
@@ -392,7 +422,7 @@ def _line_of(tree: nodes.Template, name: str) -> int:
     return min((one.lineno for one in tree.find_all(nodes.Name) if one.name == name), default=1)
 
 
-def _rendered(made: Any, values: Mapping[str, Any], most: int, *, title: bool) -> str:
+def _rendered(made: Any, values: Mapping[str, Any]) -> str:
     token = _allowance.set(_Allowance(monotonic() + LONGEST_SECONDS))
     parts: list[str] = []
     length = 0
@@ -413,14 +443,7 @@ def _rendered(made: Any, values: Mapping[str, Any], most: int, *, title: bool) -
         _refuse(_line_in(error), _reason(error))
     finally:
         _allowance.reset(token)
-    text = "".join(parts).strip()
-    if title:
-        text = re.sub(r"\s+", " ", text)
-    if not text:
-        raise DeliveryError("The template makes no text.")
-    if len(text) > most:
-        raise DeliveryError(f"The text is longer than {most:,} letters.")
-    return text
+    return "".join(parts).strip()
 
 
 def _line_in(error: BaseException) -> int | None:

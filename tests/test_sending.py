@@ -1,0 +1,326 @@
+"""Sending: in order, each channel by itself, tried again until it arrives or is given up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, select
+
+from core.alerts.delivery import Sealer, webhook
+from core.errors import SettingsError
+from core.jobs import sending
+from core.jobs.sending import Courier, Sending, sending_for
+from core.settings import load_settings
+from core.store import channels, outbox
+from core.store.tables import deliveries
+from tests.channelled import (
+    HERE,
+    NOON,
+    SEALER,
+    Clock,
+    add_webhook,
+    attempts,
+    courier,
+    message,
+    put,
+    send_due,
+    states,
+)
+from tests.world.receiver import Receiver, is_signed
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def receiver(server: Receiver) -> Receiver:
+    for kept in (server.received, server.accepted, server.modes, server.most_at_once):
+        kept.clear()
+    server.mode, server.retry_after = "good", "7"
+    return server
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 20.0) -> None:
+    give_up = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < give_up, "it took too long"
+        time.sleep(0.005)
+
+
+def errors(engine: Engine) -> list[str | None]:
+    with engine.connect() as conn:
+        return list(conn.scalars(select(deliveries.c.last_error).order_by(deliveries.c.id)))
+
+
+def next_at(engine: Engine) -> datetime:
+    with engine.connect() as conn:
+        found = conn.scalar(select(deliveries.c.next_at).order_by(deliveries.c.id))
+    assert found is not None
+    return found
+
+
+def test_messages_arrive_in_order_signed_and_once(engine: Engine, receiver: Receiver) -> None:
+    paths = ["/a", "/b", "/c"]
+    ids = [add_webhook(engine, receiver.url(path)) for path in paths]
+    put(engine, *(message(one, number) for number in range(10) for one in ids))
+    with Sending(courier(engine, lambda: NOON)) as sender:
+        wait_for(lambda: states(engine) == ["sent"] * 30)
+        assert sender.stop()
+    for one, path in zip(ids, paths, strict=True):
+        assert receiver.keys(path) == [f"{one}-{number}" for number in range(10)]
+        assert receiver.most_at_once[path] == 1
+    assert receiver.repeated == 0
+    assert all(is_signed(one) for one in receiver.received)
+    assert attempts(engine) == [(True, "It answered 200.")] * 30
+
+
+def test_what_is_put_by_this_process_or_another_is_noticed(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    with Sending(courier(sqlite_engine, lambda: NOON), poll_seconds=60.0) as patient:
+        channel = add_webhook(sqlite_engine, receiver.url("/a"))
+        put(sqlite_engine, message(channel, 1))
+        patient.wake()
+        wait_for(lambda: states(sqlite_engine) == ["sent"])
+    with Sending(courier(sqlite_engine, lambda: NOON)):
+        other = add_webhook(sqlite_engine, receiver.url("/new"))
+        put(sqlite_engine, message(other, 2))
+        wait_for(lambda: states(sqlite_engine) == ["sent"] * 2)
+
+
+def test_two_workers_send_no_message_twice_and_no_channel_at_once(
+    engine: Engine, receiver: Receiver
+) -> None:
+    ids = [add_webhook(engine, receiver.url(f"/{number}")) for number in range(4)]
+    put(engine, *(message(one, number) for number in range(25) for one in ids))
+    couriers = [courier(engine, lambda: NOON, name) for name in ("one", "two")]
+    with Sending(couriers[0]), Sending(couriers[1]):
+        wait_for(lambda: states(engine) == ["sent"] * 100, 60)
+    assert receiver.repeated == 0
+    assert set(receiver.most_at_once.values()) == {1}
+    for number, one in enumerate(ids):
+        assert receiver.keys(f"/{number}") == [f"{one}-{n}" for n in range(25)]
+
+
+def test_a_channel_that_hangs_delays_no_other(
+    sqlite_engine: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlite_engine
+    receiver.modes["/hangs"] = "hang"
+    hangs, works = (add_webhook(engine, receiver.url(path)) for path in ("/hangs", "/works"))
+    put(engine, message(hangs))
+    with Sending(courier(engine, lambda: NOON)) as sender:
+        wait_for(lambda: any(one.path == "/hangs" for one in receiver.received))
+        put(engine, *(message(works, number) for number in range(5)))
+        sender.wake()
+        wait_for(lambda: states(engine)[1:] == ["sent"] * 5)
+        # It hangs still: nothing was noted of it.
+        assert attempts(engine)[0] == (None, outbox.UNDER_WAY)
+        receiver.switch_off()
+        receiver.switch_on()
+    assert receiver.keys("/works") == [f"{works}-{number}" for number in range(5)]
+
+
+def test_many_dead_channels_leave_room_for_the_others(
+    sqlite_engine: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, clock = sqlite_engine, Clock()
+    monkeypatch.setattr(sending, "THREADS", 2)
+    monkeypatch.setattr(sending, "FAILING_THREADS", 2)
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.2)
+    receiver.modes |= {f"/{number}": "hang" for number in range(6)}
+    ids = [add_webhook(engine, receiver.url(f"/{number}")) for number in range(6)]
+    put(engine, *(message(one) for one in ids))
+    with Sending(courier(engine, clock)):
+        wait_for(lambda: len([one for one in attempts(engine) if one[0] is False]) == 6)
+        monkeypatch.setattr(webhook, "TOTAL_SECONDS", 15.0)
+        clock.move(60)
+        wait_for(lambda: len(receiver.received) >= 8)  # Two of them hang again.
+        works = add_webhook(engine, receiver.url("/works"))
+        put(engine, message(works), now=clock())
+        wait_for(lambda: receiver.keys("/works") == [f"{works}-0"])
+        receiver.switch_off()
+        receiver.switch_on()
+
+
+@pytest.mark.parametrize("fault", ["503", "429 silent", "close", "off"])
+def test_a_channel_that_is_down_for_an_hour_loses_nothing_and_others_are_on_time(
+    new_url: Callable[[], str], receiver: Receiver, fault: str, engine: Engine
+) -> None:
+    clock = Clock()
+    down, works = (add_webhook(engine, receiver.url(path)) for path in ("/down", "/works"))
+    sender = courier(engine, clock)
+    if fault == "off":
+        with Receiver() as gone:
+            url = gone.url("/down")
+        with engine.begin() as conn:
+            channels.change_channel(
+                conn,
+                down,
+                who=channels.Who("ada", is_admin=True),
+                now=NOON,
+                written=_written(url),
+                sealer=SEALER,
+            )
+    receiver.modes["/down"] = fault
+    for minute in range(60):
+        put(engine, message(down, minute), message(works, minute), now=clock())
+        send_due(sender)
+        # The other's message went out in the same minute.
+        assert receiver.keys("/works")[-1] == f"{works}-{minute}"
+        clock.move(60)
+    assert states(engine).count("waiting") == 60
+    del receiver.modes["/down"]
+    if fault == "off":
+        with engine.begin() as conn:
+            channels.change_channel(
+                conn,
+                down,
+                who=channels.Who("ada", is_admin=True),
+                now=clock(),
+                written=_written(receiver.url("/down")),
+                sealer=SEALER,
+            )
+    for _ in range(10):
+        clock.move(30)
+        send_due(sender)
+    assert states(engine) == ["sent"] * 120
+    assert receiver.repeated == 0
+    kept = [f"{down}-{minute}" for minute in range(60)]
+    assert sorted(receiver.keys("/down"), key=kept.index) == kept
+    if fault != "503":  # Errors that were answered ten times are set aside, one by one.
+        assert receiver.keys("/down") == kept
+
+
+def _written(url: str) -> channels.Written:
+    from core.alerts.delivery import Target
+    from tests.world.receiver import SECRET
+
+    return channels.Written(Target("webhook", url, SECRET), "Webhook", url, 10_000)
+
+
+def test_what_a_receiver_asks_for_is_waited_for_and_nothing_is_sent_meanwhile(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    engine, clock = sqlite_engine, Clock()
+    channel = add_webhook(engine, receiver.url())
+    put(engine, message(channel, 1), message(channel, 2))
+    receiver.mode, receiver.retry_after = "429", "90"
+    send_due(courier(engine, clock))
+    assert next_at(engine) == NOON + timedelta(seconds=90)
+    receiver.mode = "good"
+    clock.move(89)
+    assert send_due(courier(engine, clock)) == 0
+    clock.move(1)
+    send_due(courier(engine, clock))
+    assert receiver.keys() == [f"{channel}-1", f"{channel}-2"]
+
+
+def test_what_is_refused_for_good_is_given_up_at_once_and_the_next_goes_out(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    channel = add_webhook(sqlite_engine, receiver.url())
+    put(sqlite_engine, message(channel, 1), message(channel, 2))
+    receiver.script.extend(["410"])
+    send_due(courier(sqlite_engine, lambda: NOON))
+    assert states(sqlite_engine) == ["dead", "sent"]
+    assert errors(sqlite_engine)[0] == "It answered 410: it is gone for good. It said: said so"
+
+
+def test_what_fails_for_a_day_is_given_up_and_can_be_sent_again(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    engine, clock = sqlite_engine, Clock()
+    channel = add_webhook(engine, receiver.url())
+    put(engine, message(channel))
+    receiver.mode = "500"
+    sender, tries = courier(engine, clock), 0
+    while states(engine) == ["waiting"]:
+        tries += send_due(sender)
+        clock.move(600)
+    assert states(engine) == ["dead"]
+    assert clock.at - NOON >= timedelta(hours=24)
+    assert tries == len(attempts(engine)) > 100
+    receiver.mode = "good"
+    with engine.begin() as conn:
+        assert outbox.resend(conn, by="ada", now=clock(), channel_id=channel) == 1
+    send_due(sender)
+    assert states(engine) == ["sent"]
+    assert {one.key for one in receiver.received} == {f"{channel}-0"}
+
+
+def test_a_message_that_a_receiver_cannot_take_holds_the_others_back_for_minutes_only(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    engine, clock = sqlite_engine, Clock()
+    channel = add_webhook(engine, receiver.url())
+    put(engine, message(channel, 1), message(channel, 2))
+    sender = courier(engine, clock)
+    receiver.script.extend(["500"] * 10)
+    while not receiver.accepted:
+        send_due(sender)
+        clock.move(1)
+    assert receiver.keys()[0] == f"{channel}-2"
+    assert clock.at - NOON < timedelta(minutes=10)
+
+
+def test_without_the_key_nothing_crashes_and_the_reason_is_there(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    engine, clock = sqlite_engine, Clock()
+    channel = add_webhook(engine, receiver.url())
+    put(engine, message(channel))
+    other = Sealer([Fernet.generate_key().decode()])
+    keyless = Courier(engine, lambda: other, HERE, "keyless", clock)
+    send_due(keyless)
+    assert states(engine) == ["waiting"]
+    assert "CRYPTOSATX_SECRET_KEY" in (errors(engine)[0] or "")
+
+    def refuse() -> Sealer:
+        raise SettingsError("secret.key may be read by others.")
+
+    clock.move(60)
+    send_due(Courier(engine, refuse, HERE, "refused", clock))
+    assert errors(engine) == ["secret.key may be read by others."]
+    clock.move(60)
+    send_due(courier(engine, clock))
+    assert states(engine) == ["sent"]
+
+
+def test_what_a_library_raises_is_a_failure_without_its_words(
+    sqlite_engine: Engine, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    channel = add_webhook(sqlite_engine, receiver.url("/PLANTEDPLANTED"))
+    put(sqlite_engine, message(channel))
+
+    def fail(*_: object) -> webhook.Outcome:
+        raise RuntimeError("https://PLANTEDPLANTED")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webhook.OpenWebhook, "send", fail)
+        send_due(courier(sqlite_engine, lambda: NOON))
+    assert errors(sqlite_engine) == ["It could not be sent (RuntimeError)."]
+    assert "PLANTED" not in caplog.text
+
+
+def test_a_sender_of_the_settings_makes_its_key_only_when_it_needs_one(
+    sqlite_engine: Engine, tmp_path: object, receiver: Receiver
+) -> None:
+    settings = load_settings({"CRYPTOSATX_DATA": str(tmp_path)})
+    with sending_for(sqlite_engine, settings, "worker"):
+        time.sleep(0.05)
+    assert not (settings.data_dir / "secret.key").exists()
+    channel = add_webhook(sqlite_engine, receiver.url())
+    put(sqlite_engine, message(channel))
+    with sending_for(sqlite_engine, settings, "worker"):
+        wait_for(lambda: errors(sqlite_engine)[0] is not None)
+    assert (settings.data_dir / "secret.key").exists()
