@@ -14,6 +14,7 @@ from core.errors import StoreError
 from core.market.choice import Market
 from core.store.vitals import Vitals
 from core.ui import loaders
+from core.ui.alerts.bell import draw_bell
 from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
 from core.ui.formats import Clock, duration
@@ -39,6 +40,8 @@ def draw_header(person: Person) -> None:
                 st.html(badge_html(market))
         # Filled last: its words are in the zone that is chosen beside it.
         age = st.container(width="content" if market.simulated else "stretch", key="data_age")
+        with st.container(width="content", key="bells"):
+            _draw_bell()
         draw_mode()
         draw_zone()
     with age:
@@ -96,6 +99,11 @@ def _live() -> None:
     badge = badge_html(here.market, freshness_now(now, clock).state)
     age = age_html(here.market, vitals.newest_bar, clock, now, running=vitals.catching_up)
     st.html(f'<div class="cx-live">{badge}<span class="cx-note">{age}</span></div>')
+
+
+@st.fragment(run_every=_REFRESH_SECONDS)
+def _draw_bell() -> None:
+    draw_bell(instance().market, datetime.now(UTC))
 
 
 def _draw_end(market: Market) -> None:

@@ -18,6 +18,18 @@ from core.ui.loaders.accuracy import (
     load_totals,
     load_unfinished,
 )
+from core.ui.loaders.alerts import (
+    count_deliveries,
+    count_events,
+    count_fired,
+    forget_alerts,
+    load_events,
+    load_rule_health,
+    load_rule_names,
+    load_silences,
+    load_standings,
+    load_watch,
+)
 from core.ui.loaders.backtests import (
     count_living_workers,
     load_contents,
@@ -68,7 +80,11 @@ from core.ui.loaders.verdicts import (
 )
 
 __all__ = [
+    "count_deliveries",
+    "count_events",
+    "count_fired",
     "count_living_workers",
+    "forget_alerts",
     "load_about",
     "load_bar_totals",
     "load_bars",
@@ -76,6 +92,7 @@ __all__ = [
     "load_coins",
     "load_contents",
     "load_disagreements",
+    "load_events",
     "load_factor_days",
     "load_first_known",
     "load_head",
@@ -101,13 +118,17 @@ __all__ = [
     "load_published",
     "load_record_options",
     "load_result",
+    "load_rule_health",
+    "load_rule_names",
     "load_run",
     "load_runs",
     "load_schedule",
     "load_settled",
     "load_signal",
     "load_signals_behind",
+    "load_silences",
     "load_span",
+    "load_standings",
     "load_stored_profile",
     "load_stream_gaps",
     "load_streams",
@@ -118,4 +139,5 @@ __all__ = [
     "load_unfinished",
     "load_verdict",
     "load_versions",
+    "load_watch",
 ]

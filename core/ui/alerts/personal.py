@@ -1,0 +1,79 @@
+"""What depends on who looks, and is never kept for others: own channels, and messages to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core.accounts import Person, may
+from core.alerts.subscriptions import Subscription
+from core.store import audit, channels, sent
+from core.store.alerts import watching
+from core.store.alerts.states import StoredEvent
+from core.store.channels import Channel
+from core.ui.loaders.kept import reading
+from core.ui.session import require_user
+
+
+@dataclass(frozen=True)
+class Held:
+    """A channel with what its owner wants on it, and how its messages fare."""
+
+    channel: Channel
+    subscription: Subscription | None
+    counted: sent.Counted | None
+
+
+def load_told(events: Sequence[StoredEvent], person: Person) -> list[watching.Told]:
+    """Messages made of events, to shared channels and the person's own; to all for an administrator."""
+    with reading() as conn:
+        found = watching.load_told(conn, events)
+    everything = may(person, "admin")
+    own = None if person.guest else person.username
+    return [one for one in found if everything or one.owner is None or one.owner == own]
+
+
+def load_channels(person: Person, *, shared: bool) -> list[Held]:
+    """The person's own channels; the shared ones are for administrators."""
+    if person.guest:
+        return []
+    if shared:
+        require_user("admin")
+    with reading() as conn:
+        found = channels.list_channels(conn, owner=None if shared else person.username)
+        if not found:
+            return []
+        counted = {one.channel_id: one for one in sent.count_deliveries(conn, datetime.now(UTC))}
+        bodies = {one.id: channels.load_subscription(conn, one.id) for one in found}
+    return [
+        Held(
+            one,
+            None if bodies[one.id] is None else Subscription.model_validate(bodies[one.id]),
+            counted.get(one.id),
+        )
+        for one in found
+    ]
+
+
+def load_dead(channel_id: int | None, limit: int, offset: int = 0) -> list[sent.Dead]:
+    """What was given up, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return sent.list_dead(conn, channel_id=channel_id, limit=limit, offset=offset)
+
+
+def load_attempts(channel_id: int | None, limit: int, offset: int = 0) -> list[sent.Attempt]:
+    """Every try to send, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return sent.list_attempts(conn, channel_id=channel_id, limit=limit, offset=offset)
+
+
+def load_changes(
+    *, subject: str | None, by: str | None, before_id: int | None, limit: int
+) -> list[audit.Change]:
+    """The log of changes, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return audit.list_changes(conn, subject=subject, by=by, before_id=before_id, limit=limit)
