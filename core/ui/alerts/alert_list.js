@@ -18,7 +18,7 @@ function bitHtml(bit) {
   if (typeof bit === "string") return esc(bit)
   const title = bit.hint ? ` title="${esc(bit.hint)}"` : ""
   const cls = bit.kind ? ` class="${esc(bit.kind)}"` : ""
-  const text = `${shape(bit.shape)}${esc(bit.text)}`
+  const text = bit.bits ? bits(bit.bits) : `${shape(bit.shape)}${esc(bit.text)}`
   if (bit.href) return `<a href="${esc(bit.href)}"${cls}${title}>${text}</a>`
   return `<span${cls}${title}>${text}</span>`
 }

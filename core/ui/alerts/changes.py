@@ -42,6 +42,8 @@ _COLUMNS = (
     Column("What"),
     Column("From → to", "what differs"),
 )
+# What says most comes first.
+_FIRST = ("expression", "matchers", "symbols", "note", "service", "severities", "rules", "severity")
 _FILE = ("id", "at", "by", "action", "subject", "subject_id", "name", "before", "after")
 
 
@@ -145,7 +147,10 @@ def difference(one: Change) -> list[Cell]:
     """What differs, a line for each thing: its name, what it was and what it became."""
     before, after = one.before or {}, one.after or {}
     lines: list[Cell] = []
-    for name in {**before, **after}:
+    names = {**before, **after}
+    for name in sorted(
+        names, key=lambda each: _FIRST.index(each) if each in _FIRST else len(_FIRST)
+    ):
         if name in before and name in after and before[name] == after[name]:
             continue
         if one.action == "create" and after.get(name) in (None, "", [], {}):

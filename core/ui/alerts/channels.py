@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 
 import streamlit as st
 
@@ -64,19 +65,26 @@ def _draw_shared(person: Person) -> None:
 def _draw_channel(held: Held) -> None:
     one = held.channel
     with st.container(border=True, key=f"channel_{one.id}", gap="small"):
-        off = "" if one.enabled else "  :gray-badge[off]"
-        st.markdown(
-            f"**{plain(one.name)}**{off}  \n{plain(one.service)}, {plain(one.shown)}, at most "
-            f"{count(one.per_minute, 'message')} a minute"
-        )
-        st.caption(_fares(held))
-        if one.owner is not None:
-            st.markdown(plain(subscription_words(held.subscription)))
+        st.html(channel_html(held))
         with st.container(horizontal=True, gap="small"):
             tested = st.button("Test", icon=":material/send:", key=f"channel_test_{one.id}")
             _draw_actions(held)
         if tested:
             _test(one.id)
+
+
+def channel_html(held: Held) -> str:
+    """What is known of a channel; what stands in it was written by somebody and is text."""
+    one = held.channel
+    off = "" if one.enabled else ", <b>switched off</b>"
+    lines = [
+        f"<b>{escape(one.name)}</b>{off}",
+        f"{escape(one.service)}, {escape(one.shown)}, at most {count(one.per_minute, 'message')} a minute",
+    ]
+    if one.owner is not None:
+        lines.append(escape(subscription_words(held.subscription)))
+    lines.append(f'<span class="cx-note">{escape(_fares(held))}</span>')
+    return f'<div style="line-height: 1.5; overflow-wrap: anywhere">{"<br>".join(lines)}</div>'
 
 
 def _fares(held: Held) -> str:
@@ -90,7 +98,7 @@ def _fares(held: Held) -> str:
         said.append(f"{number(counted.waiting)} waiting")
     if counted.dead:
         said.append(f"{number(counted.dead)} given up")
-    reason = f". {plain(counted.last_error)}" if counted.last_error else ""
+    reason = f". {counted.last_error}" if counted.last_error else ""
     return f"{', '.join(said)}{reason}"
 
 

@@ -127,7 +127,7 @@ def _draw_tries(found: Sequence[Attempt], clock: Clock) -> None:
         Row(
             str(one.id),
             (
-                [bit(clock.second(one.started_at), "nowrap", clock.stamp(one.started_at))],
+                [bit(clock.stamp(one.started_at), "nowrap", clock.second(one.started_at))],
                 [_called(one.channel, one.owner)],
                 [one.title],
                 _came_of(one),

@@ -93,7 +93,7 @@ def ask_history(symbols: Sequence[str]) -> Chosen:
             bind="query-params",
             label_visibility="collapsed",
             placeholder="All that happens",
-            width=190,
+            width=170,
         )
         first, last = _ask_day("From", "from"), _ask_day("To", "to")
         _draw_reset()
@@ -120,7 +120,7 @@ def _ask_shared(
         bind="query-params",
         placeholder="All rules",
         label_visibility="collapsed",
-        width=220,
+        width=180,
     )
     symbol = st.selectbox(
         "Market",
@@ -130,7 +130,7 @@ def _ask_shared(
         bind="query-params",
         placeholder="All markets",
         label_visibility="collapsed",
-        width=160,
+        width=150,
     )
     severities = st.multiselect(
         "Severity",
@@ -139,7 +139,7 @@ def _ask_shared(
         bind="query-params",
         placeholder="All severities",
         label_visibility="collapsed",
-        width=200,
+        width=170,
     )
     ids = None if rule is None else tuple(id_ for id_, name in names.items() if name == rule)
     return ids, symbol, tuple(severities)
@@ -153,7 +153,7 @@ def _ask_day(label: str, key: str) -> date | None:
         bind="query-params",
         label_visibility="collapsed",
         format="YYYY-MM-DD",
-        width=140,
+        width=130,
     )
     return found if isinstance(found, date) else None
 

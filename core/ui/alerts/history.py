@@ -27,6 +27,7 @@ from core.ui.alerts.listing import (
     draw_list,
     muted,
     symbol_link,
+    together,
 )
 from core.ui.alerts.personal import load_told
 from core.ui.alerts.words import (
@@ -112,6 +113,9 @@ def _draw_chart(chosen: Chosen, clock: Clock) -> None:
     found = loaders.count_fired(span.asked(clock))
     if not found:
         return
+    # Days before the first firing say nothing where nobody asked for them.
+    begun = min(clock.local(found[0][0]).date(), last - timedelta(days=6))
+    first = first if chosen.first else max(first, begun)
     table = days_of(found, clock, first=pd.Timestamp(first), last=pd.Timestamp(last))
     st.markdown(f"**Firings a day**, {count(len(table), 'day')} to {clock.day(found[-1][0])}")
     draw_figure(firings_figure(table, WORST_FIRST, palette(), zone=clock.label), key="firings")
@@ -158,7 +162,9 @@ def _values(one: StoredEvent) -> list[Bit]:
     found: list[Bit] = []
     for part in telling(one.parts):
         hint = f"{part.get('title') or part['text']}, {part.get('unit') or 'no unit'}"
-        found += [bit(str(part["text"]), "code", hint), bit(value_words(part), "strong nowrap")]
+        found.append(
+            together(bit(str(part["text"]), "code", hint), bit(value_words(part), "strong"))
+        )
     return found or [muted("–", "The values were not known at that bar")]
 
 
@@ -167,7 +173,7 @@ def _more(one: StoredEvent, told: Sequence[Told], clock: Clock) -> list[Cell]:
     lines += [
         [
             bit(str(part["text"]), "code"),
-            bit(value_words(part), "strong"),
+            bit(value_words(part, 6), "strong"),
             muted(part.get("unit") or ""),
         ]
         for part in one.parts or ()

@@ -43,5 +43,5 @@ def troubles(health: list[RuleHealth]) -> list[tuple[RuleHealth, str]]:
             found.append((one, one.message or "It could not be evaluated."))
         elif one.health == "no_data":
             markets = count(one.symbols, "market")
-            found.append((one, f"Nothing it asks for is known, on none of {markets}."))
+            found.append((one, f"Something it asks for is not known on any of {markets}."))
     return found

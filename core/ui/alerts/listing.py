@@ -24,7 +24,7 @@ _LIST = st.components.v2.component(
 # Rows of a group that are shown before the reader asks for the rest.
 _MOST = 12
 
-Bit = str | Mapping[str, str]
+Bit = str | Mapping[str, Any]
 Cell = Sequence[Bit]
 
 
@@ -139,6 +139,11 @@ def list_data(listed: Listed) -> dict[str, Any]:
 def bit(text: str, kind: str = "", hint: str = "", **more: str) -> Bit:
     """A piece of a cell; ``shape`` is a severity before it, ``href`` makes it a link."""
     return {"text": text, "kind": kind, "hint": hint, **more}
+
+
+def together(*bits: Bit, kind: str = "value") -> Bit:
+    """Pieces that stay together."""
+    return {"bits": [one if isinstance(one, str) else dict(one) for one in bits], "kind": kind}
 
 
 def muted(text: str, hint: str = "") -> Bit:

@@ -28,6 +28,7 @@ from core.ui.alerts.listing import (
     draw_list,
     muted,
     symbol_link,
+    together,
 )
 from core.ui.alerts.silence_form import begin_silence
 from core.ui.alerts.ways import draw_all_calm, draw_ended, draw_no_rules, show_view
@@ -171,7 +172,7 @@ def _group(
     said = [count(fires, "market")] if fires else []
     said += [f"{len(each) - fires} pending"] if fires < len(each) else []
     head: list[Bit] = [
-        bit(first.severity, "strong", shape=first.severity),
+        bit(first.severity, "", shape=first.severity),
         bit(first.rule, "strong", first.definition.description),
         muted(", ".join(said)),
         bit(first.definition.expression, "code"),
@@ -221,10 +222,9 @@ def why_cell(one: Standing) -> list[Bit]:
     found: list[Bit] = []
     for part in telling(one.fired_parts or one.parts):
         hint = f"{part.get('title') or part['text']}, {part.get('unit') or 'no unit'}"
-        found.append(bit(str(part["text"]), "code", hint))
-        if one.fired_parts is not None:
-            found.append(bit(f"{value_words(part)} →", "then nowrap", "when it fired"))
-        found.append(bit(value_words(now.get(part["text"])), "strong nowrap", "at the newest bar"))
+        then = [bit(f"{value_words(part)} →", "then", "when it fired")] if one.fired_parts else []
+        value = bit(value_words(now.get(part["text"])), "strong", "at the newest bar")
+        found.append(together(bit(str(part["text"]), "code", hint), *then, value))
     return found or [muted("–", "The values are known from the first judged bar on")]
 
 
@@ -248,8 +248,8 @@ def _more(one: Standing, silence: Silence | None, clock: Clock) -> list[Cell]:
         lines.append(
             [
                 bit(str(part["text"]), "code", str(part.get("title") or "")),
-                bit(f"{value_words(part)} →" if one.fired_parts else "", "then"),
-                bit(value_words(now.get(part["text"])), "strong"),
+                bit(f"{value_words(part, 6)} →" if one.fired_parts else "", "then"),
+                bit(value_words(now.get(part["text"]), 6), "strong"),
                 muted(unit),
             ]
         )
@@ -330,6 +330,6 @@ def _draw_troubles(health: list[RuleHealth], now: datetime, clock: Clock) -> Non
     for one, said in troubles(health)[:5]:
         word = "cannot be judged" if one.health == "error" else "sees nothing"
         st.markdown(
-            f":material/help: **{plain(one.rule)}** {word} since the bar of "
+            f":material/help: **{plain(one.rule)}** {word}, last at the bar of "
             f"{clock.stamp(one.judged_bar)}. {plain(said)} It neither fires nor ends meanwhile."
         )

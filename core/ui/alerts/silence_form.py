@@ -175,8 +175,8 @@ def _ask_times(clock: Clock, now: datetime) -> tuple[datetime, datetime]:
             ends_at = tomorrow_at_eight(starts_at, clock)
         else:
             ends_at = starts_at + LENGTHS.get(length or "1 h", LENGTHS["1 h"])
-    begins = f"from {clock.stamp(starts_at)} " if later else ""
-    st.caption(f"{begins}until {clock.stamp(ends_at)} ({clock.label})".capitalize())
+    begins = f"From {clock.stamp(starts_at)} until" if later else "Until"
+    st.caption(f"{begins} {clock.stamp(ends_at)} ({clock.label})")
     return starts_at, ends_at
 
 

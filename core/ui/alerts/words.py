@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from core.alerts.definition import SEVERITIES
 from core.alerts.durations import format_duration
 from core.alerts.notices import WORDS
 from core.store.alerts.watching import Standing
-from core.ui.formats import DASH, Clock, duration, number
+from core.ui.formats import DASH, MINUS, Clock, duration, number
 
 # A diamond that is the fuller the more it matters; the worst first.
 SIGNS: Mapping[str, str] = {"critical": "◆", "warning": "◈", "info": "◇"}
@@ -34,6 +35,7 @@ _WAITS: Mapping[str, str] = {
     "active_hours": "waits for its active hours",
     "rearm": "waits to be armed again",
 }
+_ADDRESS, _JOINER = re.compile(r"https?:|www\.|@", re.IGNORECASE), "\u2060"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^])")
 
 
@@ -43,23 +45,16 @@ def plain(text: object) -> str:
     >>> plain("*Hot* <b>")
     '\\*Hot\\* \\<b\\>'
     """
-    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+    # An address would become a link, whatever is escaped in it.
+    whole = _ADDRESS.sub("\\\\g<0>\u2060", " ".join(str(text).split()))
+    return _MARKDOWN.sub(r"\\\1", whole)
 
 
-def severity_words(severity: str) -> str:
-    """A severity by shape and word.
+def value_words(part: Mapping[str, Any] | None, digits: int = 4) -> str:
+    """The value of a piece of an expression, with so many significant digits where it is small.
 
-    >>> severity_words("critical")
-    '◆ critical'
-    """
-    return f"{SIGNS.get(severity, '◇')} {severity}"
-
-
-def value_words(part: Mapping[str, Any] | None) -> str:
-    """The value of a piece of an expression.
-
-    >>> value_words({"value": 71.2345, "unit": "0..100"}), value_words({"value": None})
-    ('71.2345', '–')
+    >>> value_words({"value": 71.2345}), value_words({"value": 71.2345}, 6), value_words(None)
+    ('71.23', '71.2345', '–')
     >>> value_words({"value": True}), value_words({"value": 0.00042}), value_words({"value": 2.5e9})
     ('true', '0.00042', '2,500,000,000')
     """
@@ -70,28 +65,35 @@ def value_words(part: Mapping[str, Any] | None) -> str:
         return "true" if value else "false"
     if not isinstance(value, int | float):
         return str(value)
-    if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-9:
-        return f"{value:.6g}"
-    digits = 0 if abs(value) >= 1e6 else 2 if abs(value) >= 1000 else None
-    return number(value, digits) if digits is not None else _six(value)
-
-
-def _six(value: float) -> str:
-    text = f"{value:.6g}"
-    if "e" in text:
-        text = f"{value:.12f}".rstrip("0")
-    return text.replace("-", "\u2212")
+    size = abs(value)
+    if size >= 1000 and size < 1e15:
+        return number(value, 0 if size >= 1e6 or value == int(value) else 1)
+    if 1e-9 < size < 1e-4:
+        text = f"{value:.{digits - 1 - math.floor(math.log10(size))}f}".rstrip("0")
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("-", MINUS)
 
 
 def telling(parts: Iterable[Mapping[str, Any]] | None) -> list[Mapping[str, Any]]:
-    """The pieces that say why: those with a value of their own, each once.
+    """The pieces that say why: values that are compared, without what only went into them.
 
-    >>> [part["text"] for part in telling([
-    ...     {"text": "score > 60", "kind": "truth"}, {"text": "score", "kind": "number"},
-    ...     {"text": "score", "kind": "number"}])]
-    ['score']
+    >>> parts = [("a > b(a)", "truth"), ("a", "number"), ("b(a)", "number"), ("a", "number")]
+    >>> [part["text"] for part in telling([{"text": text, "kind": kind} for text, kind in parts])]
+    ['a', 'b(a)']
     """
-    found = {part["text"]: part for part in parts or () if part["kind"] != "truth"}
+    found: dict[str, Mapping[str, Any]] = {}
+    inside = ""
+    for part in parts or ():
+        text = str(part["text"])
+        if part["kind"] == "truth":
+            continue
+        if text in inside:
+            # It is a piece of the call before it, as often as it stands there.
+            inside = inside.replace(text, "", 1)
+            continue
+        inside = text if "(" in text else ""
+        found.setdefault(text, part)
     return list(found.values()) or list(parts or ())
 
 
