@@ -14,6 +14,7 @@ from core.ui.formats import Clock, duration
 from core.ui.instance import Instance, instance
 from core.ui.palette import palette
 from core.ui.replaying import is_running, standing
+from core.ui.system_alerts import alert_problems, alerts_part
 from core.ui.system_freshness import expected_rows, table_views
 from core.ui.system_html import style
 from core.ui.system_model import ModelView, model_part, model_problems, past_part
@@ -56,13 +57,16 @@ def _live(here: Instance, now: datetime, clock: Clock) -> str:
     problems = everything_that_fails(
         operation, rounds, sources, streams, tables, settings, clock, now
     )
-    problems = sorted([*problems, *model_problems(model, now)], key=lambda problem: problem.rank)
+    alerts = loaders.load_watch(), loaders.load_rule_health(), loaders.count_deliveries()
+    problems += [*model_problems(model, now), *alert_problems(*alerts, now)]
+    problems.sort(key=lambda problem: problem.rank)
     return "".join(
         [
             verdict_part(problems, unknown_sources(sources, settings.exchanges)),
             sources_part(sources, now, clock),
             worker_part(operation, rounds, _work(), now, clock),
             model_part(model, now, clock),
+            alerts_part(*alerts, now, clock),
             streams_part(streams, now, clock),
             freshness_part(tables, now, clock),
             suspicions_part(sources),

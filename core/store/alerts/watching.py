@@ -110,11 +110,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Told:
-    """A message that was made of an event, and what became of it; ``owner`` None is shared."""
+    """A message that was made of an event, and what became of it; ``owner`` None is shared, and
+    ``channel`` None is for whoever looks to know nothing of."""
 
     key: str
     channel_id: int
-    channel: str
+    channel: str | None
     owner: str | None
     state: str
     attempts: int
@@ -233,7 +234,7 @@ def load_rule_health(conn: Connection) -> list[RuleHealth]:
 
 def load_rule_names(conn: Connection) -> dict[int, str]:
     """The name of every rule there is or was."""
-    return dict(conn.execute(select(alert_rules.c.id, alert_rules.c.name)).tuples().all())
+    return {row.id: row.name for row in conn.execute(select(alert_rules.c.id, alert_rules.c.name))}
 
 
 def list_asked(

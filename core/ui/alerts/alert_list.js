@@ -28,7 +28,7 @@ function rowHtml(row, data, opened) {
   const { columns, actions, selectable } = data
   const cells = row.cells.map((cell, at) => {
     const { title, number } = columns[at]
-    const cls = [number ? "n" : "", cell.length ? "" : "empty"].filter(Boolean).join(" ")
+    const cls = [number ? "n" : "", cell.length ? "" : "empty", ["first", "second"][at] ?? ""].filter(Boolean).join(" ")
     return `<td class="${cls}"><span class="name">${esc(title)} </span>${bits(cell)}</td>`
   })
   const tick = !selectable
@@ -98,7 +98,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
       ? `<th class="tick"><label><input type="checkbox" data-all aria-label="All that can be acknowledged"></label></th>`
       : ""
     root.innerHTML =
-      `<table><caption>${esc(data.caption)}</caption><thead><tr>${tick}${heads.join("")}${data.acting ? "<th></th>" : ""}</tr></thead>` +
+      `<table class="${data.pair ? "pair" : ""}"><caption>${esc(data.caption)}</caption><thead><tr>${tick}${heads.join("")}${data.acting ? "<th></th>" : ""}</tr></thead>` +
       data.groups.map((group) => groupHtml(group, data, state)).join("") +
       `</table>`
     const boxes = [...root.querySelectorAll("input[data-tick]")]

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.accounts import Person, may
 from core.alerts.notices import notice_key
+from core.store import outbox
 from core.store.alerts.states import StoredEvent
 from core.store.alerts.watching import MOST_EVENTS, Asked, Told
 from core.ui import loaders
@@ -44,6 +45,7 @@ from core.ui.formats import Clock, count, duration
 from core.ui.palette import palette
 
 CHART_DAYS = 30
+SENT = ("fired", "ended", "repeat")
 _STATES: Mapping[str, str] = {
     "waiting": "waits to be sent",
     "sent": "sent",
@@ -82,9 +84,12 @@ def draw_history(person: Person) -> None:
         _draw_chart(chosen, clock)
     page = draw_pages(n, "page")
     events = loaders.load_events(asked, ROWS, (page - 1) * ROWS)
-    told = load_told(events, person)
-    rows = [_row(one, names, _told_of(one, told), clock) for one in events]
-    draw_list(Listed("What happened", _COLUMNS, [Group("all", rows)], most=ROWS), key="alerts_past")
+    told, now = load_told(events, person), datetime.now(UTC)
+    rows = [_row(one, names, _told_of(one, told), clock, now) for one in events]
+    draw_list(
+        Listed("What happened", _COLUMNS, [Group("all", rows)], most=ROWS, pair=True),
+        key="alerts_past",
+    )
     whose = "all channels" if may(person, "admin") else "shared channels and your own"
     st.caption(
         f"Newest first. Times in {clock.label}. More shows the values, and messages to {whose}."
@@ -138,9 +143,16 @@ def days_of(
     return table.reindex(index=days, columns=list(WORST_FIRST), fill_value=0).astype(int)
 
 
-def _row(one: StoredEvent, names: Mapping[int, str], told: Sequence[Told], clock: Clock) -> Row:
+def _row(
+    one: StoredEvent,
+    names: Mapping[int, str],
+    told: Sequence[Told],
+    clock: Clock,
+    now: datetime,
+) -> Row:
     name = names.get(one.rule_id, f"rule {one.rule_id}")
-    sent: list[Bit] = [told_words(one.told)]
+    unheard = not told and one.told in SENT and now - one.recorded_at < outbox.SENT_KEPT
+    sent: list[Bit] = ["to be sent, but no channel wants it" if unheard else told_words(one.told)]
     dead = sum(each.state == "dead" for each in told)
     if dead:
         sent.append(bit(f"{count(dead, 'message')} given up", "pill"))
@@ -187,6 +199,8 @@ def _more(one: StoredEvent, told: Sequence[Told], clock: Clock) -> list[Cell]:
             ]
         )
     for each in told:
+        if each.channel is None:
+            continue
         said = _STATES.get(each.state, each.state)
         at = f" {clock.stamp(each.sent_at)}" if each.sent_at else ""
         line: list[Bit] = [muted("message to"), bit(each.channel, "strong")]

@@ -68,7 +68,8 @@ class Action:
 
 @dataclass(frozen=True)
 class Listed:
-    """Everything the browser needs; a new ``round`` takes every tick away."""
+    """Everything the browser needs; a new ``round`` takes every tick away. With ``pair`` the
+    first two columns share a line on a phone."""
 
     caption: str
     columns: Sequence[Column]
@@ -76,6 +77,7 @@ class Listed:
     actions: Mapping[str, Action] = field(default_factory=dict)
     round: int = 0
     most: int = _MOST
+    pair: bool = False
 
 
 def draw_list(
@@ -107,6 +109,7 @@ def list_data(listed: Listed) -> dict[str, Any]:
         "caption": listed.caption,
         "shared": list(SHARED),
         "most": listed.most,
+        "pair": listed.pair,
         "round": listed.round,
         "selectable": any(row.tick for row in rows),
         "acting": any(row.acts or row.more for row in rows),

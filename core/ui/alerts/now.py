@@ -150,6 +150,7 @@ def listed(
         groups,
         _ACTIONS if writes else {},
         round=int(st.session_state.get(_ROUND, 0)),
+        pair=True,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from core.accounts import Person, may
@@ -26,12 +26,18 @@ class Held:
 
 
 def load_told(events: Sequence[StoredEvent], person: Person) -> list[watching.Told]:
-    """Messages made of events, to shared channels and the person's own; to all for an administrator."""
+    """Messages made of events. Where they went is told of shared channels and the person's own, and of
+    all to an administrator; of others only that there was one."""
     with reading() as conn:
         found = watching.load_told(conn, events)
     everything = may(person, "admin")
     own = None if person.guest else person.username
-    return [one for one in found if everything or one.owner is None or one.owner == own]
+    return [
+        one
+        if everything or one.owner is None or one.owner == own
+        else replace(one, channel=None, owner=None, last_error=None)
+        for one in found
+    ]
 
 
 def load_channels(person: Person, *, shared: bool) -> list[Held]:

@@ -42,11 +42,11 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^])")
 def plain(text: object) -> str:
     r"""A text of somebody's as Markdown that shows it letter by letter.
 
-    >>> plain("*Hot* <b>")
-    '\\*Hot\\* \\<b\\>'
+    >>> plain("*Hot* <b>"), plain("https://a").replace("\u2060", "|")
+    ('\\*Hot\\* \\<b\\>', 'https\\:|//a')
     """
     # An address would become a link, whatever is escaped in it.
-    whole = _ADDRESS.sub("\\\\g<0>\u2060", " ".join(str(text).split()))
+    whole = _ADDRESS.sub(lambda found: found[0] + _JOINER, " ".join(str(text).split()))
     return _MARKDOWN.sub(r"\\\1", whole)
 
 
