@@ -12,6 +12,7 @@ from core.ui.alerts.filters import follow_message
 from core.ui.alerts.history import draw_history
 from core.ui.alerts.now import draw_now
 from core.ui.alerts.silences import draw_silences
+from core.ui.alerts.ways import turn_to_wanted_view
 from core.ui.session import require_user
 from core.ui.states import store_failures_shown
 
@@ -33,6 +34,7 @@ FOR_ADMINS: Mapping[str, Callable[[Person], None]] = {
 def main() -> None:
     with store_failures_shown():
         follow_message()
+        turn_to_wanted_view()
         views = {**VIEWS, **(FOR_ADMINS if may(PERSON, "admin") else {})}
         chosen = st.segmented_control(
             "View",

@@ -211,7 +211,7 @@ def test_a_rule_that_sees_nothing_is_said_to_and_not_passed_over(fired):
 
 
 def test_the_filters_of_the_address_narrow_what_is_listed(fired):
-    assert {row["key"] for row in rows(page(rule="Up", symbol="ETHUSDT"))} == {"1.ETHUSDT"}
+    assert {row["key"] for row in rows(page(rule="Up", market="ETHUSDT"))} == {"1.ETHUSDT"}
     assert len(rows(page(severity="warning"))) == 3
     actions.take_note([(1, "BTCUSDT")], "")
     assert [row["key"] for row in rows(page(noted="Acknowledged"))] == ["1.BTCUSDT"]

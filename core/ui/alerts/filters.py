@@ -15,11 +15,12 @@ from core.ui.alerts.words import KINDS, WORST_FIRST
 from core.ui.formats import Clock
 from core.ui.opened import parse_time
 
+# Keys in the address are those of no other page: one that two pages bind would be taken along.
 NOTED: Mapping[str, bool | None] = {"All": None, "Open": False, "Acknowledged": True}
-_SHARED_USUAL: Mapping[str, object] = {"rule": None, "symbol": None, "severity": []}
+_SHARED_USUAL: Mapping[str, object] = {"rule": None, "market": None, "severity": []}
 _USUAL: Mapping[str, object] = {
     **_SHARED_USUAL,
-    "noted": "All", "kind": [], "from": None, "to": None,
+    "noted": "All", "kind": [], "since": None, "until": None,
 }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def ask_history(symbols: Sequence[str]) -> Chosen:
             placeholder="All that happens",
             width=170,
         )
-        first, last = _ask_day("From", "from"), _ask_day("To", "to")
+        first, last = _ask_day("From", "since"), _ask_day("To", "until")
         _draw_reset()
     at = parse_time(st.query_params.get("at"))
     return Chosen(rule, symbol, severities, None, tuple(kinds), first, last, at)
@@ -126,7 +127,7 @@ def _ask_shared(
         "Market",
         symbols,
         index=None,
-        key="symbol",
+        key="market",
         bind="query-params",
         placeholder="All markets",
         label_visibility="collapsed",

@@ -82,7 +82,7 @@ def draw_history(person: Person) -> None:
         return
     if chosen.at is None:
         _draw_chart(chosen, clock)
-    page = draw_pages(n, "page")
+    page = draw_pages(n, "events")
     events = loaders.load_events(asked, ROWS, (page - 1) * ROWS)
     told, now = load_told(events, person), datetime.now(UTC)
     rows = [_row(one, names, _told_of(one, told), clock, now) for one in events]

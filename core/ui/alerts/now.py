@@ -31,7 +31,7 @@ from core.ui.alerts.listing import (
     together,
 )
 from core.ui.alerts.silence_form import begin_silence
-from core.ui.alerts.ways import draw_all_calm, draw_ended, draw_no_rules, show_view
+from core.ui.alerts.ways import draw_all_calm, draw_ended, draw_no_rules, is_view_wanted, show_view
 from core.ui.alerts.words import (
     WORST_FIRST,
     health_words,
@@ -45,7 +45,7 @@ from core.ui.formats import Clock, count
 from core.ui.instance import instance
 
 REFRESH_SECONDS = 2.5
-_KEY, _ROUND, _SAID, _SILENCE = "alerts_now", "_alerts_round", "_alerts_said", "_alerts_silence"
+_KEY, _ROUND, _SAID = "alerts_now", "_alerts_round", "_alerts_said"
 _COLUMNS = (
     Column("Market", "as it was when it fired"),
     Column("State", "pending, firing, or recovering before it ends"),
@@ -73,7 +73,7 @@ def draw_now(person: Person) -> None:
 
 
 def _draw_live(person: Person, chosen: Chosen) -> None:
-    if st.session_state.pop(_SILENCE, False):
+    if is_view_wanted():
         st.rerun()
     now, clock = datetime.now(UTC), reader_clock()
     every = loaders.load_standings()
@@ -314,7 +314,6 @@ def _begin_silence(shown: Sequence[Standing], key: str) -> None:
     if one is not None:
         begin_silence(one.rule, one.symbol)
         show_view("Silences")
-        st.session_state[_SILENCE] = True
 
 
 def _silences() -> list[Silence]:

@@ -9,10 +9,24 @@ from core.ui.alerts.filters import clear
 from core.ui.instance import instance
 from core.ui.navigation import ENTRIES
 
+_WANTED = "_alerts_view"
+
 
 def show_view(name: str) -> None:
-    """Have the page show one of its views at its next run."""
-    st.session_state["view"] = name
+    """Have the page show one of its views at its next whole run."""
+    # Not by the control's own key: what the browser says of it meanwhile would win.
+    st.session_state[_WANTED] = name
+
+
+def is_view_wanted() -> bool:
+    """Whether another view is to be shown."""
+    return _WANTED in st.session_state
+
+
+def turn_to_wanted_view() -> None:
+    """Choose the view that is wanted; before the control is drawn."""
+    if is_view_wanted():
+        st.session_state["view"] = st.session_state.pop(_WANTED)
 
 
 def draw_ended(person: Person) -> None:
