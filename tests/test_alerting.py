@@ -281,8 +281,10 @@ def test_the_values_at_firing_stay_beside_those_of_now(stored: Engine) -> None:
     judge(stored, bars()[:5])
     with stored.connect() as conn:
         ((row,),) = load_states(conn).values()
+        (progress,) = load_progress(conn, values=True).values()
     then, now = (
-        {part["text"]: part["value"] for part in row[name]} for name in ("fired_parts", "parts")
+        {part["text"]: part["value"] for part in parts}
+        for parts in (row["fired_parts"], progress.values["S0USDT"])
     )
     close = market().loc["S0USDT", "close"]
     assert then["close"] == close[pd.Timestamp(bars()[0])]

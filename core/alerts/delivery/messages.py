@@ -14,11 +14,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from functools import wraps
+from functools import lru_cache, wraps
 from time import monotonic
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
@@ -307,17 +307,7 @@ def preview(
 
     A text that is too long is refused, or with ``cut`` ends early and says so.
     """
-    if len(template) > LONGEST_TEMPLATE:
-        raise DeliveryError(f"The template is longer than {LONGEST_TEMPLATE:,} letters.")
-    try:
-        tree = _environment.parse(template)
-        _check_tree(tree)
-        made = _environment.from_string(_Counting().visit(tree))
-    except TemplateSyntaxError as error:
-        _refuse(error.lineno, error.message or "it cannot be read")
-    except RecursionError:
-        raise DeliveryError("The template is nested too deeply.") from None
-    text = _rendered(made, example)
+    text = _rendered(_made(template), example)
     if title:
         text = re.sub(r"\s+", " ", text)
     if not text:
@@ -329,6 +319,21 @@ def preview(
         raise DeliveryError(f"The text is longer than {most:,} letters.")
     end = "..." if title else _CUT
     return text[: most - len(end)] + end
+
+
+@lru_cache(maxsize=2_000)
+def _made(template: str) -> Template:
+    """A checked template; a rule's is asked for at every message."""
+    if len(template) > LONGEST_TEMPLATE:
+        raise DeliveryError(f"The template is longer than {LONGEST_TEMPLATE:,} letters.")
+    try:
+        tree = _environment.parse(template)
+        _check_tree(tree)
+        return _environment.from_string(_Counting().visit(tree))
+    except TemplateSyntaxError as error:
+        _refuse(error.lineno, error.message or "it cannot be read")
+    except RecursionError:
+        raise DeliveryError("The template is nested too deeply.") from None
 
 
 def compose(
