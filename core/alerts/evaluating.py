@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -121,11 +122,16 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         }
         self._columns = columns
         self._first = first
+        self._kept: frozenset[str] | None = None
         self._memos: dict[int, dict[str, Any]] = {}
         self._memo = self._memos.setdefault(first, {})
 
-    def value(self, node: ast.expr) -> Any:
-        """The value of a node over all symbols, from the first wanted column on."""
+    def value(self, node: ast.expr, kept: frozenset[str] | None = None) -> Any:
+        """The value of a node over all symbols, from the first wanted column on.
+
+        Of the pieces only ``kept`` ones are remembered, all for None.
+        """
+        self._kept = kept
         with np.errstate(divide="raise", over="raise", invalid="ignore", under="ignore"):
             return self._eval(node)
 
@@ -134,6 +140,10 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         for memo in self._memos.values():
             memo.clear()
 
+    def close(self) -> None:
+        """Let go of itself: simpleeval's table of nodes refers to its evaluator."""
+        self.nodes = {}
+
     @property
     def _width(self) -> int:
         return self._columns.grid.shape[1] - self._first
@@ -141,7 +151,9 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
     def _eval(self, node: Any) -> Any:
         found = self._memo.get(node.key)
         if found is None:
-            found = self._memo[node.key] = super()._eval(node)
+            found = super()._eval(node)
+            if self._kept is None or node.key in self._kept:
+                self._memo[node.key] = found
         return found
 
     def _check_disallowed_items(self, item: object) -> None:
@@ -257,18 +269,31 @@ class Evaluation:
         first = self._newest.first
         return np.asarray(symbol * (times - first) + column - first)
 
+    def __del__(self) -> None:
+        # Arrays of a year should not wait for the collector of cycles.
+        if hasattr(self, "_evaluator"):
+            self._evaluator.close()
+
     def value(self, node: ast.expr) -> npt.NDArray[Any]:
-        """The value of a checked node at every row: float64, or int8 for a condition."""
-        dense = self._evaluator.value(node)
+        """The value of a checked node at every row, not to be written to: float64, or int8 for a
+        condition."""
+        if self._cells <= _SMALL_CELLS:
+            return self._rows(self._evaluator.value(node))
+        # A year of a hundred symbols is 7 MB for every piece: only what recurs is remembered.
+        keys = Counter(getattr(one, "key", "") for one in ast.walk(node))
+        repeated = frozenset(key for key, times in keys.items() if times > 1)
+        found = self._rows(self._evaluator.value(node, repeated))
+        self._evaluator.forget()
+        return found
+
+    def _rows(self, dense: Any) -> npt.NDArray[Any]:
         if not isinstance(dense, np.ndarray):
             return np.full(len(self.index), dense)
         flat = dense.reshape(-1)
-        return flat if self._places is None else flat[self._places]
+        found = flat if self._places is None else flat[self._places]
+        found.flags.writeable = False
+        return found
 
     def truth(self, root: ast.expr) -> Truth:
         """A rule at every row: 0 false, 1 unknown, 2 true."""
-        found = self.value(root)
-        if self._cells > _SMALL_CELLS:
-            # A year of a hundred symbols is 7 MB for every piece.
-            self._evaluator.forget()
-        return found
+        return self.value(root)
