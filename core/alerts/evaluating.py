@@ -43,8 +43,6 @@ class Columns:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.grid = Grid.of(frame.index)
-        starts = frame.index[self.grid.first_rows].get_level_values(0)
-        self.symbols = {str(symbol): place for place, symbol in enumerate(starts)}
         self._frame = frame
         self._texts = {
             str(column)
@@ -54,6 +52,12 @@ class Columns:
             and not pd.api.types.is_numeric_dtype(dtype)
         }
         self._dense: dict[tuple[str, int], Floats] = {}
+
+    @cached_property
+    def symbols(self) -> dict[str, int]:
+        """The row of each symbol in arrays."""
+        starts = self._frame.index[self.grid.first_rows].get_level_values(0)
+        return {str(symbol): place for place, symbol in enumerate(starts)}
 
     @cached_property
     def there(self) -> npt.NDArray[np.bool_]:
@@ -122,6 +126,7 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         }
         self._columns = columns
         self._first = first
+        self._is_wide = self._width > _FEW_COLUMNS
         self._kept: frozenset[str] | None = None
         self._memos: dict[int, dict[str, Any]] = {}
         self._memo = self._memos.setdefault(first, {})
@@ -152,9 +157,15 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         found = self._memo.get(node.key)
         if found is None:
             found = super()._eval(node)
-            if self._kept is None or node.key in self._kept:
+            if self._is_kept(node):
                 self._memo[node.key] = found
         return found
+
+    def _is_kept(self, node: Any) -> bool:
+        """Whether a value is remembered: a comparison of a few columns is faster made anew."""
+        if self._kept is not None:
+            return node.key in self._kept
+        return self._is_wide or type(node) is ast.Call
 
     def _check_disallowed_items(self, item: object) -> None:
         # Everything that is evaluated here is one of these; anything else is looked at closely.
@@ -235,13 +246,14 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
     @contextmanager
     def _reaching(self, bars: int) -> Iterator[int]:
         """Evaluate from so many bars before on; gives where the wanted columns begin then."""
-        wanted, memo = self._first, self._memo
-        self._first = max(0, wanted - bars)
+        before = self._first, self._memo, self._is_wide
+        self._first = max(0, before[0] - bars)
         self._memo = self._memos.setdefault(self._first, {})
+        self._is_wide = self._width > _FEW_COLUMNS
         try:
-            yield wanted - self._first
+            yield before[0] - self._first
         finally:
-            self._first, self._memo = wanted, memo
+            self._first, self._memo, self._is_wide = before
 
 
 class Evaluation:
