@@ -21,6 +21,7 @@ from core.market.grid import Floats, Grid
 
 _SMALL_CELLS = 100_000
 _FEW_COLUMNS = 4
+_KEPT = (ast.Call, ast.Name, ast.Constant)
 
 _OPERATORS = {
     ast.Add: lambda a, b: kernels.finite(np.add, a, b),
@@ -44,6 +45,7 @@ class Columns:
     def __init__(self, frame: pd.DataFrame) -> None:
         self.grid = Grid.of(frame.index)
         self._frame = frame
+        self._numbers: dict[str, Floats] = {}
         self._texts = {
             str(column)
             for column, dtype in frame.dtypes.items()
@@ -76,15 +78,24 @@ class Columns:
     def _cut(self, column: str, first: int) -> Floats:
         if column in self._texts:
             return self._coded(self._frame[column], names.BY_NAME[column].values, first)
-        if first:
-            whole = self.since(column, 0)[:, first:]
-            # Few columns lie far apart in the whole: together they are read once for all rules.
-            return np.ascontiguousarray(whole) if whole.shape[1] <= _FEW_COLUMNS else whole
+        if not first:
+            return _finite(self._raw(column))
+        if self.grid.shape[1] - first > _FEW_COLUMNS:
+            return self.since(column, 0)[:, first:]
+        # Few columns lie far apart in the whole: together they are read once for all rules.
+        return _finite(np.ascontiguousarray(self._raw(column)[:, first:]))
+
+    def _raw(self, column: str) -> Floats:
+        """All bars of a column of numbers."""
+        found = self._numbers.get(column)
+        if found is None:
+            found = self._numbers[column] = self._spread(column)
+        return found
+
+    def _spread(self, column: str) -> Floats:
         if column in self._frame.columns:
-            array = self._frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-            if not np.isfinite(np.add.reduce(array)) and np.isinf(array).any():
-                array = np.where(np.isinf(array), np.nan, array)
-            return self.grid.spread(array)
+            values = self._frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            return self.grid.spread(values)
         name = names.BY_NAME.get(column)
         if name is not None and name.quotient:
             top, bottom = (self.since(part, 0) for part in name.quotient)
@@ -102,6 +113,15 @@ class Columns:
         symbol, place = np.divmod(self.grid.cells[rows], max(times, 1))
         found[symbol, place - first] = numbers[places]
         return found
+
+
+def _finite(values: Floats) -> Floats:
+    """The values with NaN for what is infinite; themselves where nothing is."""
+    # One sum tells of most arrays that nothing is infinite, and costs less than a look at each.
+    with np.errstate(over="ignore"):
+        if np.isfinite(np.add.reduce(values, axis=None)) or not np.isinf(values).any():
+            return values
+    return np.where(np.isinf(values), np.nan, values)
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc]
@@ -128,6 +148,7 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         self._first = first
         self._is_wide = self._width > _FEW_COLUMNS
         self._kept: frozenset[str] | None = None
+        self._met: set[str] = set()
         self._memos: dict[int, dict[str, Any]] = {}
         self._memo = self._memos.setdefault(first, {})
 
@@ -162,10 +183,14 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         return found
 
     def _is_kept(self, node: Any) -> bool:
-        """Whether a value is remembered: a comparison of a few columns is faster made anew."""
+        """Whether a value is remembered. What is quickly made is when it is met a second time:
+        memory for thousands of results that nobody asks for again takes longer than making them."""
         if self._kept is not None:
             return node.key in self._kept
-        return self._is_wide or type(node) is ast.Call
+        if self._is_wide or type(node) in _KEPT or node.key in self._met:
+            return True
+        self._met.add(node.key)
+        return False
 
     def _check_disallowed_items(self, item: object) -> None:
         # Everything that is evaluated here is one of these; anything else is looked at closely.
