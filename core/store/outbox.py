@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.store import audit
-from core.store.database import dump_json
-from core.store.tables import channels, deliveries, delivery_attempts
+from core.store.database import UtcDateTime, dump_json
+from core.store.tables import RowId, channels, deliveries, delivery_attempts
 
 # How long a claim lasts unless it is prolonged.
 LEASE = timedelta(seconds=60)
@@ -126,8 +126,8 @@ def _count(conn: Connection, keys: list[Any]) -> int:
 
 def load_due(conn: Connection, now: datetime) -> list[Due]:
     """Channels with something to send now, those first that did not fail and whose message is oldest."""
-    query = _heads(now).order_by(deliveries.c.attempts > 0, deliveries.c.id)
-    return [Due(row.channel_id, row.attempts > 0) for row in conn.execute(query)]
+    found = conn.execute(_DUE, {"now": now, "minute_ago": now - MINUTE})
+    return [Due(row.channel_id, row.attempts > 0) for row in found]
 
 
 def claim(
@@ -138,25 +138,14 @@ def claim(
     Nobody else gets a message of this channel until it is noted what came of this one, or the
     lease is over.
     """
-    if conn.dialect.name == "postgresql":
-        # Whoever claims of a channel meanwhile goes away empty-handed. Messages may be put.
-        lock = select(channels.c.id).where(channels.c.id == channel_id)
-        if conn.scalar(lock.with_for_update(skip_locked=True, key_share=True)) is None:
-            return None
-    head = _heads(now, channel_id).with_only_columns(deliveries.c.id).scalar_subquery()
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.id == head, deliveries.c.state == "waiting")
-        .values(holder=holder, held_until=now + length, attempts=deliveries.c.attempts + 1)
-        .returning(deliveries)
-    )
-    row = conn.execute(statement).first()
+    if conn.dialect.name == "postgresql" and conn.scalar(_LOCK, {"channel": channel_id}) is None:
+        return None  # somebody is just claiming of it
+    given = {"channel": channel_id, "now": now, "minute_ago": now - MINUTE}
+    row = conn.execute(_CLAIM, given | {"by": holder, "until": now + length}).first()
     if row is None:
         return None
-    begun = delivery_attempts.insert().values(
-        delivery_id=row.id, worker=holder, started_at=now, message=UNDER_WAY
-    )
-    attempt_id: int = conn.execute(begun.returning(delivery_attempts.c.id)).scalar_one()
+    begun = {"delivery_id": row.id, "worker": holder, "started_at": now, "message": UNDER_WAY}
+    attempt_id: int = conn.execute(_BEGIN, begun).scalar_one()
     names = ("id", "key", "channel_id", "rule_id", "severity", "body", "made_at", "since")
     return Claimed(
         **{name: getattr(row, name) for name in names},
@@ -166,11 +155,12 @@ def claim(
     )
 
 
-def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
+def _heads(*, of_one: bool) -> Select[Any]:
     """Of every channel, or of one, the message that comes next, where it can be sent now.
 
     One that failed holds back those after it until its time has come, unless it was set aside.
     """
+    now = bindparam("now", type_=UtcDateTime())
     other, begun = deliveries.alias("other"), deliveries.alias("begun")
     waits = other.c.state == "waiting"
     holds = and_(other.c.attempts > 0, ~other.c.set_aside)
@@ -179,8 +169,8 @@ def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
         .where(waits, or_(holds, other.c.next_at <= now))
         .group_by(other.c.channel_id)
     )
-    if channel_id is not None:
-        first = first.where(other.c.channel_id == channel_id)
+    if of_one:
+        first = first.where(other.c.channel_id == bindparam("channel", type_=RowId))
     heads = first.subquery("heads")
     held = (
         select(begun.c.id)
@@ -197,7 +187,7 @@ def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
         .join(begun, begun.c.id == delivery_attempts.c.delivery_id)
         .where(
             begun.c.channel_id == channels.c.id,
-            delivery_attempts.c.started_at > now - MINUTE,
+            delivery_attempts.c.started_at > bindparam("minute_ago", type_=UtcDateTime()),
         )
         .correlate(channels)
         .scalar_subquery()
@@ -215,6 +205,27 @@ def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
             recent < channels.c.per_minute,
         )
     )
+
+
+# To build these takes longer than to run them.
+_DUE = _heads(of_one=False).order_by(deliveries.c.attempts > 0, deliveries.c.id)
+_LOCK = (
+    select(channels.c.id)
+    .where(channels.c.id == bindparam("channel", type_=RowId))
+    .with_for_update(skip_locked=True, key_share=True)  # messages may be put meanwhile
+)
+_CLAIM = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == _heads(of_one=True).with_only_columns(deliveries.c.id).scalar_subquery(),
+        deliveries.c.state == "waiting",
+    )
+    .values(
+        holder=bindparam("by"), held_until=bindparam("until"), attempts=deliveries.c.attempts + 1
+    )
+    .returning(deliveries)
+)
+_BEGIN = delivery_attempts.insert().returning(delivery_attempts.c.id)
 
 
 def prolong(
@@ -350,3 +361,130 @@ def drop_old_deliveries(conn: Connection, now: datetime) -> int:
             conn.execute(delete(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(part)))
             dropped += conn.execute(delete(deliveries).where(deliveries.c.id.in_(part))).rowcount
     return dropped
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message in the log: what was to be said, and how far it has come."""
+
+    id: int
+    key: str
+    channel_id: int
+    rule_id: int | None
+    severity: str
+    body: Mapping[str, Any]
+    state: str
+    attempts: int
+    next_at: datetime
+    last_error: str | None
+    made_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try: ``succeeded`` None while it is under way, and where its worker ended meanwhile."""
+
+    started_at: datetime
+    worker: str
+    took_ms: float | None
+    succeeded: bool | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How a channel is doing: what waits and since when, what was given up, what arrived lately."""
+
+    channel_id: int
+    waiting: int
+    oldest_waiting_at: datetime | None
+    dead: int
+    sent_last_hour: int
+    sent_last_day: int
+    failed_last_hour: int
+    last_error: str | None
+
+
+def list_deliveries(
+    conn: Connection,
+    *,
+    channel_ids: Collection[int] | None = None,
+    state: str | None = None,
+    before_id: int | None = None,
+    limit: int = 100,
+) -> list[Delivery]:
+    """The newest messages first; ``before_id`` goes on after the last one of a page."""
+    names = tuple(Delivery.__dataclass_fields__)
+    query = select(*(deliveries.c[name] for name in names)).order_by(deliveries.c.id.desc())
+    if channel_ids is not None:
+        query = query.where(deliveries.c.channel_id.in_(list(channel_ids)))
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    if before_id is not None:
+        query = query.where(deliveries.c.id < before_id)
+    return [Delivery(**row) for row in conn.execute(query.limit(limit)).mappings()]
+
+
+def list_attempts(conn: Connection, delivery_id: int) -> list[Attempt]:
+    """Every try of a message, the first one first."""
+    names = tuple(Attempt.__dataclass_fields__)
+    query = (
+        select(*(delivery_attempts.c[name] for name in names))
+        .where(delivery_attempts.c.delivery_id == delivery_id)
+        .order_by(delivery_attempts.c.id)
+    )
+    return [Attempt(**row) for row in conn.execute(query).mappings()]
+
+
+def load_counts(conn: Connection, now: datetime) -> list[Counts]:
+    """Every channel that is not deleted, by id. What is to wait for a time to come is not counted as
+    waiting before it."""
+    state, at = deliveries.c.state, deliveries.c.sent_at
+    waits = and_(state == "waiting", or_(deliveries.c.attempts > 0, deliveries.c.next_at <= now))
+    sent = state == "sent"
+    query = (
+        select(
+            channels.c.id,
+            _number(waits),
+            func.min(case((waits, deliveries.c.made_at))),
+            _number(state == "dead"),
+            _number(and_(sent, at > now - 60 * MINUTE)),
+            _number(and_(sent, at > now - 24 * 60 * MINUTE)),
+        )
+        .select_from(channels)
+        .outerjoin(deliveries, deliveries.c.channel_id == channels.c.id)
+        .where(channels.c.deleted_at.is_(None))
+        .group_by(channels.c.id)
+        .order_by(channels.c.id)
+    )
+    failed, errors = _failed(conn, now - 60 * MINUTE), _errors(conn)
+    return [
+        Counts(number, waiting, oldest, dead, hour, day, failed.get(number, 0), errors.get(number))
+        for number, waiting, oldest, dead, hour, day in conn.execute(query).all()
+    ]
+
+
+def _number(what: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((what, 1), else_=0)), 0)
+
+
+def _failed(conn: Connection, since: datetime) -> dict[int, int]:
+    query = (
+        select(deliveries.c.channel_id, func.count())
+        .join(delivery_attempts, delivery_attempts.c.delivery_id == deliveries.c.id)
+        .where(delivery_attempts.c.started_at > since, ~delivery_attempts.c.succeeded)
+        .group_by(deliveries.c.channel_id)
+    )
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+def _errors(conn: Connection) -> dict[int, str]:
+    """Why the newest message of each channel that has not arrived did not."""
+    newest = (
+        select(func.max(deliveries.c.id))
+        .where(deliveries.c.state.in_(("waiting", "dead")), deliveries.c.last_error.is_not(None))
+        .group_by(deliveries.c.channel_id)
+    )
+    query = select(deliveries.c.channel_id, deliveries.c.last_error)
+    return {row[0]: row[1] for row in conn.execute(query.where(deliveries.c.id.in_(newest)))}
