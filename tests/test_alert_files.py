@@ -76,7 +76,8 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         ("", "line 1: must begin with rules:"),
         ("rules: !!python/object/apply:os.system ['true']", "is no YAML"),
         ("a: \x00", "is no YAML"),
-        ("[" * 100_000, "is no YAML"),
+        ("[" * 900_000, "more than 20 deep"),
+        ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
         ("#" * 1_000_001, "larger than 1 MB"),
     ],
@@ -90,6 +91,14 @@ def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> 
         load_rules(text, "my.yaml")
     assert str(refused.value).startswith("my.yaml, line ")
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["\x85", "a\u2028b", "\u2029", "\r\n", "  x", "a\n\n b\n", "\ufeff", "😀"]
+)
+def test_no_character_is_lost_in_a_file(text: str) -> None:
+    rule = parse_definition({"name": "Hot", "expression": "score > 60", "description": text})
+    assert load_rules(dump_rules([rule])) == [rule]
 
 
 def test_all_faults_are_told_at_once() -> None:
