@@ -59,15 +59,19 @@ class Reference(SimpleEval):
         self.at: tuple[str, pd.Timestamp]
 
     def says(self, text: str, symbol: str, time: pd.Timestamp) -> bool | None:
-        self.at = (symbol, time)
-        answer = self.eval(text, previously_parsed=ast.parse(text.strip(), mode="eval").body)
+        answer = self.value(text, symbol, time)
         assert answer is None or isinstance(answer, bool)
         return answer
+
+    def value(self, text: str, symbol: str, time: pd.Timestamp) -> Any:
+        """Any expression at one row: a number too."""
+        self.at = (symbol, time)
+        return self.eval(text, previously_parsed=ast.parse(text.strip(), mode="eval").body)
 
     def _look_up(self, node: ast.Name) -> Any:
         name = f"factor_{node.id}" if node.id in ALIASES else node.id
         if name == "symbol":
-            return self.at[0]
+            return self.at[0] if self.at in self.rows else None
         row = self.rows.get(self.at, {})
         if name == "atr_fraction" and name not in row:
             top, bottom = row.get("atr", math.nan), row.get("close", math.nan)
@@ -142,7 +146,7 @@ class Reference(SimpleEval):
             return self._over_time(name, node.args[0], window.value)
         values = [self._eval(arg) for arg in node.args]
         if name == "known":
-            return values[0] is not None
+            return values[0] is not None if self.at in self.rows else None
         if None in values:
             return None
         return self._of_row(name, values)

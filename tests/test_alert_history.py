@@ -18,6 +18,7 @@ from core.alerts.expression import compile_rule
 from core.alerts.history import RuleHistory, backtest
 from core.alerts.kernels import UNKNOWN
 from core.alerts.states import fresh, to_moment
+from core.bench import made_market
 from core.errors import Cancelled, RuleError
 
 HOUR = pd.Timedelta("1h")
@@ -64,7 +65,7 @@ def test_what_still_fires_at_the_end_has_no_end() -> None:
     assert found.firings["ended_at"].isna().tolist() == [False, True, True]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([None, "2h", "5h"]), st.booleans())
 def test_it_is_bit_equal_to_stepping_the_live_machine_with_what_was_known(
     seed: int, wait: str | None, gap: bool
@@ -97,6 +98,26 @@ def test_it_is_bit_equal_to_stepping_the_live_machine_with_what_was_known(
         row = np.array([truth.get(name, UNKNOWN) for name in found.symbols], dtype=np.int8)
         states, new = step(definition, states, at.to_pydatetime(), row)
         events += new
+    assert list(found.events.named(found.symbols)) == events
+
+
+@pytest.mark.long
+def test_a_year_of_a_hundred_symbols_is_bit_equal_to_stepping_it() -> None:
+    frame = made_market(100, 8760)
+    times = frame.index.get_level_values("time")
+    definition = rule(
+        expression='zscore(volume_usd, "30d") > 1 and change_percent(close, "4h") > 0.5',
+        **{"for": "1h", "keep_firing": "1h", "cooldown": "4h", "rearm": "2h", "repeat": "6h"},
+        active_hours={"weekdays": ["mon", "tue", "sat"], "start": "20:00", "end": "09:00"},
+    )
+    found = backtest(definition, frame, times[0], times[-1])
+    states, events = fresh(found.symbols), list[Event]()
+    for bar, us in enumerate(found.times.tolist()):
+        at = to_moment(us)
+        assert at is not None
+        states, new = step(definition, states, at, found.truth[:, bar])
+        events += new
+    assert len(events) > 1000
     assert list(found.events.named(found.symbols)) == events
 
 

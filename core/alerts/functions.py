@@ -45,13 +45,18 @@ class Function:
     kernel: Callable[..., Any] | None = None
     optional: int = 0
     before: int = 0
+    least_hours: int = 1
+
+    @property
+    def unit_in_words(self) -> str:
+        """What it gives, for a table."""
+        if self.gives == "truth":
+            return "a condition"
+        return "the unit of x" if self.unit == "same" else self.unit
 
 
-_ANY = "unknown where an input is"
-_WINDOW = (
-    "unknown where x is unknown at the bar, or at more than a quarter of the window's bars; "
-    "the known ones count"
-)
+_ANY = "where an input is"
+_WINDOW = "where x is, or at more than a quarter of the window's bars"
 
 
 def _bar(
@@ -86,13 +91,13 @@ FUNCTIONS: tuple[Function, ...] = (
              "x to whole numbers or so many decimals, halves to the even one", _ANY,
              "round(score) == 50", "bar", np.round, optional=1),
     Function("known", "known(x)", ("any",), "truth", "", "whether x is known at all",
-             "never unknown", "not known(open_interest) and known(close)", "bar", kernels.known),
+             "never", "not known(open_interest) and known(close)", "bar", kernels.known),
     _window("change", 'change(x, "4h")', "x minus x so long ago, in the unit of x",
-            'change(score, "4h") >= 10', kernels.change, "unknown where x is, now or then", before=1),
+            'change(score, "4h") >= 10', kernels.change, "where x is, now or then", before=1),
     _window("change_percent", 'change_percent(x, "4h")',
             "the same in percent of the size of x then: 5 is 5 %",
             'change_percent(close, "1h") < -2', kernels.change_percent,
-            "unknown where x is, now or then, or was 0", before=1, unit="%"),
+            "where x is, now or then, or was 0", before=1, unit="%"),
     _window("avg", 'avg(x, "24h")', "mean over the window that ends with the bar",
             'avg(funding_rate_8h, "24h") > 0.0003', kernels.average),
     _window("highest", 'highest(x, "7d")', "largest value of the window that ends with the bar",
@@ -100,33 +105,33 @@ FUNCTIONS: tuple[Function, ...] = (
     _window("lowest", 'lowest(x, "7d")', "smallest value of the window that ends with the bar",
             'close <= lowest(low, "7d")', kernels.lowest),
     _window("std", 'std(x, "24h")', "sample standard deviation over the window that ends with the bar",
-            'std(score, "24h") < 1', kernels.deviation, _WINDOW + "; at least two must be known"),
+            'std(score, "24h") < 1', kernels.deviation, _WINDOW + "; two must be known", least_hours=2),
     _window("zscore", 'zscore(x, "7d")',
             "distance of x from the mean of the window before the bar, in standard deviations of it",
             'zscore(volume_usd, "7d") > 3', kernels.zscore,
-            "unknown where x is, or more than a quarter of the bars before it, or where it never changed",
-            before=1, unit="sigma"),
+            "where x is, or more than a quarter of the bars before it, or where it never changed",
+            before=1, unit="sigma", least_hours=2),
     Function("rank", "rank(x)", ("number",), "number", "place",
              "place of the symbol among all symbols of the frame at the moment: 1 has the highest x, "
-             "equals share the better place", "unknown where x is; such symbols take no place",
+             "equals share the better place", "where x is; such symbols take no place",
              "rank(volume_usd) <= 10", "market", kernels.rank),
     Function("crosses_above", "crosses_above(x, y)", ("number", "number"), "truth", "",
              "x is above y now and was not one bar before",
-             "x > y and not (x > y one bar before), with the unknown as for and",
+             "as in `x > y and not` the same one bar before",
              "crosses_above(score, 62)", "pair", kernels.crosses_above),
     Function("crosses_below", "crosses_below(x, y)", ("number", "number"), "truth", "",
              "x is below y now and was not one bar before",
-             "x < y and not (x < y one bar before), with the unknown as for and",
+             "as in `x < y and not` the same one bar before",
              'crosses_below(close, avg(close, "7d"))', "pair", kernels.crosses_below),
     _window("count", 'count(condition, "24h")', "how many bars of the window the condition held",
-            'count(close > open, "6h") == 6', kernels.count, _WINDOW.replace("x is", "the condition is"),
+            'count(close > open, "6h") == 6', kernels.count, _WINDOW.replace("x is", "the condition is", 1),
             takes=("truth", "window"), unit="bars"),
     Function("win_rate", 'win_rate("CONFIRM", "30d", "4h")', ("verdict", "days", "horizon"), "number",
              "0..1", "share of this verdict's trades, followed for 1h, 4h or 24h, that ended above 0 "
              "after costs, over so many whole UTC days before the bar and all symbols",
-             "unknown where no trade ended", 'win_rate("CONFIRM", "30d", "4h") < 0.45', "column"),
+             "where no trade ended", 'win_rate("CONFIRM", "30d", "4h") < 0.45', "column"),
     Function("outcome_count", 'outcome_count("CONFIRM", "30d", "4h")', ("verdict", "days", "horizon"),
-             "number", "count", "how many trades that win rate rests on", "unknown where none is stored",
+             "number", "count", "how many trades that win rate rests on", "where none is stored",
              'outcome_count("CONFIRM", "30d", "4h") >= 50 and win_rate("CONFIRM", "30d", "4h") < 0.4',
              "column"),
 )  # fmt: skip

@@ -95,33 +95,52 @@ def _market() -> list[Name]:
     ]
 
 
+_RAW_UNITS = {
+    "liquidations": "log ratio",
+    "price_momentum": "sigma",
+    "funding_rate": "fraction per 8 h",
+    "long_short_ratio": "0..1",
+    "smart_money": "0..1",
+    "oi_trend": "fraction",
+    "social_sentiment": "points",
+    "fear_greed": "0..100",
+}
+
+
 def _factors() -> list[Name]:
-    found = []
     market = {column.name for column in COLUMNS}
-    for factor in FACTORS:
-        title = FACTOR_OF[factor].title
-        # fear_greed alone means what was published, as in the market frame.
-        aliases = () if factor in market else (factor,)
-        words = {
-            "factor": ("0..100", "against the last 30 days, 50 = normal, above 50 = bullish"),
-            "raw": ("own", "what the factor measures, before it is compared with the past"),
-            "normal": ("own", "mean of what it measures over the 30 days before the bar"),
-            "z": ("sigma", "distance of the measure from its normal in standard deviations"),
-        }
-        uses = {
-            "factor": ("20..80", f"factor_{factor} >= 75"),
-            "raw": ("", f'raw_{factor} > highest(raw_{factor}, "7d") * 0.9'),
-            "normal": ("", f"raw_{factor} < normal_{factor}"),
-            "z": ("-3..3", f"abs(z_{factor}) > 2"),
-        }
-        for part, (unit, meaning) in words.items():
-            own = aliases if part == "factor" else ()
-            label = f"{title}, factor" if part == "factor" else f"{title}, {part}"
-            name = Name(
-                f"{part}_{factor}", "Factors", label, unit, meaning, *uses[part], aliases=own
-            )
-            found.append(name)
-    return found
+    # fear_greed alone means what was published, as in the market frame.
+    own = {factor: () if factor in market else (factor,) for factor in FACTORS}
+    measured = "what the factor measures, before it is compared with the past"
+    normal = "the mean of that over the 30 days before the bar"
+    return [
+        *(
+            Name(f"factor_{factor}", "Factors", _title(factor), "0..100",
+                 "the factor: 50 is normal for the last 30 days, above 50 bullish", "20..80",
+                 f"factor_{factor} >= 75", aliases=own[factor])
+            for factor in FACTORS
+        ),
+        *(
+            Name(f"raw_{factor}", "Factors", f"{_title(factor)}, measured", _RAW_UNITS[factor],
+                 measured, "", f'raw_{factor} >= highest(raw_{factor}, "7d")')
+            for factor in FACTORS
+        ),
+        *(
+            Name(f"normal_{factor}", "Factors", f"{_title(factor)}, normal", _RAW_UNITS[factor],
+                 normal, "", f"raw_{factor} < normal_{factor}")
+            for factor in FACTORS
+        ),
+        *(
+            Name(f"z_{factor}", "Factors", f"{_title(factor)}, distance", "sigma",
+                 "how far the measured is from its normal, in standard deviations", "-3..3",
+                 f"abs(z_{factor}) > 2")
+            for factor in FACTORS
+        ),
+    ]  # fmt: skip
+
+
+def _title(factor: str) -> str:
+    return FACTOR_OF[factor].title
 
 
 def _codes(texts: tuple[str, ...]) -> Mapping[str, float]:
@@ -175,7 +194,7 @@ def _system() -> list[Name]:
             "System",
             f"Age of {source.replace('_', ' ')}",
             "h",
-            f"hours since the newest value of {source.replace('_', ' ')} that the bar shows",
+            "how old the newest value of this source was at the bar's close",
             "0..2",
             f"age_{source} > 3",
         )

@@ -20,8 +20,8 @@ _TOKEN = re.compile(
     |(?P<word>[A-Za-z_][A-Za-z_0-9]*)
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<text>"[^"\n\r]*"|'[^'\n\r]*')
-    |(?P<foreign>:=|\*\*|//|<<|>>|->|&&|\|\||===|!==|=>|=<|<>|==?|!(?!=))
-    |(?P<sign><=|>=|!=|[-+*/<>(),])""",
+    |(?P<foreign>:=|\*\*|//|<<|>>|->|&&|\|\||===|!==|=>|=<|<>|=(?!=)|!(?!=))
+    |(?P<sign><=|>=|!=|==|[-+*/<>(),])""",
     re.VERBOSE,
 )
 _OPERATORS = {"and", "or", "not", "in", "if", "else"}
@@ -128,42 +128,40 @@ def _refuse_hidden(text: str) -> None:
 
 def _scan_tokens(text: str) -> None:
     place, open_brackets = 0, 0
-    before = ""
+    touching, before = "", ""
     while place < len(text):
         found = _TOKEN.match(text, place)
         kind = found.lastgroup if found else None
-        if found is None or kind is None or kind == "foreign":
-            token = found.group() if found else text[place]
-            if token != "==":
-                _refuse_foreign(token, place)
-        assert found is not None
-        token = found.group()
+        token = found.group() if found else text[place]
+        if kind in (None, "foreign"):
+            _refuse_foreign(token, place)
         if kind == "word":
-            _check_word(token, before, place)
-        elif kind == "number" and before == "word":
-            raise RuleError("A number follows a word.", position=place, hint="Put a sign between.")
+            _check_word(token, touching, place)
         elif kind == "text":
-            _check_text(token, before, place)
-        elif token == "(":
-            open_brackets += 1
-            if open_brackets > MOST_BRACKETS:
-                raise RuleError(
-                    f"More than {MOST_BRACKETS} parentheses are open here.",
-                    position=place,
-                    hint="Leave out those that change nothing, or make two rules of it.",
-                )
-        elif token == ")":
-            open_brackets -= 1
-            if open_brackets < 0:
-                raise RuleError(
-                    "This parenthesis closes nothing.", position=place, hint="Delete it."
-                )
-        before = kind or ""
-        place = found.end()
+            _check_text(token, touching, before, place)
+        elif token in "()":
+            open_brackets = _counted(token, open_brackets, place)
+        touching = kind or ""
+        before = before if kind == "space" else touching
+        place += len(token)
     if open_brackets:
         raise RuleError(
             "A parenthesis is not closed.", position=len(text), hint="Write ) where it ends."
         )
+
+
+def _counted(bracket: str, already_open: int, place: int) -> int:
+    """How many parentheses are open after this one."""
+    now = already_open + (1 if bracket == "(" else -1)
+    if now > MOST_BRACKETS:
+        raise RuleError(
+            f"More than {MOST_BRACKETS} parentheses are open here.",
+            position=place,
+            hint="Leave out those that change nothing, or make two rules of it.",
+        )
+    if now < 0:
+        raise RuleError("This parenthesis closes nothing.", position=place, hint="Delete it.")
+    return now
 
 
 def _refuse_foreign(token: str, place: int) -> None:
@@ -171,7 +169,8 @@ def _refuse_foreign(token: str, place: int) -> None:
     if not reason and not token.isascii():
         reason = f"Outside of quotes a rule is plain letters; this is {_called(token)}."
         plain = unicodedata.normalize("NFKC", token)
-        hint = f"Type {plain} instead." if plain.isascii() and plain.isprintable() else ""
+        hint = f"Type {plain} instead." if plain.isascii() and plain.strip() else ""
+        hint = "Type a plain space instead." if token.isspace() else hint
         if token in "“”„«»‘’":
             hint = 'Type the plain quote " instead.'
         elif token in "≤≥≠":
@@ -181,8 +180,8 @@ def _refuse_foreign(token: str, place: int) -> None:
     )
 
 
-def _check_word(word: str, before: str, place: int) -> None:
-    if before == "number":
+def _check_word(word: str, touching: str, place: int) -> None:
+    if touching == "number":
         raise RuleError(
             f"A number is followed by {word[:20]}.",
             position=place,
@@ -199,9 +198,8 @@ def _check_word(word: str, before: str, place: int) -> None:
         )
 
 
-def _check_text(token: str, before: str, place: int) -> None:
-    if before in ("word", "text") and place:
-        # A word before a space ends with the space: only r"...", f"..." and """ come here.
+def _check_text(token: str, touching: str, before: str, place: int) -> None:
+    if touching == "word" or before == "text":
         raise RuleError(
             "A text has no letters before it and no second text after it.",
             position=place,
@@ -231,5 +229,5 @@ def did_you_mean(word: str) -> str:
     small = word.lower()
     if small in known:
         return f"Did you mean {small}?"
-    alike = get_close_matches(small, known, n=3, cutoff=0.6)
+    alike = get_close_matches(small, known, n=3, cutoff=0.7)
     return f"Did you mean {' or '.join(alike)}?" if alike else ""

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from core.bench import Figure, newest_bar, rule_history, rule_states, whole_year
 from core.commands.console import out
+from core.rule_bench import alert_rules
 
 _MEMORY_LIMIT_GB = 2.0
 
@@ -18,7 +19,7 @@ def report(pages: Callable[[], list[Figure]]) -> None:
     """Measure the pipeline, then what ``pages`` measures; exit with 1 when a limit is passed."""
     pipeline = [newest_bar(), whole_year()]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    figures = [*pipeline, rule_history(), rule_states(), *pages()]
+    figures = [*pipeline, *alert_rules(), rule_history(), rule_states(), *pages()]
     table = Table("measured", "median", "limit", "beside", "takes", "ratio")
     for figure in figures:
         table.add_row(*_cells(figure))
@@ -29,11 +30,12 @@ def report(pages: Callable[[], list[Figure]]) -> None:
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
+    ratio = figure.seconds / figure.yardstick_seconds
     return (
         figure.name,
         f"{1000 * figure.seconds:,.0f} ms",
         f"{1000 * figure.limit:,.0f} ms",
         figure.yardstick,
         f"{1000 * figure.yardstick_seconds:,.0f} ms",
-        f"{figure.seconds / figure.yardstick_seconds:.1f}",
+        f"{ratio:.1f}" if ratio >= 0.1 else f"1/{1 / ratio:.0f}",
     )
