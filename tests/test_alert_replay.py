@@ -65,6 +65,25 @@ def test_a_replay_is_bit_equal_to_stepping_bar_by_bar(
     assert [*first.named(SYMBOLS), *second.named(SYMBOLS)] == events
 
 
+@pytest.mark.parametrize("setting", ["for", "keep_firing", "cooldown", "rearm", "repeat", "hours"])
+def test_a_replay_misses_no_bar_at_which_a_single_clock_runs_out(setting: str) -> None:
+    # One setting alone: no other clock then wakes the replay by accident.
+    random = np.random.default_rng(len(setting))
+    times = bar_times(60, 60)
+    us = np.array([to_us(at) for at in times])
+    for length in (1, 2, 3, 5, 7):
+        hours = {"start": f"{length:02d}:00", "end": f"{3 * length:02d}:30"}
+        change = {"active_hours": hours} if setting == "hours" else {setting: f"{length}h"}
+        definition = parse_definition({"name": "Hot", "expression": "score > 60", **change})
+        turns = np.cumsum(random.random((20, 60)) < 0.2, axis=1) % 2
+        truth = np.where(random.random((20, 60)) < 0.03, UNKNOWN, FALSE + 2 * turns)
+        symbols = [f"S{number:02d}USDT" for number in range(20)]
+        states, events = stepped(definition, fresh(symbols), times, truth.astype(np.int8))
+        whole, found = replay(definition, fresh(symbols), us, truth.astype(np.int8))
+        assert whole == states
+        assert list(found.named(symbols)) == events
+
+
 @settings(max_examples=120, deadline=None)
 @given(definitions(), truths(), st.sampled_from([15, 60, 240]))
 def test_the_machine_does_what_a_plain_one_does(

@@ -342,9 +342,8 @@ def _true(
     table[PHASE, lasting] = FIRING
     due = lasting & inside & (at - table[TOLD_AT] >= timing.repeat)
     table[PHASE, fires] = FIRING
-    table[ARMED, fires | lasting] = 0
+    table[ARMED, fires] = 0
     table[FIRED_AT, fires] = at[fires]
-    table[ACKNOWLEDGED_AT, fires] = NONE
     speaks = fires | due
     table[TOLD_AT, speaks] = at[speaks]
     told[fires], told[due] = FIRED, REPEATED
