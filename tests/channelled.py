@@ -20,7 +20,6 @@ from core.store.tables import channels, deliveries, delivery_attempts
 from tests.sent import HERE, NOON
 from tests.world.receiver import SECRET
 
-__all__ = ["HERE", "NOON", "SECOND", "Clock"]
 SEALER = Sealer([Fernet.generate_key().decode()])
 SECOND = timedelta(seconds=1)
 
@@ -44,7 +43,7 @@ def add_channel(engine: Engine, **changes: Any) -> int:
         return int(conn.execute(statement).scalar_one())
 
 
-def add_webhook(engine: Engine, url: str, **changes: Any) -> int:
+def add_webhook(engine: Engine, url: str, sealer: Sealer = SEALER) -> int:
     """A shared webhook that leads somewhere; its id."""
     target = Target("webhook", url, SECRET)
     with engine.begin() as conn:
@@ -52,11 +51,10 @@ def add_webhook(engine: Engine, url: str, **changes: Any) -> int:
             conn,
             name=url,
             written=Written(target, "Webhook", url, 10_000),
-            sealer=SEALER,
+            sealer=sealer,
             owner=None,
             who=Who("ada", is_admin=True),
             now=NOON,
-            **changes,
         )
 
 

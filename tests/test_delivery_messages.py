@@ -16,7 +16,8 @@ from core.alerts.delivery import (
     compose,
     preview,
 )
-from core.alerts.delivery.messages import LONGEST_SECONDS, LONGEST_TEXT
+from core.alerts.delivery.messages import LONGEST_TEXT
+from core.alerts.delivery.sandbox import LONGEST_SECONDS
 from core.errors import DeliveryError
 
 A = "'" + "a" * 50 + "'"

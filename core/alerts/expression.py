@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.alerts.checking import Checked, Kind, check
+from core.alerts.checking import Checked, check
 from core.alerts.cost import MOST_LOOKBACK_HOURS, MOST_MILLISECONDS, SYMBOLS, Cost, cost_of
 from core.alerts.evaluating import Evaluation
 from core.alerts.kernels import TRUE, UNKNOWN, Truth
+from core.alerts.reading import Reader
+from core.alerts.tree import Kind
 from core.errors import RuleError
 
 
@@ -104,7 +106,7 @@ class Rule:
 def _affordable(text: str, checked: Checked) -> Cost:
     """What the rule costs. Raises `RuleError` where that is too much."""
     cost = cost_of(checked.root)
-    place, end = checked.span(cost.heaviest)
+    place, end = Reader(text).span(cost.heaviest)
     if cost.lookback_hours > MOST_LOOKBACK_HOURS:
         raise RuleError(
             f"The rule looks {cost.lookback_hours / 24:.0f} days back through windows inside "

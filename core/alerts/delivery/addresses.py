@@ -10,6 +10,7 @@ import queue
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from core.errors import DeliveryError
@@ -128,6 +129,8 @@ def resolve(host: str, port: int, allowed: Allowed, seconds: float = RESOLVE_SEC
 
 def _look_up(host: str, port: int, seconds: float) -> list[str]:
     """As the system resolves names, but never longer than ``seconds``."""
+    with suppress(ValueError):
+        return [str(ip_address(host))]
     answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
