@@ -1,29 +1,26 @@
-"""What became of messages: counts per channel, what was given up, and every try."""
+"""What became of messages, by the names of their channels: counts, what was given up, and every try."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, func, select
 
+from core.store.channels import list_channels
+from core.store.delivery_log import list_deliveries, load_counts
 from core.store.tables import channels, deliveries, delivery_attempts
-
-DAY = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class Counted:
     """A channel's messages. ``oldest`` is when the oldest that waits was made, ``sent`` counts those of
-    the last 24 hours; a channel that was deleted has ``deleted``."""
+    the last 24 hours. What is held until quiet hours end does not wait yet."""
 
     channel_id: int
     channel: str
     owner: str | None
-    service: str
     enabled: bool
-    deleted: bool
     waiting: int
     oldest: datetime | None
     dead: int
@@ -63,69 +60,58 @@ class Attempt:
 
 
 def count_deliveries(conn: Connection, now: datetime) -> list[Counted]:
-    """Every channel with what waits, was sent and was given up, by name."""
-    one = deliveries.c
-    waits, dead = one.state == "waiting", one.state == "dead"
-    sums = (
-        select(
-            one.channel_id,
-            func.count().filter(waits).label("waiting"),
-            func.min(one.made_at).filter(waits).label("oldest"),
-            func.count().filter(dead).label("dead"),
-            func.count().filter(and_(one.state == "sent", one.sent_at > now - DAY)).label("sent"),
-            func.max(one.sent_at).label("last_sent_at"),
+    """Every channel that is not deleted with what waits, was sent and was given up, by name."""
+    last = dict(
+        row._tuple()
+        for row in conn.execute(
+            select(deliveries.c.channel_id, func.max(deliveries.c.sent_at))
+            .where(deliveries.c.state == "sent")
+            .group_by(deliveries.c.channel_id)
         )
-        .group_by(one.channel_id)
-        .subquery()
     )
-    failed = (
-        select(deliveries.c.last_error)
-        .where(
-            deliveries.c.channel_id == channels.c.id, deliveries.c.state.in_(("waiting", "dead"))
+    counts = {one.channel_id: one for one in load_counts(conn, now)}
+    return [
+        Counted(
+            channel_id=one.id,
+            channel=one.name,
+            owner=one.owner,
+            enabled=one.enabled,
+            waiting=counts[one.id].waiting,
+            oldest=counts[one.id].oldest_waiting_at,
+            dead=counts[one.id].dead,
+            sent=counts[one.id].sent_last_day,
+            last_sent_at=last.get(one.id),
+            last_error=counts[one.id].last_error,
         )
-        .where(deliveries.c.last_error.is_not(None))
-        .order_by(deliveries.c.id.desc())
-        .limit(1)
-        .correlate(channels)
-        .scalar_subquery()
-    )
-    query = (
-        select(channels, *(sums.c[name] for name in _SUMS), failed.label("last_error"))
-        .outerjoin(sums, sums.c.channel_id == channels.c.id)
-        .order_by(channels.c.name, channels.c.id)
-    )
-    return [_counted(row) for row in conn.execute(query)]
+        for one in list_channels(conn, everything=True)
+        if one.id in counts
+    ]
 
 
-def list_dead(
-    conn: Connection, *, channel_id: int | None = None, limit: int = 100, offset: int = 0
-) -> list[Dead]:
+def list_dead(conn: Connection, *, channel_id: int | None = None, limit: int = 100) -> list[Dead]:
     """What was given up and can be sent again, the newest first."""
-    one = deliveries.c
-    query = (
-        select(
-            one.id, one.channel_id, channels.c.name.label("channel"), channels.c.owner,
-            one.severity, one.body, one.attempts, one.last_error, one.made_at,
-        )
-        .join(channels)
-        .where(one.state == "dead")
-        .order_by(one.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )  # fmt: skip
-    if channel_id is not None:
-        query = query.where(one.channel_id == channel_id)
+    named = {one.id: one for one in list_channels(conn, everything=True)}
+    wanted = list(named) if channel_id is None else [channel_id]
+    found = list_deliveries(conn, channel_ids=wanted, state="dead", limit=limit)
     return [
         Dead(
-            row.id, row.channel_id, row.channel, row.owner, row.severity,
-            str(row.body.get("title", "")), row.attempts, row.last_error or "", row.made_at,
+            one.id,
+            one.channel_id,
+            named[one.channel_id].name,
+            named[one.channel_id].owner,
+            one.severity,
+            str(one.body.get("title", "")),
+            one.attempts,
+            one.last_error or "",
+            one.made_at,
         )
-        for row in conn.execute(query)
-    ]  # fmt: skip
+        for one in found
+        if one.channel_id in named
+    ]
 
 
 def list_attempts(
-    conn: Connection, *, channel_id: int | None = None, limit: int = 100, offset: int = 0
+    conn: Connection, *, channel_id: int | None = None, limit: int = 100
 ) -> list[Attempt]:
     """Every try, the newest first."""
     tried = delivery_attempts.c
@@ -137,7 +123,6 @@ def list_attempts(
         .select_from(delivery_attempts.join(deliveries).join(channels))
         .order_by(tried.id.desc())
         .limit(limit)
-        .offset(offset)
     )  # fmt: skip
     if channel_id is not None:
         query = query.where(deliveries.c.channel_id == channel_id)
@@ -148,23 +133,3 @@ def list_attempts(
         )
         for row in conn.execute(query)
     ]  # fmt: skip
-
-
-_SUMS = ("waiting", "oldest", "dead", "sent", "last_sent_at")
-
-
-def _counted(row: Any) -> Counted:
-    return Counted(
-        channel_id=row.id,
-        channel=row.name,
-        owner=row.owner,
-        service=row.service,
-        enabled=row.enabled,
-        deleted=row.deleted_at is not None,
-        waiting=row.waiting or 0,
-        oldest=row.oldest,
-        dead=row.dead or 0,
-        sent=row.sent or 0,
-        last_sent_at=row.last_sent_at,
-        last_error=row.last_error,
-    )

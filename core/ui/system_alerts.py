@@ -34,12 +34,12 @@ def alert_problems(
             do = "Change the rule, or disable it until it can be judged."
             found.append(Problem(3, f"The rule {one.rule} cannot be judged. {said}", do))
     for each in counted:
-        if each.oldest and each.enabled and not each.deleted and now - each.oldest > WAITED_LONG:
+        if each.oldest and each.enabled and now - each.oldest > WAITED_LONG:
             since = f"Messages to {each.channel} have waited for {duration(now - each.oldest)}."
             found.append(
                 Problem(4, since, each.last_error or "They are tried again by themselves.")
             )
-        elif each.dead and not each.deleted:
+        elif each.dead:
             said = f"{count(each.dead, 'message')} to {each.channel} given up."
             found.append(Problem(6, said, "Alerts, Deliveries: see why, and send them again."))
     return found
@@ -97,7 +97,7 @@ def _channels(counted: Sequence[Counted], now: datetime, clock: Clock) -> str:
         ("Given up", "messages that can be sent again", True),
         ("Newest reason", "why the newest that did not arrive did not", False),
     )
-    rows = [_channel(one, now, clock) for one in counted if not one.deleted]
+    rows = [_channel(one, now, clock) for one in counted]
     return f"<br>{table(columns, rows, 'Channels')}" if rows else ""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.alerts.definition import RuleDefinition, parse_definition
-from core.store.alerts.states import Acknowledgement, Parts, StoredEvent
+from core.store.alerts.states import Acknowledgement, Parts, StoredEvent, load_progress
 from core.store.tables import (
     acknowledgements,
     alert_events,
@@ -174,7 +174,12 @@ def load_standings(conn: Connection, phases: Collection[str] = ACTIVE) -> list[S
     )
     rows = conn.execute(query).all()
     known = load_definitions(conn, {row.rule_id for row in rows})
-    return [_as_standing(row, known[row.rule_id]) for row in rows]
+    progress = load_progress(conn, values=bool(rows))
+    values = {rule_id: one.values for rule_id, one in progress.items()}
+    return [
+        _as_standing(row, known[row.rule_id], values.get(row.rule_id, {}).get(row.symbol))
+        for row in rows
+    ]
 
 
 def load_definitions(conn: Connection, rule_ids: Collection[int]) -> dict[int, RuleDefinition]:
@@ -349,11 +354,11 @@ def _standing() -> Any:
 
 _COPIED = (
     "rule_id", "symbol", "phase", "health", "began_at", "fired_at", "unknown_since", "waits",
-    "run_lost_s", "told_at", "seen_at", "fired_parts", "parts",
+    "run_lost_s", "told_at", "seen_at", "fired_parts",
 )  # fmt: skip
 
 
-def _as_standing(row: Any, definition: RuleDefinition) -> Standing:
+def _as_standing(row: Any, definition: RuleDefinition, parts: Parts | None) -> Standing:
     noted = (
         None
         if row.by is None
@@ -361,6 +366,7 @@ def _as_standing(row: Any, definition: RuleDefinition) -> Standing:
     )
     return Standing(
         definition=definition,
+        parts=parts,
         acknowledgement=noted,
         **{name: getattr(row, name) for name in _COPIED},
     )

@@ -62,18 +62,18 @@ def load_channels(person: Person, *, shared: bool) -> list[Held]:
     ]
 
 
-def load_dead(channel_id: int | None, limit: int, offset: int = 0) -> list[sent.Dead]:
+def load_dead(channel_id: int | None, limit: int) -> list[sent.Dead]:
     """What was given up, for administrators."""
     require_user("admin")
     with reading() as conn:
-        return sent.list_dead(conn, channel_id=channel_id, limit=limit, offset=offset)
+        return sent.list_dead(conn, channel_id=channel_id, limit=limit)
 
 
-def load_attempts(channel_id: int | None, limit: int, offset: int = 0) -> list[sent.Attempt]:
+def load_attempts(channel_id: int | None, limit: int) -> list[sent.Attempt]:
     """Every try to send, for administrators."""
     require_user("admin")
     with reading() as conn:
-        return sent.list_attempts(conn, channel_id=channel_id, limit=limit, offset=offset)
+        return sent.list_attempts(conn, channel_id=channel_id, limit=limit)
 
 
 def load_changes(
