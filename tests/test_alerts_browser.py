@@ -151,7 +151,7 @@ def test_a_rule_fires_the_bell_shows_it_and_a_silence_stops_the_next_message(
         row(page, "SOLUSDT").first.get_by_role("link").click()
         expect(page).to_have_url(re.compile(r"/symbol\?symbol=SOLUSDT&time="))
         page.set_viewport_size({"width": 390, "height": 844})
-        for view in ("Now", "History", "Silences", "Channels"):
+        for view in ("Now", "Silences"):
             page.goto(f"{here.server.url}/alerts?view={view}")
             expect(page.get_by_role("radio", name=view, exact=True)).to_be_checked()
             expect(page.get_by_test_id("stStatusWidget")).to_be_hidden()
