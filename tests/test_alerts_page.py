@@ -21,10 +21,11 @@ from core.alerts.delivery import load_sealer
 from core.alerts.silences import parse_silence
 from core.errors import AccessDenied, DeliveryError, RuleError
 from core.store import audit, outbox
-from core.store.alerts import watching
+from core.store.alerts import past, watching
+from core.store.alerts.past import Asked
 from core.store.alerts.silences import list_silences
 from core.store.alerts.states import list_events
-from core.store.alerts.watching import Asked, Watch
+from core.store.alerts.watching import Watch
 from core.store.channels import list_channels, load_target
 from core.store.database import open_database
 from core.store.sent import count_deliveries
@@ -646,9 +647,9 @@ def test_the_numbers_are_the_same_on_either_database(monkeypatch, new_url, tmp_p
             standings = watching.load_standings(conn)
             health = {one.rule: one for one in watching.load_rule_health(conn)}
             asked = Asked(rule_ids=(1,), severities=("critical",), kinds=("fired",))
-            assert watching.count_asked(conn, asked) == 3
-            assert [n for *_, n in watching.count_fired(conn, asked)] == [3]
-            assert len(watching.list_asked(conn, asked, 2, 1)) == 2
+            assert past.count_asked(conn, asked) == 3
+            assert [n for *_, n in past.count_fired(conn, asked)] == [3]
+            assert len(past.list_asked(conn, asked, 2, 1)) == 2
             assert count_deliveries(conn, datetime.now(UTC)) == []
         assert (watch.rules, watch.open_by_severity, watch.acknowledged) == (1, {"critical": 2}, 1)
         assert watch.judged_bar == bars[-1]

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import streamlit as st
 
 from core.alerts.engine import KINDS as EVENT_KINDS
-from core.store.alerts.watching import Asked
+from core.store.alerts.past import Asked
 from core.ui import loaders
 from core.ui.alerts.words import KINDS, WORST_FIRST
 from core.ui.formats import Clock

@@ -11,8 +11,8 @@ import streamlit as st
 from core.accounts import Person, may
 from core.alerts.notices import notice_key
 from core.store import outbox
+from core.store.alerts.past import MOST_EVENTS, Asked, Told
 from core.store.alerts.states import StoredEvent
-from core.store.alerts.watching import MOST_EVENTS, Asked, Told
 from core.ui import loaders
 from core.ui.accuracy_opened import ROWS, draw_pages
 from core.ui.alerts.files import to_csv

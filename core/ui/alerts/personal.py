@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from core.accounts import Person, may
 from core.alerts.subscriptions import Subscription
 from core.store import audit, channels, sent
-from core.store.alerts import watching
+from core.store.alerts import past
 from core.store.alerts.states import StoredEvent
 from core.store.channels import Channel
 from core.ui.loaders.kept import reading
@@ -25,11 +25,11 @@ class Held:
     counted: sent.Counted | None
 
 
-def load_told(events: Sequence[StoredEvent], person: Person) -> list[watching.Told]:
+def load_told(events: Sequence[StoredEvent], person: Person) -> list[past.Told]:
     """Messages made of events. Where they went is told of shared channels and the person's own, and of
     all to an administrator; of others only that there was one."""
     with reading() as conn:
-        found = watching.load_told(conn, events)
+        found = past.load_told(conn, events)
     everything = may(person, "admin")
     own = None if person.guest else person.username
     return [

@@ -13,8 +13,9 @@ from core.accounts import Person
 from core.alerts.definition import SEVERITIES
 from core.alerts.silences import FIELDS, Silence, Subject, parse_silence, would_suppress
 from core.errors import CryptoSatXError, RuleError
+from core.store.alerts.past import MOST_EVENTS, Asked
 from core.store.alerts.states import StoredEvent
-from core.store.alerts.watching import FIRES, MOST_EVENTS, Asked
+from core.store.alerts.watching import FIRES
 from core.ui import loaders
 from core.ui.alerts import actions
 from core.ui.alerts.actions import Draft

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from core.store import sent
-from core.store.alerts import silences, watching
+from core.store.alerts import past, silences, watching
+from core.store.alerts.past import Asked
 from core.store.alerts.silences import StoredSilence
 from core.store.alerts.states import StoredEvent
-from core.store.alerts.watching import Asked, RuleHealth, Standing, Watch
+from core.store.alerts.watching import RuleHealth, Standing, Watch
 from core.ui.loaders.kept import address, reading
 
 # As fresh as the header, which asks every few seconds for all readers together.
@@ -102,19 +103,19 @@ def _silences(address: str) -> list[StoredSilence]:  # noqa: ARG001
 @st.cache_data(ttl=WATCHED_SECONDS, max_entries=64, show_spinner=False)
 def _events(address: str, asked: Asked, limit: int, offset: int) -> list[StoredEvent]:  # noqa: ARG001
     with reading() as conn:
-        return watching.list_asked(conn, asked, limit, offset)
+        return past.list_asked(conn, asked, limit, offset)
 
 
 @st.cache_data(ttl=WATCHED_SECONDS, max_entries=64, show_spinner=False)
 def _count(address: str, asked: Asked) -> int:  # noqa: ARG001
     with reading() as conn:
-        return watching.count_asked(conn, asked)
+        return past.count_asked(conn, asked)
 
 
 @st.cache_data(ttl=30, max_entries=64, show_spinner=False)
 def _fired(address: str, asked: Asked) -> list[tuple[datetime, str, int]]:  # noqa: ARG001
     with reading() as conn:
-        return watching.count_fired(conn, asked)
+        return past.count_fired(conn, asked)
 
 
 @st.cache_data(ttl=WATCHED_SECONDS, max_entries=4, show_spinner=False)
