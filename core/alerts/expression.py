@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.alerts.checking import Checked, Kind, check
+from core.alerts.checking import Checked, Kind, Part, check
 from core.alerts.cost import MOST_LOOKBACK_HOURS, MOST_MILLISECONDS, SYMBOLS, Cost, cost_of
 from core.alerts.evaluating import Evaluation
 from core.alerts.kernels import TRUE, UNKNOWN, Truth
@@ -54,6 +54,11 @@ class Rule:
     lookback_hours: int
     milliseconds: float
     _checked: Checked = field(compare=False, repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Names, calls and comparisons of the text, in its order, larger ones first."""
+        return self._checked.parts
 
     def evaluate(self, frame: pd.DataFrame, since: pd.Timestamp | None = None) -> pd.Series:
         """True, False or NA for every row of a frame, as "boolean" over the same index.
