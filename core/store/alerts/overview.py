@@ -16,7 +16,7 @@ def count_firing_by_rule(conn: Connection) -> dict[int, int]:
         .where(alert_states.c.phase.in_(("firing", "recovering")))
         .group_by(alert_states.c.rule_id)
     )
-    return dict(conn.execute(query).tuples().all())
+    return dict(iter(conn.execute(query)))
 
 
 def load_last_fired(conn: Connection) -> dict[int, datetime]:
@@ -26,4 +26,4 @@ def load_last_fired(conn: Connection) -> dict[int, datetime]:
         .where(alert_events.c.kind == "fired")
         .group_by(alert_events.c.rule_id)
     )
-    return dict(conn.execute(query).tuples().all())
+    return dict(iter(conn.execute(query)))

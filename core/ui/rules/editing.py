@@ -68,7 +68,7 @@ def draw_rule(stored: StoredRule | None, *, who: str, locked: bool) -> None:
         _draw_conflict(stored, draft)
     if stored is None and not draft.changed:
         _draw_templates(draft)
-    draw_name(draft, {} if not draft.changed and stored is None else faults)
+    draw_name(draft, faults if draft.body["name"] or stored is not None else {})
     check = draw_code(draft, symbols, who=who, locked=locked)
     _draw_words(check)
     _draw_save(stored, draft, faults, locked=locked)
@@ -151,8 +151,13 @@ def _draw_words(check: Check) -> None:
     if check.rule is None:
         return
     clause = clauses(check.text)
-    st.caption("It holds for a market where")
-    st.markdown("\n".join(lines(clause)))
+    joined = {"all of these": "all of these hold", "any of these": "any of these holds"}
+    if clause.words in joined:
+        st.caption(f"It holds for a market where {joined[clause.words]}:")
+        st.markdown("\n".join(lines(clause.parts)))
+    else:
+        st.caption(f"It holds for a market where {clause.words}{':' if clause.parts else '.'}")
+        st.markdown("\n".join(lines(clause.parts, 1)))
 
 
 def _draw_save(

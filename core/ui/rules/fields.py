@@ -97,7 +97,8 @@ def draw_times(draft: Draft, faults: Faults, symbols: Sequence[str]) -> None:
     grid = st.grid(3, min_column_width=210, gap="small")
     for field, (usual, meaning) in _DURATIONS.items():
         with grid.container(gap="xsmall"):
-            _text(draft, field, faults, placeholder=usual, help=meaning)
+            _text(draft, field, faults, placeholder=usual)
+            st.caption(meaning)
     with grid.container(gap="xsmall"):
         _expiry(draft, faults)
     _active_hours(draft, faults)
@@ -172,9 +173,9 @@ def _expiry(draft: Draft, faults: Faults) -> None:
         f"{LABELS['expires_at']}, UTC",
         value=None,
         key=key,
-        help="From then on it is judged no more, and what fires ends. Empty: never.",
     )
     _say(faults, "expires_at")
+    st.caption("From then on it is judged no more, and what fires ends. Empty: never.")
 
 
 def _moment(text: str | None) -> datetime | None:

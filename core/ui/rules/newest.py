@@ -27,7 +27,8 @@ _TRUTHS = {True: "yes", False: "no", None: DASH}
 def draw_newest(draft: Draft, check: Check) -> None:
     """Draw the condition on the newest row of every market it is about."""
     if check.rule is None:
-        st.markdown(":material/edit: **What is written above has to be put right first.**")
+        what = "put right" if check.text.strip() else "written"
+        st.markdown(f":material/edit: **The expression has to be {what} first.**")
         return
     profile_name = draft.body["profile_name"]
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.alerts.names import BY_NAME
@@ -79,15 +79,16 @@ def conditions(text: str) -> list[str]:
     return found
 
 
-def lines(clause: Clause, depth: int = 0) -> Iterator[str]:
-    """A clause as a Markdown list, its parts indented.
+def lines(parts: Sequence[Clause], depth: int = 0) -> Iterator[str]:
+    """Clauses as a Markdown list, numbered as `conditions` are, with their parts indented.
 
-    >>> list(lines(clauses("score > 60 and not known(close)")))
-    ['- all of these:', '  - score is above 60', '  - not: close is known']
+    >>> list(lines(clauses("score > 60 and not (known(close) or atr > 1)").parts))
+    ['1. score is above 60', '2. not: any of these:', '   - close is known', '   - ATR is above 1']
     """
-    yield f"{'  ' * depth}- {clause.words}{':' if clause.parts else ''}"
-    for part in clause.parts:
-        yield from lines(part, depth + 1)
+    for number, part in enumerate(parts, 1):
+        mark = "-" if depth else f"{number}."
+        yield f"{'   ' * depth}{mark} {part.words}{':' if part.parts else ''}"
+        yield from lines(part.parts, depth + 1)
 
 
 def _parsed(text: str) -> ast.expr:
@@ -149,7 +150,9 @@ def _name(node: ast.Name) -> str:
         return node.id
     head, *rest = known.title.split(" ")
     small = head if head[1:] != head[1:].lower() or len(head) == 1 else head.lower()
-    return " ".join([small, *rest])
+    said = " ".join([small, *rest])
+    # Of a factor the title is what it is made of, and its numbers are others.
+    return f"the factor {said}" if known.name.startswith("factor_") else said
 
 
 def _sum(node: ast.BinOp) -> str:
