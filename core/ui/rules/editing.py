@@ -47,7 +47,14 @@ from core.ui.rules.templates import TEMPLATES
 from core.ui.rules.trial import draw_trial
 from core.ui.rules.versions import draw_versions
 from core.ui.rules.wording import clauses, lines
-from core.ui.rules.words import LABELS, changed_words, difference_html, health_words, state_words
+from core.ui.rules.words import (
+    LABELS,
+    changed_words,
+    difference_html,
+    health_words,
+    plain,
+    state_words,
+)
 
 _VIEW_OF = {
     **dict.fromkeys(("title", "body", "group", "channels", "description"), MESSAGE),
@@ -91,7 +98,9 @@ def draw_rule(stored: StoredRule | None, *, who: str, locked: bool) -> None:
 def draw_lost(asked: object) -> None:
     """Say that there is no such rule."""
     with st.container(border=True, key="lost"):
-        st.markdown(f":material/search_off: **There is no rule “{str(asked)[:40]}” in use.**")
+        st.markdown(
+            f":material/search_off: **There is no rule “{plain(str(asked)[:40])}” in use.**"
+        )
         st.button("All rules", on_click=open_rule, args=(None,), key="rule_all")
 
 
@@ -112,11 +121,11 @@ def _draw_head(stored: StoredRule | None, *, locked: bool) -> None:
         fares = health_words(now.progress if now else None, stored.definition)
         firing = f" · fires for **{now.firing}**" if now and now.firing else ""
         st.markdown(
-            f"**{stored.name}** · {state_words(stored.definition)} · {fares}{firing}",
+            f"**{plain(stored.name)}** · {state_words(stored.definition)} · {fares}{firing}",
             width="content",
         )
         st.caption(
-            f"version {stored.version} by {stored.author}, {clock.stamp(stored.made_at)}",
+            f"version {stored.version} by {plain(stored.author)}, {clock.stamp(stored.made_at)}",
             width="content",
         )
         draw_menu(stored, locked=locked)
@@ -200,7 +209,7 @@ def _save(draft: Draft, note: str) -> None:
             draft.rule_id, definition_of(draft), based_on=draft.based_on, note=note.strip()
         )
     except CryptoSatXError as error:
-        st.markdown(f":material/error: **{error}**")
+        st.markdown(f":material/error: **{plain(str(error))}**")
         return
     if draft.rule_id is None:
         drop(draft.key)
@@ -223,7 +232,7 @@ def _draw_conflict(stored: StoredRule, draft: Draft) -> None:
     mine = difference_html(draft.saved, definition_of(draft))
     with st.container(border=True, key="rule_conflict", gap="small"):
         st.markdown(
-            f":material/call_split: **{stored.author} saved version {stored.version} of this rule while "
+            f":material/call_split: **{plain(stored.author)} saved version {stored.version} of this rule while "
             f"you were writing on version {draft.based_on}.** Nothing of either is lost: take theirs, or "
             "go on with yours, which would then replace it."
         )

@@ -14,7 +14,7 @@ from core.alerts.hours import WEEKDAYS
 from core.signals import PROFILE_NAMES
 from core.ui.controls import reader_clock
 from core.ui.rules.drafts import Draft
-from core.ui.rules.words import GROUPS, LABELS
+from core.ui.rules.words import GROUPS, LABELS, plain
 
 Faults = Mapping[str, str]
 _DURATIONS: Mapping[str, tuple[str, str]] = {
@@ -288,4 +288,6 @@ def _many(
 def _say(faults: Faults, field: str) -> None:
     if field in faults:
         said = faults[field]
-        st.markdown(f":material/error: **{LABELS.get(field.partition('.')[0], field)}: {said}.**")
+        st.markdown(
+            f":material/error: **{LABELS.get(field.partition('.')[0], field)}: {plain(said)}.**"
+        )

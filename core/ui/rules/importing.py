@@ -14,7 +14,7 @@ from core.ui import loaders
 from core.ui.formats import count
 from core.ui.rules import actions
 from core.ui.rules.fault import further_faults
-from core.ui.rules.words import changed_words, difference_html
+from core.ui.rules.words import changed_words, difference_html, plain
 
 _MOST_FAULTS = 30
 
@@ -93,7 +93,7 @@ def _draw_faults(faults: tuple[Fault, ...]) -> None:
     for fault in faults[:_MOST_FAULTS]:
         where = f", {fault.where}" if fault.where else ""
         with st.container(horizontal=True, gap="small"):
-            st.markdown(f"**Line {fault.line}**{where}: {fault.said}")
+            st.markdown(f"**Line {fault.line}**{plain(where)}: {plain(fault.said)}")
     if len(faults) > _MOST_FAULTS:
         st.caption(f"and {len(faults) - _MOST_FAULTS} more")
 
@@ -104,14 +104,14 @@ def _draw_plan(found: Plan) -> None:
         "saved yet."
     )
     for definition in found.new:
-        st.markdown(f":material/add_circle: **{definition.name}** is new")
+        st.markdown(f":material/add_circle: **{plain(definition.name)}** is new")
         st.code(definition.expression, language=None, wrap_lines=True)
     for old, new in found.changed:
         fields = changed_words(fields_changed(old.definition, new))
-        st.markdown(f":material/change_circle: **{new.name}** changes in {fields}")
+        st.markdown(f":material/change_circle: **{plain(new.name)}** changes in {fields}")
         st.html(difference_html(to_body(old.definition), to_body(new)))
     if found.same:
-        st.caption(f"The same as here: {', '.join(found.same)}")
+        st.caption(f"The same as here: {plain(', '.join(found.same))}")
     amount = len(found.definitions)
     if not amount:
         st.markdown("There is nothing to save.")
@@ -127,7 +127,7 @@ def _draw_plan(found: Plan) -> None:
         based_on = {old.name: old.version for old, _ in found.changed}
         saved = actions.import_rules(found.definitions, based_on)
     except CryptoSatXError as error:
-        st.markdown(f":material/error: **{error}** Nothing was saved.")
+        st.markdown(f":material/error: **{plain(str(error))}** Nothing was saved.")
         return
     st.toast(f"{count(saved, 'rule')} saved.")
     st.rerun()

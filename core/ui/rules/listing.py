@@ -18,11 +18,11 @@ from core.ui.rules import actions
 from core.ui.rules.drafts import NEW, drop, unsaved
 from core.ui.rules.importing import draw_import
 from core.ui.rules.opened import open_rule
-from core.ui.rules.words import SEVERITY_SIGNS, health_words, state_words
+from core.ui.rules.words import SEVERITY_SIGNS, health_words, plain, state_words
 from core.ui.viewport import is_narrow
 
 _ROWS = 20
-_WIDTHS = [4, 1.3, 1.4, 1.3, 2.6, 2, 2, 0.7]
+_WIDTHS = [3.6, 1.2, 1.3, 1.2, 3, 1.8, 1.4, 1]
 _HEADS = ("Rule", "Severity", "State", "Fires for", "Health", "Last fired", "Version", "")
 _SHOWN = ("All", "Firing", "Not ok", "Disabled or muted")
 
@@ -138,8 +138,8 @@ def _draw_row(one: RuleNow, *, locked: bool) -> None:
     definition = rule.definition
     firing = count(one.firing, "market") if one.firing else "nothing"
     fired = clock.stamp(one.last_fired) if one.last_fired else "never"
-    version = f"{rule.version}, {rule.author}"
-    edited = "  \n:material/edit: not saved" if str(rule.id) in unsaved() else ""
+    version = f"{rule.version}, {plain(rule.author)}"
+    edited = ", not saved" if str(rule.id) in unsaved() else ""
     narrow = is_narrow()
     with st.container(border=narrow, gap="xsmall", key=f"rule_row_{rule.id}"):
         columns = (
@@ -148,8 +148,8 @@ def _draw_row(one: RuleNow, *, locked: bool) -> None:
             else st.columns(_WIDTHS, vertical_alignment="center")
         )
         columns[0].button(
-            rule.name, key=f"rule_open_{rule.id}", type="tertiary", on_click=open_rule,
-            args=(str(rule.id),), help=definition.expression,
+            f"**{plain(rule.name)}**", key=f"rule_open_{rule.id}", type="tertiary", on_click=open_rule,
+            args=(str(rule.id),), help=f"`{definition.expression}`",
         )  # fmt: skip
         texts = (
             SEVERITY_SIGNS[definition.severity],
@@ -161,11 +161,11 @@ def _draw_row(one: RuleNow, *, locked: bool) -> None:
         )
         if narrow:
             said = [text for text in texts[:4] if text != DASH]
-            columns[1].markdown(" · ".join(said))
+            columns[1].markdown(f":small[{' · '.join(said)}]")
             columns[1].caption(f"last fired: {fired} · version {version}")
         else:
             for column, text in zip(columns[1:7], texts, strict=True):
-                column.markdown(text)
+                column.markdown(f":small[{text}]")
         with columns[7]:
             draw_menu(rule, locked=locked)
 
@@ -174,9 +174,8 @@ def draw_menu(rule: StoredRule, *, locked: bool) -> None:
     """What can be done with a rule, whatever is open."""
     definition = rule.definition
     with st.popover(
-        "",
-        icon=":material/more_horiz:",
-        help=f"What to do with {rule.name}",
+        "More",
+        help=f"What to do with {plain(rule.name)}",
         key=f"rule_menu_{rule.id}",
     ):
         _switch(rule, "enabled", "Disable" if definition.enabled else "Enable", locked=locked)
@@ -226,7 +225,7 @@ def _switch(rule: StoredRule, field: str, label: str, *, locked: bool) -> None:
         try:
             actions.switch(rule.id, field, to=not getattr(rule.definition, field))
         except CryptoSatXError as error:
-            st.markdown(f":material/error: **{error}**")
+            st.markdown(f":material/error: **{plain(str(error))}**")
             return
         st.rerun()
 
@@ -235,7 +234,7 @@ def _duplicate(rule: StoredRule) -> None:
     try:
         copy = actions.duplicate(rule.id)
     except CryptoSatXError as error:
-        st.markdown(f":material/error: **{error}**")
+        st.markdown(f":material/error: **{plain(str(error))}**")
         return
     open_rule(str(copy.id))
     st.rerun()
@@ -245,7 +244,7 @@ def _duplicate(rule: StoredRule) -> None:
 def draw_delete(rule: StoredRule) -> None:
     """Ask before a rule is taken out of use."""
     st.markdown(
-        f"**{rule.name}** is judged no more, and what fires of it ends. Its versions and what happened "
+        f"**{plain(rule.name)}** is judged no more, and what fires of it ends. Its versions and what happened "
         "stay in the log of changes and in the history of alerts."
     )
     with st.container(horizontal=True, gap="small"):
@@ -257,7 +256,7 @@ def draw_delete(rule: StoredRule) -> None:
     try:
         actions.delete(rule.id)
     except CryptoSatXError as error:
-        st.markdown(f":material/error: **{error}**")
+        st.markdown(f":material/error: **{plain(str(error))}**")
         return
     drop(str(rule.id))
     open_rule(None)

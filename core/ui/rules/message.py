@@ -19,6 +19,7 @@ from core.alerts.delivery.messages import (
 from core.errors import DeliveryError
 from core.ui.rules.drafts import Draft
 from core.ui.rules.fields import draw_telling, draw_templates
+from core.ui.rules.words import plain
 
 
 def draw_message(draft: Draft, faults: Mapping[str, str], channels: Mapping[int, str]) -> None:
@@ -54,7 +55,7 @@ def _draw_preview(draft: Draft) -> None:
         text = preview(draft.body["body"] or DEFAULT_TEXT, values)
     except DeliveryError as error:
         title, text, _ = compose(None, None, values)
-        st.markdown(f":material/error: **{error}**")
+        st.markdown(f":material/error: **{plain(str(error))}**")
         st.caption("Such a message would be sent as the built-in one:")
     with st.container(border=True, key="rule_message", gap="xsmall"):
         st.markdown("**Title**")

@@ -19,6 +19,7 @@ from core.ui.palette import direction_sign
 from core.ui.rules.check import Check
 from core.ui.rules.drafts import Draft
 from core.ui.rules.wording import conditions
+from core.ui.rules.words import plain
 
 _HOLDS = {True: "● holds", False: "○ does not hold", None: "? not known"}
 _TRUTHS = {True: "yes", False: "no", None: DASH}
@@ -36,7 +37,7 @@ def draw_newest(draft: Draft, check: Check) -> None:
             check.text.strip(), tuple(conditions(check.text)), profile_name
         )
     except RuleError as error:
-        st.markdown(f":material/error: **{error}**")
+        st.markdown(f":material/error: **{plain(str(error))}**")
         return
     chosen = set(draft.body["symbols"])
     markets = [one for one in found.markets if not chosen or one.symbol in chosen]

@@ -16,6 +16,7 @@ from core.ui.instance import instance
 from core.ui.rules.drafts import Draft, definition_of
 from core.ui.rules.trial_result import draw_result
 from core.ui.rules.trials import TRIALS, Asked, Trial
+from core.ui.rules.words import plain
 
 _DAYS = (30, 90, 180, 365)
 _POLL_SECONDS = 0.5
@@ -64,7 +65,7 @@ def draw_trial(draft: Draft, faults: dict[str, str], symbols: Sequence[str]) -> 
             _watch(saved.asked)
     else:
         said = trial.message or "It was cancelled, and nothing of it was kept."
-        st.markdown(f":material/error: **{said}**")
+        st.markdown(f":material/error: **{plain(said)}**")
 
 
 def ask_trial(asked: Asked) -> None:
@@ -135,7 +136,7 @@ def _draw_button(asked: Asked, trial: Trial | None) -> None:
 def _draw_nothing(draft: Draft, days: int) -> None:
     refused = st.session_state.pop("rule_trial_refused", None)
     if refused:
-        st.markdown(f":material/error: **{refused}**")
+        st.markdown(f":material/error: **{plain(refused)}**")
     what = "this rule, as it is written above," if draft.changed else "this rule"
     st.markdown(
         f":material/history: See how often {what} would have fired in the last {days} days: when, for "

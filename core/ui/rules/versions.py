@@ -11,7 +11,7 @@ from core.ui.controls import reader_clock
 from core.ui.formats import count
 from core.ui.rules import actions
 from core.ui.rules.drafts import Draft, renew
-from core.ui.rules.words import body_of, changed_words, difference_html
+from core.ui.rules.words import body_of, changed_words, difference_html, plain
 
 _SHOWN = 20
 
@@ -37,13 +37,13 @@ def _draw_version(
     version: Version, before: Version | None, stored: StoredRule, draft: Draft
 ) -> None:
     clock = reader_clock()
-    note = f"  \n{version.note}" if version.note else ""
+    note = f"  \n{plain(version.note)}" if version.note else ""
     now = " · as it is now" if version.version == stored.version else ""
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     ):
         st.markdown(
-            f"**Version {version.version}**{now} · {version.author}, {clock.stamp(version.made_at)}{note}"
+            f"**Version {version.version}**{now} · {plain(version.author)}, {clock.stamp(version.made_at)}{note}"
         )
         if version.version != stored.version:
             _draw_restore(version, stored, draft)
@@ -71,7 +71,7 @@ def _draw_restore(version: Version, stored: StoredRule, draft: Draft) -> None:
     try:
         saved = actions.restore(stored.id, version.version, based_on=stored.version)
     except CryptoSatXError as error:
-        st.markdown(f":material/error: **{error}**")
+        st.markdown(f":material/error: **{plain(str(error))}**")
         return
     renew(draft, saved)
     st.toast(f"Version {version.version} is in force again, as version {saved.version}.")

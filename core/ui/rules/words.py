@@ -43,7 +43,17 @@ _DAYS = {
     "mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun",
 }  # fmt: skip
 _LONG = ("expression", "description", "title", "body")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]()#+!|<>~$:]")
 _PIECES = re.compile(r"\s+|[A-Za-z_0-9.]+|\"[^\"]*\"|.", re.DOTALL)
+
+
+def plain(text: str) -> str:
+    """A text that somebody wrote, so that Markdown shows it as it is.
+
+    >>> plain("*Hot* :red[x] $1")
+    '\\\\*Hot\\\\* \\\\:red\\\\[x\\\\] \\\\$1'
+    """
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def state_words(definition: RuleDefinition) -> str:
@@ -62,7 +72,7 @@ def health_words(progress: Progress | None, definition: RuleDefinition) -> str:
     if progress is None:
         return "not judged yet"
     if progress.health == "error":
-        return f":material/error: error: {progress.message or 'the server’s log says which'}"
+        return f":material/error: error: {plain(progress.message or 'see the log of the server')}"
     if not progress.symbols:
         return ":material/help: no market to judge"
     if progress.health == "no_data":
