@@ -22,7 +22,7 @@ from core.ui.rules.words import SEVERITY_SIGNS, health_words, plain, state_words
 from core.ui.viewport import is_narrow
 
 _ROWS = 20
-_WIDTHS = [3.6, 1.2, 1.3, 1.2, 3, 1.8, 1.4, 1]
+_WIDTHS = [3.4, 1.2, 1.3, 1.2, 2.9, 1.8, 1.4, 1.3]
 _HEADS = ("Rule", "Severity", "State", "Fires for", "Health", "Last fired", "Version", "")
 _SHOWN = ("All", "Firing", "Not ok", "Disabled or muted")
 

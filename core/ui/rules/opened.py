@@ -14,18 +14,17 @@ NOW, PAST, TIMES, MESSAGE, VERSIONS = (
     "Message",
     "Versions",
 )
+_SWITCH = "rule_view"
 VIEWS = (NOW, PAST, TIMES, MESSAGE, VERSIONS)
 
 
-def open_rule(key: str | None, view: str | None = None) -> None:
+def open_rule(key: str | None) -> None:
     """Put a rule into the address; None for the list."""
     if key is None:
         st.query_params.pop(RULE, None)
         st.query_params.pop(VIEW, None)
         return
     st.query_params[RULE] = key
-    if view is not None:
-        st.query_params[VIEW] = view
 
 
 def opened_rule() -> int | str | None:
@@ -43,16 +42,24 @@ def is_new(asked: object) -> bool:
 
 
 def choose_view(*, new: bool) -> str:
-    """The switch between the views of a rule, ``?view=`` in the address."""
+    """The switch between the views of a rule, ``?view=`` in the address.
+
+    The address is written here and not by the widget, so that a rule can be left with its view.
+    """
     views = [view for view in VIEWS if not (new and view == VERSIONS)]
+    asked = st.query_params.get(VIEW)
+    st.session_state[_SWITCH] = asked if asked in views else views[0]
     chosen = st.segmented_control(
         "View of the rule",
         views,
-        default=views[0],
         required=True,
-        key=VIEW,
-        bind="query-params",
+        key=_SWITCH,
         label_visibility="collapsed",
+        on_change=_open_view,
         wrap=True,
     )
     return chosen or views[0]
+
+
+def _open_view() -> None:
+    st.query_params[VIEW] = st.session_state[_SWITCH] or VIEWS[0]

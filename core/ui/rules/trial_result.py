@@ -48,7 +48,7 @@ def draw_result(trial: Trial, saved: Trial | None) -> None:
     if len(history.by_symbol) > 40:
         st.caption("The 40 markets that fired most are drawn.")
     _draw_price(history, axis)
-    st.markdown("**By hour**  \nThree hours are dark where they stand out beyond chance.")
+    st.markdown("**By hour**  \nThree hours are drawn stronger where they stand out beyond chance.")
     draw_figure(hours_figure(history, palette()), key="rule_hours")
     _draw_list(history, reader_clock())
 
@@ -120,6 +120,8 @@ def _draw_comparison(history: RuleHistory, saved: Trial) -> None:
     }
     st.caption(":material/compare_arrows: Against the version that is saved")
     st.table(pd.DataFrame(rows).set_index(""), border="horizontal", width=420)
+    if not len(before) and not len(history):
+        return
     both = before.firings.merge(history.firings, on=["symbol", "fired_at"])
     st.caption(
         f"{count(len(both), 'firing')} of the same market at the same bar in both; "

@@ -176,7 +176,7 @@ def body_of(definition: RuleDefinition) -> dict[str, Any]:
 
 
 _STYLE = (
-    ".cx-differs { display: grid; grid-template-columns: max-content 1fr; gap: 0.125rem 1rem; margin: 0;"
+    ".cx-differs { display: grid; grid-template-columns: max-content 1fr; gap: 0.125rem 1rem; margin: 0 !important; padding: 0 !important;"
     " font-size: 0.875rem; }"
     ".cx-differs dt { opacity: 0.75; } .cx-differs dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }"
     ".cx-differs dd.code { font-family: var(--st-code-font, monospace); }"
