@@ -215,7 +215,6 @@ class Field {
         <code>${esc(one.word)}</code><span>${esc(one.title)}${one.unit ? `<small> ${esc(one.unit)}</small>` : ""}</span>
         <em>${esc(one.meaning)}</em></li>`).join("")
     this.area.setAttribute("aria-activedescendant", `${this.list.id}-${this.chosen}`)
-    this.area.setAttribute("aria-expanded", "true")
     this.list.children[this.chosen]?.scrollIntoView({ block: "nearest" })
   }
 
@@ -231,7 +230,6 @@ class Field {
   close() {
     this.list.hidden = true
     this.area.removeAttribute("aria-activedescendant")
-    this.area.setAttribute("aria-expanded", "false")
     if (this.data) this.draw()
   }
 
