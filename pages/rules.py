@@ -18,15 +18,15 @@ def main() -> None:
         asked = opened_rule()
         if asked is None:
             st.subheader("Alert rules", anchor=False)
-            draw_list(locked=person.guest)
+            draw_list()
         elif is_new(asked):
-            draw_rule(None, who=person.username, locked=person.guest)
+            draw_rule(None, who=person.username)
         else:
             stored = loaders.load_rule(asked) if isinstance(asked, int) else None
             if stored is None:
                 draw_lost(asked)
             else:
-                draw_rule(stored, who=person.username, locked=person.guest)
+                draw_rule(stored, who=person.username)
     watch_viewport()
 
 

@@ -347,6 +347,7 @@ def test_somebody_who_saved_meanwhile_is_named_and_both_are_shown(admin: Instanc
     act(at.button("rule_save").click())
     (saved,) = stored(admin)
     assert (saved.version, saved.definition.expression) == (3, "score > 54")
+    assert saved.definition.severity == "critical"
     with admin.engine.begin() as conn:
         store.change_rule(conn, rule.id, theirs, based_on=3, by="grace", now=NOW)
     # Nothing was written meanwhile: the newest is simply shown.

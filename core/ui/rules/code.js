@@ -110,7 +110,6 @@ class Field {
     this.data = data
     this.send = send
     this.root.querySelector(".title").textContent = data.label
-    this.area.readOnly = data.locked
     if (this.revision !== `${data.store} ${data.revision}`) {
       this.revision = `${data.store} ${data.revision}`
       this.area.value = data.text
@@ -319,7 +318,7 @@ class Field {
     // Gone with the field, or told that something would be lost.
     const leave = (event) => {
       if (!this.root.isConnected) window.removeEventListener("beforeunload", leave)
-      else if (!this.data?.locked && this.unsaved()) event.preventDefault()
+      else if (this.data && this.unsaved()) event.preventDefault()
     }
     window.addEventListener("beforeunload", leave)
   }

@@ -31,13 +31,13 @@ _RECOVERED = "rule_recovered"
 LABEL = "Expression: the condition, for every market at every bar"
 
 
-def draw_code(draft: Draft, symbols: Sequence[str], *, who: str, locked: bool) -> Check:
+def draw_code(draft: Draft, symbols: Sequence[str], *, who: str) -> Check:
     """Draw the field over a draft; what the language says to what is in it."""
     key = f"rule_code_{draft.key}"
 
     def take() -> None:
         said = st.session_state[key].get("text")
-        if isinstance(said, str) and not locked:
+        if isinstance(said, str):
             draft.body["expression"] = said
             draft.fresh = False
 
@@ -48,7 +48,7 @@ def draw_code(draft: Draft, symbols: Sequence[str], *, who: str, locked: bool) -
     check = check_text(draft.body["expression"])
     _FIELD(
         key=key,
-        data=field_data(draft, check, symbols, who=who, locked=locked),
+        data=field_data(draft, check, symbols, who=who),
         on_text_change=take,
         on_recovered_change=put_back,
     )
@@ -57,9 +57,7 @@ def draw_code(draft: Draft, symbols: Sequence[str], *, who: str, locked: bool) -
     return check
 
 
-def field_data(
-    draft: Draft, check: Check, symbols: Sequence[str], *, who: str, locked: bool
-) -> dict[str, Any]:
+def field_data(draft: Draft, check: Check, symbols: Sequence[str], *, who: str) -> dict[str, Any]:
     """Everything the browser needs, as JSON."""
     return {
         "label": LABEL,
@@ -80,8 +78,7 @@ def field_data(
         "dirty": bool(draft.changed),
         "body": draft.body,
         "based_on": draft.based_on,
-        "fresh": draft.fresh and not locked,
-        "locked": locked,
+        "fresh": draft.fresh,
         # What is kept in a tab is of one person and one rule.
         "store": f"cryptosatx rule {who} {draft.key}",
     }

@@ -62,7 +62,7 @@ _VIEW_OF = {
 }
 
 
-def draw_rule(stored: StoredRule | None, *, who: str, locked: bool) -> None:
+def draw_rule(stored: StoredRule | None, *, who: str) -> None:
     """Draw a rule, or a new one, with everything that can be done to it."""
     draft = open_draft(stored)
     recall(draft)
@@ -70,15 +70,15 @@ def draw_rule(stored: StoredRule | None, *, who: str, locked: bool) -> None:
     profile_name = draft.body["profile_name"]
     symbols = loaders.load_symbols(profile_name if profile_name in PROFILE_NAMES else chosen_mode())
     faults = faults_of(definition_of(draft), channels)
-    _draw_head(stored, locked=locked)
+    _draw_head(stored)
     if stored is not None and draft.based_on != stored.version:
         _draw_conflict(stored, draft)
     if stored is None and not draft.changed:
         _draw_templates(draft)
     draw_name(draft, faults if draft.body["name"] or stored is not None else {})
-    check = draw_code(draft, symbols, who=who, locked=locked)
+    check = draw_code(draft, symbols, who=who)
     _draw_words(check)
-    _draw_save(stored, draft, faults, locked=locked)
+    _draw_save(stored, draft, faults)
     view = choose_view(new=stored is None)
     if view == NOW:
         draw_newest(draft, check)
@@ -104,7 +104,7 @@ def draw_lost(asked: object) -> None:
         st.button("All rules", on_click=open_rule, args=(None,), key="rule_all")
 
 
-def _draw_head(stored: StoredRule | None, *, locked: bool) -> None:
+def _draw_head(stored: StoredRule | None) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="rule_head"):
         st.button(
             "All rules",
@@ -128,7 +128,7 @@ def _draw_head(stored: StoredRule | None, *, locked: bool) -> None:
             f"version {stored.version} by {plain(stored.author)}, {clock.stamp(stored.made_at)}",
             width="content",
         )
-        draw_menu(stored, locked=locked)
+        draw_menu(stored)
     say_market_ended()
 
 
@@ -169,9 +169,7 @@ def _draw_words(check: Check) -> None:
         st.markdown("\n".join(lines(clause.parts, 1)))
 
 
-def _draw_save(
-    stored: StoredRule | None, draft: Draft, faults: Mapping[str, str], *, locked: bool
-) -> None:
+def _draw_save(stored: StoredRule | None, draft: Draft, faults: Mapping[str, str]) -> None:
     """What is not saved, what keeps it from being saved, and the buttons."""
     changed = draft.changed
     if not changed:
@@ -187,12 +185,15 @@ def _draw_save(
             what = "This rule" if stored is None else f"Changed: {changed_words(changed)}. It"
             st.markdown(f":material/edit: {what} is not saved yet.")
         with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-            note = st.text_input(
-                "Note", key=draft.widget("note"), placeholder="Why, for whoever reads the versions",
+            key = draft.widget("note")
+            if key not in st.session_state:
+                st.session_state[key] = draft.note
+            draft.note = st.text_input(
+                "Note", key=key, placeholder="Why, for whoever reads the versions",
                 max_chars=500, label_visibility="collapsed", width=340,
             )  # fmt: skip
             save = st.button(
-                "Save", type="primary", icon=":material/save:", disabled=bool(faults) or locked,
+                "Save", type="primary", icon=":material/save:", disabled=bool(faults),
                 key="rule_save",
             )  # fmt: skip
             st.button(
@@ -200,13 +201,13 @@ def _draw_save(
                 args=(draft, stored), help="Back to what is saved.",
             )  # fmt: skip
     if save:
-        _save(draft, note)
+        _save(draft)
 
 
-def _save(draft: Draft, note: str) -> None:
+def _save(draft: Draft) -> None:
     try:
         saved = actions.save(
-            draft.rule_id, definition_of(draft), based_on=draft.based_on, note=note.strip()
+            draft.rule_id, definition_of(draft), based_on=draft.based_on, note=draft.note.strip()
         )
     except CryptoSatXError as error:
         st.markdown(f":material/error: **{plain(str(error))}**")
@@ -234,7 +235,7 @@ def _draw_conflict(stored: StoredRule, draft: Draft) -> None:
         st.markdown(
             f":material/call_split: **{plain(stored.author)} saved version {stored.version} of this rule while "
             f"you were writing on version {draft.based_on}.** Nothing of either is lost: take theirs, or "
-            "go on with yours, which would then replace it."
+            "go on with yours, which keeps what they changed in other fields."
         )
         left, right = st.columns(2)
         with left:
@@ -254,7 +255,12 @@ def _draw_conflict(stored: StoredRule, draft: Draft) -> None:
 
 
 def _go_on(draft: Draft, stored: StoredRule) -> None:
-    draft.saved, draft.based_on = to_body(stored.definition), stored.version
+    """Their version with what was changed here in it."""
+    mine = {name: draft.body[name] for name in draft.changed}
+    note = draft.note
+    renew(draft, stored)
+    draft.replace(draft.saved | mine)
+    draft.note = note
 
 
 def _places(faults: Mapping[str, str]) -> str:

@@ -27,13 +27,13 @@ _HEADS = ("Rule", "Severity", "State", "Fires for", "Health", "Last fired", "Ver
 _SHOWN = ("All", "Firing", "Not ok", "Disabled or muted")
 
 
-def draw_list(*, locked: bool) -> None:
+def draw_list() -> None:
     """Draw every rule in use."""
     found = loaders.load_rules_now()
-    _draw_tools(found, locked=locked)
+    _draw_tools(found)
     say_market_ended()
     if not found:
-        _draw_empty(locked=locked)
+        _draw_empty()
         return
     chosen = _filtered(found)
     if not chosen:
@@ -45,7 +45,7 @@ def draw_list(*, locked: bool) -> None:
         for column, head in zip(st.columns(_WIDTHS), _HEADS, strict=True):
             column.caption(head)
     for one in chosen[_ROWS * (page - 1) : _ROWS * page]:
-        _draw_row(one, locked=locked)
+        _draw_row(one)
     st.caption(f"Times in {reader_clock().label}.")
 
 
@@ -62,13 +62,13 @@ def say_market_ended() -> None:
     )
 
 
-def _draw_tools(found: Sequence[RuleNow], *, locked: bool) -> None:
+def _draw_tools(found: Sequence[RuleNow]) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="rules_tools"):
         st.button(
-            "New rule", type="primary", icon=":material/add:", disabled=locked, key="rule_new",
+            "New rule", type="primary", icon=":material/add:", key="rule_new",
             on_click=open_rule, args=(NEW,),
         )  # fmt: skip
-        if st.button("Import", icon=":material/upload_file:", disabled=locked, key="rule_import"):
+        if st.button("Import", icon=":material/upload_file:", key="rule_import"):
             draw_import()
         st.download_button(
             "Export all",
@@ -84,7 +84,7 @@ def _draw_tools(found: Sequence[RuleNow], *, locked: bool) -> None:
             st.caption(":material/edit: A new rule is not saved yet.")
 
 
-def _draw_empty(*, locked: bool) -> None:
+def _draw_empty() -> None:
     with st.container(border=True, key="no_rules", horizontal_alignment="center", gap="small"):
         st.markdown(":material/rule: **There are no rules yet**")
         st.markdown(
@@ -93,7 +93,7 @@ def _draw_empty(*, locked: bool) -> None:
             "often it would have fired. Start from a template, or write your own."
         )
         st.button(
-            "Write the first one", type="primary", disabled=locked, key="rule_first",
+            "Write the first one", type="primary", key="rule_first",
             on_click=open_rule, args=(NEW,),
         )  # fmt: skip
 
@@ -133,7 +133,7 @@ def _text(one: RuleNow) -> str:
     return " ".join(said).lower()
 
 
-def _draw_row(one: RuleNow, *, locked: bool) -> None:
+def _draw_row(one: RuleNow) -> None:
     rule, clock = one.rule, reader_clock()
     definition = rule.definition
     firing = count(one.firing, "market") if one.firing else "nothing"
@@ -167,10 +167,10 @@ def _draw_row(one: RuleNow, *, locked: bool) -> None:
             for column, text in zip(columns[1:7], texts, strict=True):
                 column.markdown(f":small[{text}]")
         with columns[7]:
-            draw_menu(rule, locked=locked)
+            draw_menu(rule)
 
 
-def draw_menu(rule: StoredRule, *, locked: bool) -> None:
+def draw_menu(rule: StoredRule) -> None:
     """What can be done with a rule, whatever is open."""
     definition = rule.definition
     with st.popover(
@@ -178,10 +178,10 @@ def draw_menu(rule: StoredRule, *, locked: bool) -> None:
         help=f"What to do with {plain(rule.name)}",
         key=f"rule_menu_{rule.id}",
     ):
-        _switch(rule, "enabled", "Disable" if definition.enabled else "Enable", locked=locked)
-        _switch(rule, "muted", "Unmute" if definition.muted else "Mute", locked=locked)
+        _switch(rule, "enabled", "Disable" if definition.enabled else "Enable")
+        _switch(rule, "muted", "Unmute" if definition.muted else "Mute")
         if st.button(
-            "Duplicate", icon=":material/content_copy:", disabled=locked, width="stretch",
+            "Duplicate", icon=":material/content_copy:", width="stretch",
             key=f"rule_copy_{rule.id}", help="A disabled copy, to be changed.",
         ):  # fmt: skip
             _duplicate(rule)
@@ -190,7 +190,7 @@ def draw_menu(rule: StoredRule, *, locked: bool) -> None:
             icon=":material/download:", width="stretch", on_click="ignore", key=f"rule_export_{rule.id}",
         )  # fmt: skip
         if st.button(
-            "Delete", icon=":material/delete:", disabled=locked, width="stretch",
+            "Delete", icon=":material/delete:", width="stretch",
             key=f"rule_delete_{rule.id}",
         ):  # fmt: skip
             draw_delete(rule)
@@ -205,7 +205,7 @@ def _file_name(name: str) -> str:
     return f"{'-'.join(kept.split()) or 'rule'}.yaml"
 
 
-def _switch(rule: StoredRule, field: str, label: str, *, locked: bool) -> None:
+def _switch(rule: StoredRule, field: str, label: str) -> None:
     icons = {
         "Disable": "pause",
         "Enable": "play_arrow",
@@ -219,7 +219,7 @@ def _switch(rule: StoredRule, field: str, label: str, *, locked: bool) -> None:
         "Unmute": "It sends messages again.",
     }
     if st.button(
-        label, icon=f":material/{icons[label]}:", disabled=locked, width="stretch", help=meanings[label],
+        label, icon=f":material/{icons[label]}:", width="stretch", help=meanings[label],
         key=f"rule_{field}_{rule.id}",
     ):  # fmt: skip
         try:
