@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.alerts.definition import RuleDefinition
+from core.alerts.engine import Judged, step_all
+from core.alerts.history import backtest
+from core.alerts.states import fresh, to_moment
 from core.backtest import decide
 from core.market.grid import Floats
 from core.outcomes import resolve
@@ -102,3 +106,49 @@ def whole_year(symbols: int = 100) -> Figure:
     base = timed(lambda: yardstick(frame, symbols), 3)
     name = f"a year of {symbols} symbols, score to outcomes"
     return Figure(name, seconds, 6.0, "rolling mean and std in NumPy", base)
+
+
+def rule_history(symbols: int = 100) -> Figure:
+    """The backtest of an alert rule over a year of hourly bars, its expression included."""
+    frame = made_market(symbols, 8760)
+    times = frame.index.get_level_values("time")
+    rule = RuleDefinition(
+        name="Volume",
+        expression='zscore(volume_usd, "30d") > 2 and change_percent(close, "4h") > 1',
+        for_="2h",
+        keep_firing="1h",
+        cooldown="4h",
+        rearm="2h",
+        repeat="6h",
+    )
+    seconds = timed(lambda: backtest(rule, frame, times[0], times[-1]), 3)
+    base = timed(lambda: yardstick(frame, symbols), 3)
+    name = f"an alert rule over a year of {symbols} symbols"
+    return Figure(name, seconds, 1.0, "rolling mean and std in NumPy", base)
+
+
+def rule_states(rules: int = 500, symbols: int = 300) -> Figure:
+    """Stepping the states of all rules at a bar; one condition in a hundred changes at each."""
+    random = np.random.default_rng(7)
+    names = [f"S{number:03d}USDT" for number in range(symbols)]
+    turns = random.random((10, rules, symbols)) < 0.01
+    truth = (2 * (np.cumsum(turns, axis=0) % 2)).astype(np.int8)
+    definition = RuleDefinition(name="Any", expression="score > 60", cooldown="4h", repeat="6h")
+    bars = iter(range(10**6))
+    states = [fresh(names) for _ in range(rules)]
+
+    def one_bar() -> None:
+        nonlocal states
+        bar = next(bars)
+        at = to_moment(bar * 3_600_000_000)
+        assert at is not None
+        judged = [
+            Judged(definition, *each) for each in zip(states, truth[bar % len(truth)], strict=True)
+        ]
+        states = [after for after, _ in step_all(judged, at)]
+
+    seconds = timed(one_bar, 9)
+    values = truth.astype(np.float64)
+    base = timed(lambda: np.logical_and(values[0] > 1, values[1] > 1), 9)
+    name = f"states of {rules} alert rules x {symbols} symbols at a bar"
+    return Figure(name, seconds, 0.100, "one comparison of two arrays in NumPy", base)

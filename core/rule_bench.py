@@ -16,7 +16,7 @@ from simpleeval import DEFAULT_OPERATORS, SimpleEval
 from core.alerts import Evaluation, Rule, compile_rule
 from core.alerts.names import BY_NAME
 from core.backtest import decide
-from core.bench import Figure, made_market, timed
+from core.bench import Figure, made_market
 from core.market.grid import Floats
 from core.signals import load_profile
 
@@ -25,6 +25,7 @@ Market = Mapping[str, Floats]
 
 _BARS = 24 * 9
 _SAMPLE = 10
+_TURNS = 9
 _WINDOWS = (4, 6, 8, 12, 24, 36, 48, 72, 120, 168)
 _LEAST_FASTER, _MOST_SLOWER = 100, 5
 
@@ -294,11 +295,10 @@ def alert_rules(rules: int = 500, symbols: int = 1000) -> list[Figure]:
     rows = RowByRow(market, made)
     sample = np.linspace(0, symbols - 1, _SAMPLE).astype(int).tolist()
     _agree(all_rules(), by_hand(), [rows.row(at) for at in sample], sample)
-    seconds, hand_seconds = timed(all_rules, 9), timed(by_hand, 9)
-    began = time.perf_counter()
-    for at in sample:
-        rows.row(at)
-    row_seconds = (time.perf_counter() - began) / len(sample) * symbols
+    seconds, hand_seconds, per_row = _in_turns(
+        [all_rules, by_hand, lambda: [rows.row(at) for at in sample]]
+    )
+    row_seconds = per_row / len(sample) * symbols
     name = f"{rules} alert rules on {symbols:,} symbols"
     each = f"{rules * symbols / seconds / 1e6:.1f} million a second"
     return [
@@ -311,6 +311,17 @@ def alert_rules(rules: int = 500, symbols: int = 1000) -> list[Figure]:
         ),
         Figure(name, seconds, hand_seconds * _MOST_SLOWER, "NumPy by hand", hand_seconds),
     ]
+
+
+def _in_turns(works: list[Callable[[], object]]) -> list[float]:
+    """Median seconds of each, measured in turns, so that a busy machine slows all of them alike."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(_TURNS):
+        for work, spent in zip(works, seconds, strict=True):
+            began = time.perf_counter()
+            work()
+            spent.append(time.perf_counter() - began)
+    return [float(np.median(spent)) for spent in seconds]
 
 
 def _agree(

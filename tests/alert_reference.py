@@ -59,10 +59,14 @@ class Reference(SimpleEval):
         self.at: tuple[str, pd.Timestamp]
 
     def says(self, text: str, symbol: str, time: pd.Timestamp) -> bool | None:
-        self.at = (symbol, time)
-        answer = self.eval(text, previously_parsed=ast.parse(text.strip(), mode="eval").body)
+        answer = self.value(text, symbol, time)
         assert answer is None or isinstance(answer, bool)
         return answer
+
+    def value(self, text: str, symbol: str, time: pd.Timestamp) -> Any:
+        """Any expression at one row: a number too."""
+        self.at = (symbol, time)
+        return self.eval(text, previously_parsed=ast.parse(text.strip(), mode="eval").body)
 
     def _look_up(self, node: ast.Name) -> Any:
         name = f"factor_{node.id}" if node.id in ALIASES else node.id

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
 
+from core.alerts.delivery import Sealer, Target, Written
+from core.jobs.sending import Courier, Holding
+from core.store import channels as channels_store
 from core.store import outbox
+from core.store.channels import Who
 from core.store.outbox import Message
 from core.store.tables import channels, deliveries, delivery_attempts
+from tests.sent import HERE, NOON
+from tests.world.receiver import SECRET
 
-NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
+SEALER = Sealer([Fernet.generate_key().decode()])
 SECOND = timedelta(seconds=1)
 
 
@@ -32,6 +41,47 @@ def add_channel(engine: Engine, **changes: Any) -> int:
     with engine.begin() as conn:
         statement = channels.insert().values(values | changes).returning(channels.c.id)
         return int(conn.execute(statement).scalar_one())
+
+
+def add_webhook(engine: Engine, url: str, sealer: Sealer = SEALER) -> int:
+    """A shared webhook that leads somewhere; its id."""
+    target = Target("webhook", url, SECRET)
+    with engine.begin() as conn:
+        return channels_store.create_channel(
+            conn,
+            name=url,
+            written=Written(target, "Webhook", url, 10_000),
+            sealer=sealer,
+            owner=None,
+            who=Who("ada", is_admin=True),
+            now=NOON,
+        )
+
+
+@dataclass
+class Clock:
+    """A time that stands still until it is moved."""
+
+    at: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def move(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+def courier(engine: Engine, clock: Callable[[], datetime], name: str = "one") -> Courier:
+    return Courier(engine, lambda: SEALER, HERE, name, clock, chance=lambda: 1.0)
+
+
+def send_due(sender: Courier) -> int:
+    """Everything that can be sent now, channel by channel; how many channels there were."""
+    with sender.engine.connect() as conn:
+        found = outbox.load_due(conn, sender.clock())
+    for due in found:
+        sender.send_all(due.channel_id, lambda: True, Holding(due.channel_id, due.failing))
+    return len(found)
 
 
 def message(channel_id: int, number: int = 0, **changes: Any) -> Message:

@@ -29,6 +29,7 @@ from core.store.tables import factor_days, signals, verdicts
 from core.store.tallies import keep_verdict_tallies
 from core.ui import session
 from core.ui.accuracy_filters import narrowing, population
+from core.ui.accuracy_models import model_of
 from core.ui.accuracy_scores import brier_words
 from core.ui.claims import headline
 from core.ui.formats import DASH, number, percent
@@ -303,6 +304,20 @@ def test_an_interval_that_is_not_there_is_a_dash_with_its_reason(outcomes):
     table = record_rows(few, traded=True)
     assert set(table["95 %"]) == {DASH}
     assert table["Note"].str.contains("too few").all()
+
+
+def test_without_a_model_chosen_the_one_with_the_newest_outcomes_is_compared():
+    later = START + pd.Timedelta("1D")
+    options = pd.DataFrame(
+        {
+            "judge": ["rules", "old / 1", "busy / 1", "rare / 1"],
+            "last_day": [later, START, later, later],
+            "last_n": [900, 500, 40, 3],
+        }
+    )
+    assert model_of(FILTERS, options) == "busy / 1"
+    assert model_of(replace(FILTERS, judge="old / 1"), options) == "old / 1"
+    assert model_of(FILTERS, options[:1]) is None
 
 
 def test_what_filters_leave_is_said_in_words():

@@ -19,7 +19,8 @@ from builders import START
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from core.alerts import Rule, compile_rule
+from core.alerts import Evaluation, Rule, compile_rule
+from core.alerts.checking import check
 from core.alerts.functions import FUNCTIONS
 from core.alerts.names import NAMES
 from core.errors import RuleError
@@ -202,6 +203,31 @@ def compare(text: str, which: int, told: Told) -> None:
         assert found == expected, (text, frame.index[place])
 
 
+def compare_number(text: str, which: int, told: Told) -> None:
+    """The number itself, where a comparison would seldom tell a wrong one."""
+    try:
+        compile_rule(f"{text} > 0.123")
+    except RuleError:
+        told.refused += 1
+        return
+    told.rules += 1
+    frame, reference = MARKETS[which], REFERENCES[which]
+    node = check(f"{text} > 0.123").root.left  # type: ignore[attr-defined]
+    found = Evaluation(frame).value(node)
+    for place in np.random.default_rng(len(text)).choice(len(frame), 6, replace=False):
+        told.rows += 1
+        try:
+            expected = reference.value(text, *frame.index[place])
+        except Close:
+            told.close += 1
+            continue
+        if expected is None:
+            assert np.isnan(found[place]), (text, frame.index[place])
+        else:
+            size = max(1.0, abs(expected))
+            assert abs(found[place] - expected) <= 1e-6 * size, (text, frame.index[place])
+
+
 def check_answers(rule: Rule, frame: pd.DataFrame) -> pd.Series:
     answers = rule.evaluate(frame)
     assert answers.dtype == "boolean"
@@ -242,14 +268,21 @@ def fuzz(examples: int, told: Told, start: int = 0) -> None:
     def by_soup(text: str, which: int) -> None:
         compare(text, which, told)
 
+    @seed(start)
+    @quiet
+    @given(text=numbers_of(2), which=st.integers(0, 2))
+    def by_number(text: str, which: int) -> None:
+        compare_number(text, which, told)
+
     by_grammar()
     by_soup()
+    by_number()
 
 
 def test_an_accepted_rule_says_what_simpleeval_says_row_by_row() -> None:
     told = Told()
     fuzz(150, told)
-    assert told.rules > 100
+    assert told.rules > 200
     assert told.answers == {True, False, None}
     assert told.close < 0.1 * told.rows
 

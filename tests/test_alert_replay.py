@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alert_strategies import START, definitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,28 +18,7 @@ from core.alerts.replaying import replay
 from core.alerts.states import ERROR_TRUTH, States, fresh, from_rows, to_moment, to_rows, to_us
 from core.errors import Cancelled
 
-START = datetime(2025, 8, 30, 20, tzinfo=UTC)
 SYMBOLS = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
-spans = st.sampled_from([None, "30m", "1h", "90m", "2h", "5h"])
-hours = st.none() | st.fixed_dictionaries(
-    {
-        "start": st.sampled_from(["00:00", "08:00", "21:30"]),
-        "end": st.sampled_from(["07:00", "20:15", "24:00"]),
-        "weekdays": st.lists(st.sampled_from(["sat", "sun", "mon"]), max_size=2),
-    }
-).filter(lambda h: bool(h["weekdays"]) or h["end"] != "24:00" or h["start"] != "00:00")
-
-
-@st.composite
-def definitions(draw: st.DrawFn) -> RuleDefinition:
-    body: dict[str, Any] = {
-        name: draw(spans) for name in ("for", "keep_firing", "cooldown", "rearm", "repeat")
-    }
-    if draw(st.integers(0, 4)) == 0:
-        body["expires_at"] = START + draw(st.integers(0, 60)) * timedelta(minutes=30)
-    body["active_hours"] = draw(hours)
-    body["enabled"] = draw(st.integers(0, 9)) > 0
-    return parse_definition({"name": "Hot", "expression": "score > 60", **body})
 
 
 @st.composite
@@ -83,6 +63,25 @@ def test_a_replay_is_bit_equal_to_stepping_bar_by_bar(
     again, second = replay(definition, half, us, truth)
     assert again == states
     assert [*first.named(SYMBOLS), *second.named(SYMBOLS)] == events
+
+
+@pytest.mark.parametrize("setting", ["for", "keep_firing", "cooldown", "rearm", "repeat", "hours"])
+def test_a_replay_misses_no_bar_at_which_a_single_clock_runs_out(setting: str) -> None:
+    # One setting alone: no other clock then wakes the replay by accident.
+    random = np.random.default_rng(len(setting))
+    times = bar_times(60, 60)
+    us = np.array([to_us(at) for at in times])
+    for length in (1, 2, 3, 5, 7):
+        hours = {"start": f"{length:02d}:00", "end": f"{3 * length:02d}:30"}
+        change = {"active_hours": hours} if setting == "hours" else {setting: f"{length}h"}
+        definition = parse_definition({"name": "Hot", "expression": "score > 60", **change})
+        turns = np.cumsum(random.random((20, 60)) < 0.2, axis=1) % 2
+        truth = np.where(random.random((20, 60)) < 0.03, UNKNOWN, FALSE + 2 * turns)
+        symbols = [f"S{number:02d}USDT" for number in range(20)]
+        states, events = stepped(definition, fresh(symbols), times, truth.astype(np.int8))
+        whole, found = replay(definition, fresh(symbols), us, truth.astype(np.int8))
+        assert whole == states
+        assert list(found.named(symbols)) == events
 
 
 @settings(max_examples=120, deadline=None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -10,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from channelled import add_channel
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 
 from core.alerts import compile_rule
 from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.delivery.messages import moment
 from core.alerts.engine import step
 from core.alerts.silences import parse_silence
 from core.alerts.states import fresh
@@ -145,6 +149,75 @@ def test_neither_a_second_worker_nor_a_restart_nor_missed_bars_change_what_happe
     before = happened(stored)
     assert judge(stored, bars()).judge(bars()[-1]) == 0
     assert happened(stored) == before
+
+
+@dataclass
+class Fate:
+    """Kills after so many statements and commits."""
+
+    left: int = 0
+
+    def step(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+class Killed(BaseException):
+    """The process is gone: what it had not committed is undone."""
+
+
+def live_and_die(engine: Engine, kills: int, chance: random.Random) -> int:
+    """Workers that judge bar after bar and are killed at any step; how many died."""
+    fate, died = Fate(), 0
+    event.listen(engine, "before_cursor_execute", fate.step)
+    event.listen(engine, "commit", fate.step)
+    try:
+        for number, bar in enumerate(bars()):
+            while died < kills * (number + 1) / len(bars()):
+                fate.left = chance.randrange(1, 20)
+                try:
+                    # What is judged already is over after a few steps.
+                    while True:
+                        judge(engine, [bar])
+                except Killed:
+                    died += 1
+    finally:
+        fate.left = 0
+        event.remove(engine, "before_cursor_execute", fate.step)
+        event.remove(engine, "commit", fate.step)
+    judge(engine, [bars()[-1]])
+    return died
+
+
+def assert_all_is_told_once(stored: Engine, kills: int, seed: int) -> None:
+    channel = add_channel(stored)
+    made = [
+        save(stored, one.model_copy(update={"name": f"Rule {n}", "channels": (channel,)}))
+        for n, one in enumerate(RULES)
+    ]
+    assert live_and_die(stored, kills, random.Random(seed)) >= kills
+    assert happened(stored) == sorted(each for one in RULES for each in expected(one))
+    told = messages(stored)
+    assert len({one.key for one in told}) == len(told)
+    for rule, definition in zip(made, RULES, strict=True):
+        of_rule = [one.body["content"] for one in told if one.rule_id == rule.id]
+        fired = [(each["symbol"], one["at"]) for one in of_rule for each in one["fired"]]
+        wanted = [
+            (symbol, moment(at))
+            for symbol, kind, at, _ in expected(definition)
+            if kind in ("fired", "repeat")
+        ]
+        assert sorted(fired) == sorted(wanted)
+
+
+def test_a_worker_that_is_killed_at_any_step_tells_everything_once(stored: Engine) -> None:
+    assert_all_is_told_once(stored, kills=80, seed=1)
+
+
+@pytest.mark.long
+def test_ten_thousand_kills_of_who_judges_lose_and_repeat_nothing(stored: Engine) -> None:
+    assert_all_is_told_once(stored, kills=int(os.environ.get("ALERT_RESTARTS", "10000")), seed=2)
 
 
 def test_what_is_not_known_neither_fires_nor_resolves_and_is_said(stored: Engine) -> None:
@@ -281,8 +354,10 @@ def test_the_values_at_firing_stay_beside_those_of_now(stored: Engine) -> None:
     judge(stored, bars()[:5])
     with stored.connect() as conn:
         ((row,),) = load_states(conn).values()
+        (progress,) = load_progress(conn, values=True).values()
     then, now = (
-        {part["text"]: part["value"] for part in row[name]} for name in ("fired_parts", "parts")
+        {part["text"]: part["value"] for part in parts}
+        for parts in (row["fired_parts"], progress.values["S0USDT"])
     )
     close = market().loc["S0USDT", "close"]
     assert then["close"] == close[pd.Timestamp(bars()[0])]

@@ -31,7 +31,7 @@ def test_what_is_to_be_typed_exists() -> None:
     lines = re.findall(r"^python -m core ([^#\n]+)", README, re.MULTILINE)
     assert len(lines) > 5
     for line in lines:
-        words = re.match(r"[a-z]+(?: (?:add|list|role|disable|password))?", line)
+        words = re.match(r"[a-z]+(?: (?:add|list|role|disable|password|check|test))?", line)
         assert words
         assert words[0] in known, line
         assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known[words[0]], line

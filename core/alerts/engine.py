@@ -18,7 +18,7 @@ rule_changed or removed. Missing data and errors are none: they keep the phase a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -75,8 +75,7 @@ RESOLVED, EXPIRED, DISABLED, RULE_CHANGED, REMOVED = range(len(ENDINGS))
 _NEVER = int(np.iinfo(np.int64).max)
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """What happened to one symbol at the bar ``at``.
 
     ``kind`` is fired, ended, repeat, or held: the condition has become one that would fire, and is
@@ -163,18 +162,29 @@ def step(
 
 def step_all(judged: Sequence[Judged], at: datetime) -> list[tuple[States, list[Event]]]:
     """`step` of many rules at one bar, in one go: rules and symbols do not know each other."""
+    if not judged:
+        return []
     widths = [len(each.states) for each in judged]
     table = np.concatenate([each.states.table for each in judged], axis=1)
     truth = np.concatenate([each.truth for each in judged])
     found = _advance_newer(
         table, to_us(at), truth, [each.definition for each in judged], np.array(widths)
     )
-    stepped, last = [], 0
-    for each, width in zip(judged, widths, strict=True):
-        first, last = last, last + width
-        events = found.within(first, last).named(each.states.symbols)
-        stepped.append((States(each.states.symbols, table[:, first:last]), list(events)))
-    return stepped
+    ends = np.cumsum([0, *widths])
+    owner = np.searchsorted(ends, found.place, side="right") - 1
+    inside = zip(
+        found.place.tolist(), owner.tolist(), (found.place - ends[owner]).tolist(), strict=True
+    )
+    names = {place: judged[rule].states.symbols[number] for place, rule, number in inside}
+    events = list(found.named(names))
+    parts = np.searchsorted(found.place, ends).tolist()
+    return [
+        (
+            States(each.states.symbols, table[:, ends[number] : ends[number + 1]]),
+            events[parts[number] : parts[number + 1]],
+        )
+        for number, each in enumerate(judged)
+    ]
 
 
 def _advance_newer(
@@ -229,25 +239,18 @@ class Events:
         """The same events of symbols that stand elsewhere."""
         return replace(self, place=places[self.place])
 
-    def within(self, first: int, last: int) -> Events:
-        """Those of the places from ``first`` up to ``last``, counted from there; sorted by place."""
-        some = slice(*np.searchsorted(self.place, (first, last)).tolist())
-        return Events(self.place[some] - first, *(column[some] for column in self.columns[1:]))
-
-    def named(self, symbols: tuple[str, ...]) -> Iterator[Event]:
-        """One `Event` each."""
+    def named(self, symbols: Sequence[str] | Mapping[int, str]) -> Iterator[Event]:
+        """One `Event` each; ``symbols`` gives the symbol of a place."""
+        moments = {
+            us: to_moment(us) for us in np.unique(np.concatenate(self.columns[3:6])).tolist()
+        }
         columns = (column.tolist() for column in self.columns)
-        for place, kind, reason, at, began, fired, known in zip(*columns, strict=True):
-            moment = to_moment(at)
-            assert moment is not None
+        for place, kind, reason, us, began, fired, known in zip(*columns, strict=True):
+            at = moments[us]
+            assert at is not None
+            why = _reason(kind, reason)
             yield Event(
-                symbols[place],
-                KINDS[kind],
-                moment,
-                _reason(kind, reason),
-                to_moment(began),
-                to_moment(fired),
-                bool(known),
+                symbols[place], KINDS[kind], at, why, moments[began], moments[fired], bool(known)
             )
 
     @property
@@ -339,9 +342,8 @@ def _true(
     table[PHASE, lasting] = FIRING
     due = lasting & inside & (at - table[TOLD_AT] >= timing.repeat)
     table[PHASE, fires] = FIRING
-    table[ARMED, fires | lasting] = 0
+    table[ARMED, fires] = 0
     table[FIRED_AT, fires] = at[fires]
-    table[ACKNOWLEDGED_AT, fires] = NONE
     speaks = fires | due
     table[TOLD_AT, speaks] = at[speaks]
     told[fires], told[due] = FIRED, REPEATED

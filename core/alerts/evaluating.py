@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +21,7 @@ from core.market.grid import Floats, Grid
 
 _SMALL_CELLS = 100_000
 _FEW_COLUMNS = 4
+_KEPT = (ast.Call, ast.Name, ast.Constant)
 
 _OPERATORS = {
     ast.Add: lambda a, b: kernels.finite(np.add, a, b),
@@ -42,9 +44,8 @@ class Columns:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.grid = Grid.of(frame.index)
-        starts = frame.index[self.grid.first_rows].get_level_values(0)
-        self.symbols = {str(symbol): place for place, symbol in enumerate(starts)}
         self._frame = frame
+        self._numbers: dict[str, Floats] = {}
         self._texts = {
             str(column)
             for column, dtype in frame.dtypes.items()
@@ -53,6 +54,12 @@ class Columns:
             and not pd.api.types.is_numeric_dtype(dtype)
         }
         self._dense: dict[tuple[str, int], Floats] = {}
+
+    @cached_property
+    def symbols(self) -> dict[str, int]:
+        """The row of each symbol in arrays."""
+        starts = self._frame.index[self.grid.first_rows].get_level_values(0)
+        return {str(symbol): place for place, symbol in enumerate(starts)}
 
     @cached_property
     def there(self) -> npt.NDArray[np.bool_]:
@@ -71,15 +78,24 @@ class Columns:
     def _cut(self, column: str, first: int) -> Floats:
         if column in self._texts:
             return self._coded(self._frame[column], names.BY_NAME[column].values, first)
-        if first:
-            whole = self.since(column, 0)[:, first:]
-            # Few columns lie far apart in the whole: together they are read once for all rules.
-            return np.ascontiguousarray(whole) if whole.shape[1] <= _FEW_COLUMNS else whole
+        if not first:
+            return _finite(self._raw(column))
+        if self.grid.shape[1] - first > _FEW_COLUMNS:
+            return self.since(column, 0)[:, first:]
+        # Few columns lie far apart in the whole: together they are read once for all rules.
+        return _finite(np.ascontiguousarray(self._raw(column)[:, first:]))
+
+    def _raw(self, column: str) -> Floats:
+        """All bars of a column of numbers."""
+        found = self._numbers.get(column)
+        if found is None:
+            found = self._numbers[column] = self._spread(column)
+        return found
+
+    def _spread(self, column: str) -> Floats:
         if column in self._frame.columns:
-            array = self._frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-            if not np.isfinite(np.add.reduce(array)) and np.isinf(array).any():
-                array = np.where(np.isinf(array), np.nan, array)
-            return self.grid.spread(array)
+            values = self._frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            return self.grid.spread(values)
         name = names.BY_NAME.get(column)
         if name is not None and name.quotient:
             top, bottom = (self.since(part, 0) for part in name.quotient)
@@ -97,6 +113,15 @@ class Columns:
         symbol, place = np.divmod(self.grid.cells[rows], max(times, 1))
         found[symbol, place - first] = numbers[places]
         return found
+
+
+def _finite(values: Floats) -> Floats:
+    """The values with NaN for what is infinite; themselves where nothing is."""
+    # One sum tells of most arrays that nothing is infinite, and costs less than a look at each.
+    with np.errstate(over="ignore"):
+        if np.isfinite(np.add.reduce(values, axis=None)) or not np.isinf(values).any():
+            return values
+    return np.where(np.isinf(values), np.nan, values)
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc]
@@ -121,11 +146,18 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         }
         self._columns = columns
         self._first = first
+        self._is_wide = self._width > _FEW_COLUMNS
+        self._kept: frozenset[str] | None = None
+        self._met: set[str] = set()
         self._memos: dict[int, dict[str, Any]] = {}
         self._memo = self._memos.setdefault(first, {})
 
-    def value(self, node: ast.expr) -> Any:
-        """The value of a node over all symbols, from the first wanted column on."""
+    def value(self, node: ast.expr, kept: frozenset[str] | None = None) -> Any:
+        """The value of a node over all symbols, from the first wanted column on.
+
+        Of the pieces only ``kept`` ones are remembered, all for None.
+        """
+        self._kept = kept
         with np.errstate(divide="raise", over="raise", invalid="ignore", under="ignore"):
             return self._eval(node)
 
@@ -134,6 +166,10 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
         for memo in self._memos.values():
             memo.clear()
 
+    def close(self) -> None:
+        """Let go of itself: simpleeval's table of nodes refers to its evaluator."""
+        self.nodes = {}
+
     @property
     def _width(self) -> int:
         return self._columns.grid.shape[1] - self._first
@@ -141,8 +177,20 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
     def _eval(self, node: Any) -> Any:
         found = self._memo.get(node.key)
         if found is None:
-            found = self._memo[node.key] = super()._eval(node)
+            found = super()._eval(node)
+            if self._is_kept(node):
+                self._memo[node.key] = found
         return found
+
+    def _is_kept(self, node: Any) -> bool:
+        """Whether a value is remembered. What is quickly made is when it is met a second time:
+        memory for thousands of results that nobody asks for again takes longer than making them."""
+        if self._kept is not None:
+            return node.key in self._kept
+        if self._is_wide or type(node) in _KEPT or node.key in self._met:
+            return True
+        self._met.add(node.key)
+        return False
 
     def _check_disallowed_items(self, item: object) -> None:
         # Everything that is evaluated here is one of these; anything else is looked at closely.
@@ -223,13 +271,14 @@ class _Evaluator(SimpleEval):  # type: ignore[misc]
     @contextmanager
     def _reaching(self, bars: int) -> Iterator[int]:
         """Evaluate from so many bars before on; gives where the wanted columns begin then."""
-        wanted, memo = self._first, self._memo
-        self._first = max(0, wanted - bars)
+        before = self._first, self._memo, self._is_wide
+        self._first = max(0, before[0] - bars)
         self._memo = self._memos.setdefault(self._first, {})
+        self._is_wide = self._width > _FEW_COLUMNS
         try:
-            yield wanted - self._first
+            yield before[0] - self._first
         finally:
-            self._first, self._memo = wanted, memo
+            self._first, self._memo, self._is_wide = before
 
 
 class Evaluation:
@@ -257,18 +306,31 @@ class Evaluation:
         first = self._newest.first
         return np.asarray(symbol * (times - first) + column - first)
 
+    def __del__(self) -> None:
+        # Arrays of a year should not wait for the collector of cycles.
+        if hasattr(self, "_evaluator"):
+            self._evaluator.close()
+
     def value(self, node: ast.expr) -> npt.NDArray[Any]:
-        """The value of a checked node at every row: float64, or int8 for a condition."""
-        dense = self._evaluator.value(node)
+        """The value of a checked node at every row, not to be written to: float64, or int8 for a
+        condition."""
+        if self._cells <= _SMALL_CELLS:
+            return self._rows(self._evaluator.value(node))
+        # A year of a hundred symbols is 7 MB for every piece: only what recurs is remembered.
+        keys = Counter(getattr(one, "key", "") for one in ast.walk(node))
+        repeated = frozenset(key for key, times in keys.items() if times > 1)
+        found = self._rows(self._evaluator.value(node, repeated))
+        self._evaluator.forget()
+        return found
+
+    def _rows(self, dense: Any) -> npt.NDArray[Any]:
         if not isinstance(dense, np.ndarray):
             return np.full(len(self.index), dense)
         flat = dense.reshape(-1)
-        return flat if self._places is None else flat[self._places]
+        found = flat if self._places is None else flat[self._places]
+        found.flags.writeable = False
+        return found
 
     def truth(self, root: ast.expr) -> Truth:
         """A rule at every row: 0 false, 1 unknown, 2 true."""
-        found = self.value(root)
-        if self._cells > _SMALL_CELLS:
-            # A year of a hundred symbols is 7 MB for every piece.
-            self._evaluator.forget()
-        return found
+        return self.value(root)

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.alerts.checking import Checked, Kind, Part, check
+from core.alerts.checking import Checked, check
 from core.alerts.cost import MOST_LOOKBACK_HOURS, MOST_MILLISECONDS, SYMBOLS, Cost, cost_of
 from core.alerts.evaluating import Evaluation
 from core.alerts.kernels import TRUE, UNKNOWN, Truth
+from core.alerts.reading import Reader
+from core.alerts.tree import Kind
 from core.errors import RuleError
 
 
@@ -54,11 +56,6 @@ class Rule:
     lookback_hours: int
     milliseconds: float
     _checked: Checked = field(compare=False, repr=False)
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Names, calls and comparisons of the text, in its order, larger ones first."""
-        return self._checked.parts
 
     def evaluate(self, frame: pd.DataFrame, since: pd.Timestamp | None = None) -> pd.Series:
         """True, False or NA for every row of a frame, as "boolean" over the same index.
@@ -109,7 +106,7 @@ class Rule:
 def _affordable(text: str, checked: Checked) -> Cost:
     """What the rule costs. Raises `RuleError` where that is too much."""
     cost = cost_of(checked.root)
-    place, end = checked.span(cost.heaviest)
+    place, end = Reader(text).span(cost.heaviest)
     if cost.lookback_hours > MOST_LOOKBACK_HOURS:
         raise RuleError(
             f"The rule looks {cost.lookback_hours / 24:.0f} days back through windows inside "

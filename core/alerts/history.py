@@ -122,7 +122,8 @@ class RuleHistory:
         moments = self.firings["fired_at"].drop_duplicates().dt.hour
         inside = [((moments - hour) % 24 < SPAN_HOURS).sum() for hour in range(24)]
         chance = 24 * bdtrc(max(inside) - 1, len(moments), SPAN_HOURS / 24)
-        first = int(spans.argmax())
+        # Of spans that hold as many, the one that starts where most fire.
+        first = int(np.lexsort((share, spans))[-1])
         outstanding = len(moments) >= _LEAST_MOMENTS and chance < _CHANCE
         return HourSpan(first, float(spans[first]), bool(outstanding))
 

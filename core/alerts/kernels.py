@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.market.grid import Floats, window_count, window_mean
+from core.market.grid import Floats, window_count, window_mean, window_sum
 
 Truth = npt.NDArray[np.int8]
 Flags = npt.NDArray[np.bool_]
@@ -150,8 +150,15 @@ def _ago(values: Floats, bars: int, first: int) -> Floats:
 
 
 def average(values: Floats, bars: int, first: int) -> Floats:
+    if _is_whole(values, bars, first):
+        return window_sum(values, bars, first) / bars
     mean = window_mean(values, bars, least(bars), first)
     return _where_newest_known(mean, values, first)
+
+
+def _is_whole(values: Floats, bars: int, first: int) -> bool:
+    """Whether every window is full and known, so that nothing has to be counted."""
+    return first >= bars - 1 and values.size > 0 and not np.isnan(values.min())
 
 
 def highest(values: Floats, bars: int, first: int) -> Floats:
@@ -171,6 +178,8 @@ def _extreme(pick: np.ufunc, values: Floats, bars: int, first: int) -> Floats:
         found = np.column_stack(parts) if parts else values[:, first:].copy()
     else:
         found = _extremes(pick, values, bars)[:, first:]
+    if _is_whole(values, bars, first):
+        return found
     found[window_count(values, bars, first) < least(bars)] = np.nan
     return _where_newest_known(found, values, first)
 
@@ -194,10 +203,11 @@ def _where_newest_known(found: Floats, values: Floats, first: int) -> Floats:
 
 def count(condition: Truth, bars: int, first: int) -> Floats:
     """How many of the last ``bars`` bars the condition held, among those where it is known."""
-    true = _window_whole(condition == TRUE, bars, first)
-    there = _window_whole(condition != UNKNOWN, bars, first)
-    found = true.astype(np.float64)
-    found[(there < least(bars)) | (condition[:, first:] == UNKNOWN)] = np.nan
+    found = _window_whole(condition == TRUE, bars, first).astype(np.float64)
+    unknown = condition == UNKNOWN
+    if first < bars - 1 or unknown.any():
+        there = _window_whole(~unknown, bars, first)
+        found[(there < least(bars)) | unknown[:, first:]] = np.nan
     return found
 
 
@@ -251,9 +261,9 @@ def moments(values: Floats, bars: int, first: int) -> tuple[Floats, Floats]:
 
 
 def _moments(values: Floats, bars: int, first: int) -> Moments:
-    unknown = np.isnan(values)
     single: Moments = 1.0, values, 0.0
-    if first < bars - 1 or unknown.any():
+    if not _is_whole(values, bars, first):
+        unknown = np.isnan(values)
         there = (~unknown).astype(np.float64)
         single = there, np.where(unknown, 0.0, values), np.zeros_like(there)
     width = values.shape[1] - first

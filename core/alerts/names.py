@@ -172,10 +172,10 @@ _SIGNAL = [
          "0.005..0.05", "atr_fraction > 0.03", quotient=("atr", "close")),
 ]  # fmt: skip
 _VERDICT = [
-    Name("verdict", "Verdict", "Verdict", "text", "what the rules, or the more cautious model, say",
+    Name("verdict", "Verdict", "Verdict", "text", "what the rules say",
          "", 'verdict == "CONFIRM" and direction == "SHORT"', kind="text", values=_codes(VERDICTS)),
     Name("model_verdict", "Verdict", "Model's verdict", "text",
-         "what the language model said, unknown where it was not asked", "",
+         "what the language model said of the bar before, where it had answered by the close of this one", "",
          'verdict == "CONFIRM" and model_verdict != "CONFIRM"', kind="text",
          values=_codes(VERDICTS)),
     Name("risk_mode", "Verdict", "Risk mode", "text", "how much speaks against a trade", "",
@@ -200,7 +200,7 @@ def _system() -> list[Name]:
         )
         for source in SOURCES
     ]
-    lag = "seconds from the bar's close until its signal was stored"
+    lag = "seconds from the close of the bar before until its signal was stored, where that was at the time"
     return [
         *ages,
         Name("worker_lag", "System", "Worker's lag", "s", lag, "2..60", "worker_lag > 120"),

@@ -18,6 +18,7 @@ from core.alerts.definition import RuleDefinition, definition_faults, parse_defi
 from core.errors import RuleError
 
 LONGEST_FILE = 1_000_000
+_DEEPEST = 20
 _TOP = {"rules"}
 # What a file leaves out is what a new rule has.
 _DEFAULTS = to_body(RuleDefinition(name="-", expression="-"))
@@ -70,11 +71,7 @@ def parse_document(text: str, file: str) -> Document:
     if len(text) > LONGEST_FILE:
         raise FileRefused([Fault(file, 1, "", "the file is larger than 1 MB")])
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                said = "references (*name) are not allowed: write the value out"
-                mark = event.start_mark
-                raise FileRefused([Fault(file, 1 if mark is None else mark.line + 1, "", said)])
+        _refuse_traps(text, file)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         body = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -88,6 +85,24 @@ def parse_document(text: str, file: str) -> Document:
     if faults:
         raise FileRefused(faults)
     return Document(file, body, lines)
+
+
+def _refuse_traps(text: str, file: str) -> None:
+    """Raise `FileRefused` at the first reference, or where lists stand in lists without end.
+
+    The parser takes time with the square of the depth, so this stops it there.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = 1 if event.start_mark is None else event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            said = "references (*name) are not allowed: write the value out"
+            raise FileRefused([Fault(file, line, "", said)])
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            said = f"lists and mappings stand in each other more than {_DEEPEST} deep"
+            raise FileRefused([Fault(file, line, "", said)])
 
 
 def _yaml_fault(error: yaml.YAMLError, file: str) -> Fault:
@@ -178,6 +193,19 @@ def dump_rules(definitions: Iterable[RuleDefinition]) -> str:
         {key: value for key, value in to_body(each).items() if value != _DEFAULTS[key]}
         for each in definitions
     ]
-    return yaml.safe_dump(
-        {"rules": bodies}, sort_keys=False, allow_unicode=True, width=100, default_flow_style=False
+    return yaml.dump(
+        {"rules": bodies}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes every text so that it is read as the same."""
+
+
+def _written(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Unquoted or in single quotes, these count as line breaks and would be read as spaces.
+    style = '"' if any(each in text for each in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _written)

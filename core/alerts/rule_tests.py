@@ -76,7 +76,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Report:
     """What came of a file: the names of its tests, the number of checks, and what failed."""
 
     tests: tuple[str, ...]
@@ -104,7 +104,7 @@ class _Test:
     checks: list[_Check]
 
 
-def run_tests(text: str, file: str, read: Callable[[str], str]) -> Tested:
+def run_tests(text: str, file: str, read: Callable[[str], str]) -> Report:
     """Run the tests of a file. Raises `FileRefused` where the file itself is wrong.
 
     ``read`` gives the text of the file that ``rules_file`` names, and raises OSError.
@@ -112,7 +112,7 @@ def run_tests(text: str, file: str, read: Callable[[str], str]) -> Tested:
     tests = _Reader(parse_document(text, file), read).tests()
     failures = [failure for test in tests for failure in _failures(test, file)]
     count = sum(len(check.lists) for test in tests for check in test.checks)
-    return Tested(tuple(test.name for test in tests), count, tuple(failures))
+    return Report(tuple(test.name for test in tests), count, tuple(failures))
 
 
 def _failures(test: _Test, file: str) -> list[Failure]:

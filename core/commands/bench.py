@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 from rich.table import Table
 
-from core.bench import Figure, newest_bar, whole_year
+from core.bench import Figure, newest_bar, rule_history, rule_states, whole_year
 from core.commands.console import out
 from core.rule_bench import alert_rules
 
@@ -19,7 +19,7 @@ def report(pages: Callable[[], list[Figure]]) -> None:
     """Measure the pipeline, then what ``pages`` measures; exit with 1 when a limit is passed."""
     pipeline = [newest_bar(), whole_year()]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    figures = [*pipeline, *alert_rules(), *pages()]
+    figures = [*pipeline, *alert_rules(), rule_history(), rule_states(), *pages()]
     table = Table("measured", "median", "limit", "beside", "takes", "ratio")
     for figure in figures:
         table.add_row(*_cells(figure))

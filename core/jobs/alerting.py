@@ -8,9 +8,10 @@ may be done again, or by two workers at once, without a second effect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine
@@ -164,20 +165,34 @@ class Alerting:
                 one.message = str(self._compiled[one.definition.expression])
 
     def _write(self, conn: Connection, work: Sequence[_Work]) -> tuple[int, int]:
-        now, happened, sent = self.clock(), 0, 0
+        now = self.clock()
         silences = load_silences(conn, min((one.bars[0] for one in work), default=now))
         destinations = Destinations.load(conn)
-        for one in work:
-            parts = _explain(one)
-            events = _events(one, parts, silences, now)
-            happened += stored_states.add_events(conn, [event for event, _ in events])
-            decisions = [decision for _, decision in events]
-            messages = messages_of(
-                one.rule.id, one.definition, decisions, parts, destinations, now, self.link
+        explained = [(one, _explain(one)) for one in work]
+        decided = [_events(one, parts, silences, now) for one, parts in explained]
+        happened = stored_states.add_events(conn, [event for each in decided for event, _ in each])
+        messages = [
+            message
+            for (one, parts), each in zip(explained, decided, strict=True)
+            for message in messages_of(
+                one.rule.id,
+                one.definition,
+                [decision for _, decision in each],
+                parts,
+                destinations,
+                now,
+                self.link,
             )
-            sent += outbox.put(conn, messages, now)
-            _save(conn, one, parts)
-        stored_states.save_progress(conn, [_progress(one, now) for one in work])
+        ]
+        sent = outbox.put(conn, messages, now)
+        for one in work:
+            gone = set(one.before.symbols) - set(one.states.symbols)
+            if gone:
+                stored_states.drop_states(conn, one.rule.id, gone)
+        rows = [row for one, parts in explained for row in _changed(one, parts)]
+        stored_states.save_states(conn, rows)
+        progress = [_progress(one, parts, now) for one, parts in explained]
+        stored_states.save_progress(conn, progress)
         return happened, sent
 
 
@@ -273,34 +288,32 @@ def _events(
     return found
 
 
-def _save(conn: Connection, one: _Work, parts: Parts) -> None:
-    """Write the states that changed, and the values of those that fire."""
-    gone = set(one.before.symbols) - set(one.states.symbols)
-    if gone:
-        stored_states.drop_states(conn, one.rule.id, gone)
+def _changed(one: _Work, parts: Parts) -> Iterator[dict[str, Any]]:
+    """The states that are others than before, as rows."""
     fired = {event.symbol: event.at for event in one.events if event.kind == "fired"}
-    firing = one.states.take(one.states.in_phase(FIRING, RECOVERING))
-    changed = {row["symbol"]: row for row in to_rows(one.states, since=one.before)}
-    rows = {row["symbol"]: row for row in to_rows(firing)} | changed
-    stored_states.save_states(
-        conn,
-        [
-            {
-                **row,
-                "rule_id": one.rule.id,
-                "fired_parts": parts.get((symbol, fired[symbol])) if symbol in fired else None,
-                "parts": parts.get((symbol, one.bars[-1])),
-            }
-            for symbol, row in rows.items()
-        ],
-    )
+    for row in to_rows(one.states, since=one.before):
+        symbol = row["symbol"]
+        then = parts.get((symbol, fired[symbol])) if symbol in fired else None
+        yield {**row, "rule_id": one.rule.id, "fired_parts": then}
 
 
-def _progress(one: _Work, now: datetime) -> Progress:
+def _progress(one: _Work, parts: Parts, now: datetime) -> Progress:
     health = one.states.table[HEALTH]
     unknown = int((health != OK).sum())
     everywhere = unknown == len(health) > 0
     said = "error" if one.message or (health == ERROR).any() else "no_data" if everywhere else "ok"
     return Progress(
-        one.rule.id, one.rule.version, one.bars[-1], said, one.message, unknown, len(health), now
+        one.rule.id,
+        one.rule.version,
+        one.bars[-1],
+        said,
+        one.message,
+        unknown,
+        len(health),
+        now,
+        {
+            symbol: parts[symbol, one.bars[-1]]
+            for symbol in one.states.in_phase(FIRING, RECOVERING)
+            if (symbol, one.bars[-1]) in parts
+        },
     )

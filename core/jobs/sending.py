@@ -7,14 +7,16 @@ failed before share a part of the threads, so that no number of dead ones takes 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from time import monotonic
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,13 +30,15 @@ from core.alerts.delivery import (
     load_sealer,
     next_attempt,
 )
+from core.alerts.delivery.messages import moment
 from core.alerts.delivery.outcome import refused, unreachable
 from core.alerts.delivery.retrying import HOLDING_ATTEMPTS
 from core.alerts.delivery.targets import Send, open_target
 from core.errors import DeliveryError, SettingsError
 from core.settings import Settings
 from core.store import channels, outbox
-from core.store.outbox import Claimed
+from core.store.channels import Who
+from core.store.outbox import LEASE, Claimed
 
 POLL_SECONDS = 0.25
 THREADS, FAILING_THREADS = 24, 24
@@ -58,6 +62,7 @@ class Courier:
     name: str
     clock: Callable[[], datetime] = now
     chance: Callable[[], float] = random.random
+    lease: timedelta = LEASE
 
     def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
         """Send a channel's messages until there are none to be sent now."""
@@ -92,7 +97,7 @@ class Courier:
 
     def claim(self, channel_id: int) -> Claimed | None:
         with self.engine.begin() as conn:
-            return outbox.claim(conn, channel_id, self.name, self.clock())
+            return outbox.claim(conn, channel_id, self.name, self.clock(), self.lease)
 
     def send(self, send: Send, claimed: Claimed) -> Outcome:
         try:
@@ -120,7 +125,7 @@ class Courier:
                 )
             if not claim_next:
                 return None
-            return outbox.claim(conn, claimed.channel_id, self.name, at)
+            return outbox.claim(conn, claimed.channel_id, self.name, at, self.lease)
 
     def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
         if outcome.permanent:
@@ -255,7 +260,7 @@ class Sending:
             held = [one.claimed for one in self._holdings.values() if one.claimed is not None]
         if held:
             with self.courier.engine.begin() as conn:
-                outbox.prolong(conn, held, self.courier.clock())
+                outbox.prolong(conn, held, self.courier.clock(), self.courier.lease)
 
 
 def sending_for(engine: Engine, settings: Settings, worker: str) -> Sending:
@@ -263,3 +268,42 @@ def sending_for(engine: Engine, settings: Settings, worker: str) -> Sending:
     return Sending(
         Courier(engine, cache(lambda: load_sealer(settings)), allowed_targets(settings), worker)
     )
+
+
+def send_test(
+    engine: Engine, settings: Settings, channel_id: int, *, who: Who, now: datetime
+) -> Outcome:
+    """Send one message to a channel now, beside the outbox; what came of it.
+
+    `DeliveryError` where the channel is gone or was tested too often, `AccessDenied` where it is not
+    this person's.
+    """
+    with engine.begin() as conn:
+        channel = channels.note_test(conn, channel_id, who=who, now=now)
+    try:
+        with engine.connect() as conn:
+            target = channels.load_target(conn, channel_id, load_sealer(settings))
+        with open_target(target, allowed_targets(settings)) as send:
+            return send(_Test(channel.name, who.name, now), now)
+    except (DeliveryError, SettingsError) as error:
+        return refused(str(error))
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A message that tells of nothing."""
+
+    channel: str
+    by: str
+    made_at: datetime
+    severity: str = "info"
+
+    @property
+    def key(self) -> str:
+        said = f"test {self.channel} {self.made_at.isoformat()}"
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        text = f"The channel {self.channel} works. {self.by} sent this at {moment(self.made_at)}."
+        return {"title": "Test of CryptoSatX", "text": text, "content": {"kind": "test"}}

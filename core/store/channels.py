@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
@@ -18,10 +18,12 @@ from core.alerts.delivery import Sealer, Target, Written
 from core.errors import AccessDenied, DeliveryError
 from core.store import audit
 from core.store.outbox import drop_waiting
-from core.store.tables import channels, subscriptions
+from core.store.tables import audit_log, channels, subscriptions
 
 MOST_OWN = 5
 MOST_PER_MINUTE = 10_000
+MOST_TESTS, TESTED_WITHIN = 5, timedelta(minutes=10)
+BETWEEN_TESTS = timedelta(seconds=10)
 _SHOWN = ("name", "kind", "service", "shown", "per_minute", "enabled", "owner")
 
 
@@ -130,6 +132,26 @@ def delete_channel(conn: Connection, channel_id: int, *, who: Who, now: datetime
     conn.execute(subscriptions.delete().where(subscriptions.c.channel_id == channel_id))
     dropped = drop_waiting(conn, channel_id)
     _note(conn, before, "delete", who, now, before=before.described(), after={"dropped": dropped})
+
+
+def note_test(conn: Connection, channel_id: int, *, who: Who, now: datetime) -> Channel:
+    """Note that a channel is tested; `DeliveryError` where that was done too often just now."""
+    channel = _mine(conn, channel_id, who)
+    _hold(conn)
+    tests = select(func.count(), func.max(audit_log.c.at)).where(
+        audit_log.c.subject == "channel",
+        audit_log.c.subject_id == str(channel_id),
+        audit_log.c.action == "test",
+        audit_log.c.at > now - TESTED_WITHIN,
+    )
+    count, newest = conn.execute(tests).one()
+    if count >= MOST_TESTS or (newest is not None and now - newest < BETWEEN_TESTS):
+        raise DeliveryError(
+            f"The channel was tested just now: wait {BETWEEN_TESTS.seconds} seconds between tests; "
+            f"{MOST_TESTS} are possible in {TESTED_WITHIN.seconds // 60} minutes."
+        )
+    _note(conn, channel, "test", who, now)
+    return channel
 
 
 def list_channels(

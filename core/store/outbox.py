@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.store import audit
-from core.store.database import dump_json
-from core.store.tables import channels, deliveries, delivery_attempts
+from core.store.database import UtcDateTime, dump_json
+from core.store.tables import RowId, channels, deliveries, delivery_attempts
 
 # How long a claim lasts unless it is prolonged.
 LEASE = timedelta(seconds=60)
@@ -126,8 +126,8 @@ def _count(conn: Connection, keys: list[Any]) -> int:
 
 def load_due(conn: Connection, now: datetime) -> list[Due]:
     """Channels with something to send now, those first that did not fail and whose message is oldest."""
-    query = _heads(now).order_by(deliveries.c.attempts > 0, deliveries.c.id)
-    return [Due(row.channel_id, row.attempts > 0) for row in conn.execute(query)]
+    found = conn.execute(_DUE, {"now": now, "minute_ago": now - MINUTE})
+    return [Due(row.channel_id, row.attempts > 0) for row in found]
 
 
 def claim(
@@ -138,25 +138,14 @@ def claim(
     Nobody else gets a message of this channel until it is noted what came of this one, or the
     lease is over.
     """
-    if conn.dialect.name == "postgresql":
-        # Whoever claims of a channel meanwhile goes away empty-handed. Messages may be put.
-        lock = select(channels.c.id).where(channels.c.id == channel_id)
-        if conn.scalar(lock.with_for_update(skip_locked=True, key_share=True)) is None:
-            return None
-    head = _heads(now, channel_id).with_only_columns(deliveries.c.id).scalar_subquery()
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.id == head, deliveries.c.state == "waiting")
-        .values(holder=holder, held_until=now + length, attempts=deliveries.c.attempts + 1)
-        .returning(deliveries)
-    )
-    row = conn.execute(statement).first()
+    if conn.dialect.name == "postgresql" and conn.scalar(_LOCK, {"channel": channel_id}) is None:
+        return None  # somebody is just claiming of it
+    given = {"channel": channel_id, "now": now, "minute_ago": now - MINUTE}
+    row = conn.execute(_CLAIM, given | {"by": holder, "until": now + length}).first()
     if row is None:
         return None
-    begun = delivery_attempts.insert().values(
-        delivery_id=row.id, worker=holder, started_at=now, message=UNDER_WAY
-    )
-    attempt_id: int = conn.execute(begun.returning(delivery_attempts.c.id)).scalar_one()
+    begun = {"delivery_id": row.id, "worker": holder, "started_at": now, "message": UNDER_WAY}
+    attempt_id: int = conn.execute(_BEGIN, begun).scalar_one()
     names = ("id", "key", "channel_id", "rule_id", "severity", "body", "made_at", "since")
     return Claimed(
         **{name: getattr(row, name) for name in names},
@@ -166,11 +155,12 @@ def claim(
     )
 
 
-def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
+def _heads(*, of_one: bool) -> Select[Any]:
     """Of every channel, or of one, the message that comes next, where it can be sent now.
 
     One that failed holds back those after it until its time has come, unless it was set aside.
     """
+    now = bindparam("now", type_=UtcDateTime())
     other, begun = deliveries.alias("other"), deliveries.alias("begun")
     waits = other.c.state == "waiting"
     holds = and_(other.c.attempts > 0, ~other.c.set_aside)
@@ -179,8 +169,8 @@ def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
         .where(waits, or_(holds, other.c.next_at <= now))
         .group_by(other.c.channel_id)
     )
-    if channel_id is not None:
-        first = first.where(other.c.channel_id == channel_id)
+    if of_one:
+        first = first.where(other.c.channel_id == bindparam("channel", type_=RowId))
     heads = first.subquery("heads")
     held = (
         select(begun.c.id)
@@ -197,7 +187,7 @@ def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
         .join(begun, begun.c.id == delivery_attempts.c.delivery_id)
         .where(
             begun.c.channel_id == channels.c.id,
-            delivery_attempts.c.started_at > now - MINUTE,
+            delivery_attempts.c.started_at > bindparam("minute_ago", type_=UtcDateTime()),
         )
         .correlate(channels)
         .scalar_subquery()
@@ -215,6 +205,27 @@ def _heads(now: datetime, channel_id: int | None = None) -> Select[Any]:
             recent < channels.c.per_minute,
         )
     )
+
+
+# To build these takes longer than to run them.
+_DUE = _heads(of_one=False).order_by(deliveries.c.attempts > 0, deliveries.c.id)
+_LOCK = (
+    select(channels.c.id)
+    .where(channels.c.id == bindparam("channel", type_=RowId))
+    .with_for_update(skip_locked=True, key_share=True)  # messages may be put meanwhile
+)
+_CLAIM = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == _heads(of_one=True).with_only_columns(deliveries.c.id).scalar_subquery(),
+        deliveries.c.state == "waiting",
+    )
+    .values(
+        holder=bindparam("by"), held_until=bindparam("until"), attempts=deliveries.c.attempts + 1
+    )
+    .returning(deliveries)
+)
+_BEGIN = delivery_attempts.insert().returning(delivery_attempts.c.id)
 
 
 def prolong(

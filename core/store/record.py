@@ -34,6 +34,7 @@ from core.store.reading import flags, moments, numbers, raw, read_columns, words
 from core.store.sums import (
     ANY_BIN,
     BINS,
+    Expression,
     Judged,
     added_up,
     day_of,
@@ -90,18 +91,20 @@ def load_options(conn: Connection) -> pd.DataFrame:
     """
     names = [name for name in CELL if name not in BINS]
     oldest, newest = tallies.c.day, tallies.c.day.desc()
-    query = (
+    cells = (
         select(
+            tally_cells.c.id,
             *(tally_cells.c[name] for name in names),
-            _first(tallies.c.day, oldest).label("first_day"),
-            _first(tallies.c.day, newest).label("last_day"),
-            _first(tallies.c.n, newest).label("last_n"),
+            _of_first(tallies.c.day, oldest).label("first_day"),
+            _of_first(tallies.c.day, newest).label("last_day"),
+            _of_first(tallies.c.n, newest).label("last_n"),
         )
         .where(*(tally_cells.c[name] == ANY_BIN for name in BINS))
-        .order_by(tally_cells.c.id)
+        .subquery("cells")
     )
-    cells = query.subquery("cells")
-    found = read_columns(conn, select(cells).where(cells.c.last_n > 0))
+    found = read_columns(
+        conn, select(cells).where(cells.c.last_n.is_not(None)).order_by(cells.c.id)
+    )
     frame = pd.DataFrame({name: _keys(name, found[name]) for name in names})
     for name in ("first_day", "last_day"):
         frame[name] = moments(found[name], name)
@@ -109,8 +112,8 @@ def load_options(conn: Connection) -> pd.DataFrame:
     return frame
 
 
-def _first(column: Any, order: Any) -> Any:
-    """Of a cell's first day with an outcome, in this order."""
+def _of_first(column: Expression, order: Any) -> Expression:
+    """What the first of a cell's days with an outcome has, in this order."""
     return (
         select(type_coerce(column, NullType()))
         .where(tallies.c.cell_id == tally_cells.c.id, tallies.c.n > 0)

@@ -33,7 +33,7 @@ _SHORTER = (
 
 def draw_models(filters: Filters, options: pd.DataFrame) -> None:
     """Agreement, disagreements and the two records beside each other, for one model."""
-    judge = _model(filters, options)
+    judge = model_of(filters, options)
     if judge is None:
         _draw_no_model()
         return
@@ -55,6 +55,16 @@ def draw_models(filters: Filters, options: pd.DataFrame) -> None:
     _draw_disagreements(asked, found)
 
 
+def model_of(filters: Filters, options: pd.DataFrame) -> str | None:
+    """The model that is asked for, or the one with the newest outcomes, of two that with the most of
+    the newest day."""
+    models = [name for name in judges_of(options) if name != RULES]
+    if filters.judge in models or not models:
+        return filters.judge if filters.judge in models else None
+    of_models = options[options["judge"] != RULES]
+    return str(of_models.sort_values(["last_day", "last_n"])["judge"].iloc[-1])
+
+
 def agreement_words(found: Agreement, judge: str) -> str:
     """How often the two agreed, and what of it is more than chance."""
     band = interval(found.low, found.high, 2, unit="").strip()
@@ -68,15 +78,6 @@ def agreement_words(found: Agreement, judge: str) -> str:
         f"The rules and {judge} said the same of {percent(found.share, 0)} of "
         f"{count(found.n, 'signal')}: {kappa}"
     )
-
-
-def _model(filters: Filters, options: pd.DataFrame) -> str | None:
-    """The model that is asked for, or the one with the newest outcomes."""
-    models = [name for name in judges_of(options) if name != RULES]
-    if filters.judge in models or not models:
-        return filters.judge if filters.judge in models else None
-    of_models = options[options["judge"] != RULES]
-    return str(of_models.sort_values(["last_day", "last_n"])["judge"].iloc[-1])
 
 
 def _draw_no_model() -> None:

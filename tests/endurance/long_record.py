@@ -104,6 +104,9 @@ def fill_record(engine: Engine, symbols: int, days: int, end: datetime = END) ->
             conn.commit()
         conn.exec_driver_sql(_VERDICTS.format(**words))
         _fill_factor_days(conn, days, end)
+        if engine.dialect.name == "postgresql":
+            # One that has grown for years knows by itself how large its tables are.
+            conn.exec_driver_sql("ANALYZE")
         conn.commit()
         return conn.scalar(text("SELECT count(*) FROM outcomes")) or 0
 

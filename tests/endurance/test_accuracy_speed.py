@@ -72,6 +72,7 @@ def questions(profile_name: str) -> Iterator[tuple[str, Question]]:
     yield "signals behind a rare cell", lambda c: list_signals(c, rare, 50)
     yield "rules against model", lambda c: load_pairs(c, model)
     yield "disagreements", lambda c: list_disagreements(c, model, 50)
+    yield "disagreements, page 400", lambda c: list_disagreements(c, model, 50, 20_000)
     yield "of the model", lambda c: load_tallies(c, model, KEYS, DAILY)
     windows = load_profile(profile_name).windows_version
     yield "factors", lambda c: load_factor_days(c, windows)
@@ -118,13 +119,14 @@ def sizes(engine: Engine) -> list[str]:
     """Bytes of the tables and indexes of the record, where the database can tell."""
     if engine.dialect.name == "sqlite":
         query = (
-            "SELECT name, sum(pgsize) FROM dbstat WHERE name LIKE '%tall%' OR name LIKE '%signals%'"
-            " OR name LIKE '%outcomes%' GROUP BY name ORDER BY name"
+            "SELECT name, sum(pgsize) FROM dbstat WHERE name LIKE '%tall%' OR name LIKE '%pair%' "
+            "OR name LIKE '%signals%' OR name LIKE '%outcomes%' GROUP BY name ORDER BY name"
         )
     else:
         query = (
             "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relkind IN ('r', 'i') AND "
-            "(relname LIKE '%tall%' OR relname LIKE '%signals%' OR relname LIKE '%outcomes%') "
+            "(relname LIKE '%tall%' OR relname LIKE '%pair%' OR relname LIKE '%signals%' "
+            "OR relname LIKE '%outcomes%') "
             "ORDER BY relname"
         )
     with engine.connect() as conn:

@@ -154,6 +154,7 @@ def main(options: dict[str, Any]) -> None:
             clock=clock,
             batches=options["batches"],
             tick_seconds=options["tick_seconds"],
+            settings=settings,
         )
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: worker.stop())

@@ -159,6 +159,12 @@ class Receiver:
         if mode.startswith("429"):
             wait = {} if mode.endswith("silent") else {"Retry-After": self.retry_after}
             return web.Response(status=429, text="slower", headers=wait)
+        if mode == "telegram 429":
+            said = "Too Many Requests: retry after 35"
+            body = {"ok": False, "error_code": 429, "description": said}
+            return web.json_response(body, status=429)
+        if mode == "ok":
+            return web.Response(text="ok")
         if mode == "hang":
             await asyncio.sleep(3600)
         if mode == "close":

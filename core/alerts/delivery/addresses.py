@@ -10,6 +10,7 @@ import queue
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from core.errors import DeliveryError
@@ -43,7 +44,7 @@ _REFUSED = tuple(
         "ff00::/8",
     )
 )
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 
 
@@ -128,6 +129,8 @@ def resolve(host: str, port: int, allowed: Allowed, seconds: float = RESOLVE_SEC
 
 def _look_up(host: str, port: int, seconds: float) -> list[str]:
     """As the system resolves names, but never longer than ``seconds``."""
+    with suppress(ValueError):
+        return [str(ip_address(host))]
     answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.alerts.delivery.addresses import Allowed, resolve
 from core.alerts.delivery.guarding import guarded
@@ -38,7 +38,9 @@ _STATUS = re.compile(
     r"\berror[=: ]+(\d{3})\b|\bHTTP (?:error )?(\d{3})\b|\bstatus[=: ]+(\d{3})\b", re.I
 )
 _WAIT = re.compile(r"retry[ _-]?after\D{0,5}(\d+(?:\.\d+)?)", re.I)
-_MAIL = ("mailto", "mailtos")
+_MAIL, _WEB = ("mailto", "mailtos"), ("http", "https")
+_FILES = {"template", "keyfile", "subfile", "pgpkey", "key", "cert", "attach"}
+_HOST = re.compile(r"[.:]|^localhost$|^\d+$|^0x[0-9a-f]+$", re.I)
 _IMPORTANCE = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
@@ -56,7 +58,7 @@ def check_service(url: str, allowed: Allowed) -> Service:
     """What an address is; `DeliveryError` says which part of it is wrong."""
     plugin = _instantiate(url, allowed)
     _check_host(plugin, url, allowed)
-    schema = _schema(url)
+    schema = str(plugin.schema)
     return Service(
         str(plugin.service_name)[:64], _shown(plugin, url), _SLOWER.get(schema, PER_MINUTE)
     )
@@ -125,10 +127,10 @@ def _speaks_http_or_mail(schema: str, plugin: type) -> bool:
         return False
     if schema in _MAIL:
         return True
-    # Services of several files have what sends in one beside the one of the class.
-    package = plugin.__module__
-    names = [package, package.rpartition(".")[0]] if package.endswith(".base") else [package]
-    return any(hasattr(sys.modules[name], "requests") for name in names)
+    # Some build on another service, or have what sends in a file beside the one of the class.
+    modules = [one.__module__ for one in plugin.__mro__ if ".plugins." in one.__module__]
+    modules += [name.removesuffix(".base") for name in modules]
+    return any(hasattr(sys.modules[name], "requests") for name in modules)
 
 
 def _asset() -> AppriseAsset:
@@ -162,11 +164,18 @@ def _instantiate(url: str, allowed: Allowed) -> NotifyBase:
             "The address has to begin with the name of a service, such as tgram://, slack://, "
             "discord:// or mailtos://."
         )
-    _check_schema(schema)
     from apprise import Apprise
 
+    if schema not in _WEB:
+        _check_schema(schema)
+    _refuse_files(url)
     with hushed() as heard, guarded(allowed) as forbidden:
+        # Some services hand out an address for the web, which Apprise knows as theirs.
         plugin = Apprise.instantiate(url, asset=_asset())
+    if schema in _WEB and (plugin is None or plugin.schema not in usable_schemas()):
+        raise DeliveryError(
+            "No service hands out such an address: for a webhook of your own choose that kind of channel."
+        )
     if plugin is None or forbidden:
         said = Secrets(secrets_of(url)).hide(" ".join([*forbidden, *heard]))
         raise DeliveryError(
@@ -189,13 +198,17 @@ def _check_schema(schema: str) -> None:
         raise DeliveryError(
             f"{schema}:// is not used here: only services that are reached over HTTP or by e-mail are."
         )
-    if schema in ("http", "https"):
-        raise DeliveryError(
-            f"{schema}:// is an address for a webhook: choose that kind of channel."
-        )
-    close = get_close_matches(schema, usable, n=1, cutoff=0.6)
+    close = get_close_matches(schema, usable, n=1, cutoff=0.7)
     hint = f" Did you mean {close[0]}://?" if close else ""
     raise DeliveryError(f"There is no service {schema}://.{hint}")
+
+
+def _refuse_files(url: str) -> None:
+    for name, value in parse_qsl(urlsplit(url).query):
+        if name.lower() in _FILES and value.startswith(("/", ".", "~", "file:", "\\")):
+            raise DeliveryError(
+                f"{name}= names a file of this machine, which is not read for a channel."
+            )
 
 
 def _form(schema: str) -> str:
@@ -211,8 +224,8 @@ def _check_host(plugin: NotifyBase, url: str, allowed: Allowed) -> None:
     smtp = getattr(plugin, "smtp_host", None)
     hosts = [smtp or plugin.host] if _schema(url) in _MAIL else [plugin.host] if own else []
     for host in hosts:
-        # In some services what stands there may also be a key or a name.
-        if isinstance(host, str) and ("." in host or ":" in host or host == "localhost"):
+        # In some services what stands there may also be a key or a name, which nobody is asked about.
+        if isinstance(host, str) and _HOST.search(host):
             resolve(host, plugin.port or 443, allowed)
 
 

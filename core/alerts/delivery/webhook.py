@@ -15,10 +15,13 @@ import binascii
 import hashlib
 import hmac
 import secrets
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 import httpx
@@ -122,6 +125,7 @@ class OpenWebhook:
         self._secrets = Secrets([*secrets_of(webhook.url), webhook.secret])
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            verify=_trusted(),
             follow_redirects=False,
             trust_env=False,
             limits=httpx.Limits(max_connections=2, max_keepalive_connections=1),
@@ -136,7 +140,7 @@ class OpenWebhook:
         except LookupError as error:
             return unreachable(self._secrets.hide(str(error)))
         with hushed():
-            return self._runner.run(self._post(message, now, found))
+            return self._runner.run(self._post(message, now, found), context=copy_context())
 
     def close(self) -> None:
         self._runner.run(self._client.aclose())
@@ -191,6 +195,12 @@ class OpenWebhook:
         wait = retry_after(response.headers.get("retry-after", ""), now)
         words = self._secrets.hide(said[:160].decode("utf-8", "replace"))
         return from_status(response.status_code, wait, words)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The usual authorities; to load them takes a while."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,8 @@ class Progress:
     unknown: int
     symbols: int
     stepped_at: datetime
+    # What the parts of the expression were at the bar, of the symbols that fire.
+    values: Mapping[str, Parts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,33 @@ def hold_alerts(conn: Connection) -> None:
         conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def load_progress(conn: Connection) -> dict[int, Progress]:
-    """By rule; one that no bar has judged has none."""
-    return {row.rule_id: Progress(*row) for row in conn.execute(select(alert_progress))}
+def load_progress(conn: Connection, *, values: bool = False) -> dict[int, Progress]:
+    """By rule, with the values of what fires only where they are asked for.
+
+    A rule that no bar has judged has none.
+    """
+    kept = alert_progress.c["values"]
+    columns = [column for column in alert_progress.c if values or column is not kept]
+    return {
+        row["rule_id"]: Progress(**{**row, "values": _unpacked(row.get("values"))})
+        for row in conn.execute(select(*columns)).mappings()
+    }
 
 
 def save_progress(conn: Connection, found: Iterable[Progress]) -> None:
     """Write down how far rules are."""
-    _upsert(conn, alert_progress, [vars(one) for one in found], ["rule_id"])
+    rows = [{**vars(one), "values": _packed(one.values)} for one in found]
+    _upsert(conn, alert_progress, rows, ["rule_id"])
 
 
 def load_states(
     conn: Connection, rule_ids: Collection[int] | None = None, phases: Collection[str] = ()
 ) -> dict[int, list[dict[str, Any]]]:
-    """Rows as `core.alerts.states.from_rows` takes them, with their parts, by rule."""
+    """Rows as `core.alerts.states.from_rows` takes them, by rule.
+
+    With ``fired_parts``, what the parts of the expression were when it fired last; for what they are
+    now see `Progress.values`.
+    """
     query = select(alert_states).order_by(alert_states.c.rule_id, alert_states.c.symbol)
     if phases:
         query = query.where(alert_states.c.phase.in_(list(phases)))
@@ -105,7 +120,7 @@ def load_states(
 
 
 def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put rows of `core.alerts.states.to_rows` with rule_id, fired_parts and parts in their place."""
+    """Put rows of `core.alerts.states.to_rows` with rule_id and fired_parts in their place."""
     _upsert(conn, alert_states, [dict(row) for row in rows], ["rule_id", "symbol"], ["fired_parts"])
 
 
@@ -243,6 +258,25 @@ def load_acknowledgements(conn: Connection, since: datetime) -> list[Acknowledge
     """Of firings since then."""
     query = select(acknowledgements).where(acknowledgements.c.fired_at >= since)
     return [Acknowledgement(**row) for row in conn.execute(query).mappings()]
+
+
+def _packed(values: Mapping[str, Parts]) -> dict[str, Any]:
+    """What is the same for every symbol is kept once."""
+    if not values:
+        return {}
+    first = next(iter(values.values()))
+    heads = [{name: value for name, value in part.items() if name != "value"} for part in first]
+    of = {symbol: [part["value"] for part in parts] for symbol, parts in values.items()}
+    return {"parts": heads, "of": of}
+
+
+def _unpacked(packed: Mapping[str, Any] | None) -> dict[str, Parts]:
+    if not packed:
+        return {}
+    return {
+        symbol: [{**head, "value": value} for head, value in zip(packed["parts"], of, strict=True)]
+        for symbol, of in packed["of"].items()
+    }
 
 
 def _insert(conn: Connection, table: Table) -> Any:

@@ -57,7 +57,8 @@ alert_rule_versions = Table(
 )
 
 # Up to which bar a rule was stepped, with which version, and how that went. `health` is ok, no_data
-# (unknown for every market) or error (`message` says which).
+# (unknown for every market) or error (`message` says which). `values` are those of every part of the
+# expression at the bar, of the symbols that fire.
 alert_progress = Table(
     "alert_progress",
     metadata,
@@ -69,12 +70,12 @@ alert_progress = Table(
     Column("unknown", Integer, nullable=False),
     Column("symbols", Integer, nullable=False),
     Column("stepped_at", UtcDateTime, nullable=False),
+    Column("values", JSON(none_as_null=True)),
     CheckConstraint("health IN ('ok', 'no_data', 'error')", name="health"),
 )
 
 # Where the machine stands for a symbol (see `core.alerts.states`); one without a row is as good as never
-# heard of. `fired_parts` are the values of every part of the expression when it fired, `parts` those of
-# the newest bar while it fires.
+# heard of. `fired_parts` are the values of every part of the expression when it fired last.
 alert_states = Table(
     "alert_states",
     metadata,
@@ -95,7 +96,6 @@ alert_states = Table(
     Column("told_at", UtcDateTime),
     Column("acknowledged_at", UtcDateTime),
     Column("fired_parts", JSON(none_as_null=True)),
-    Column("parts", JSON(none_as_null=True)),
     CheckConstraint("phase IN ('inactive', 'pending', 'firing', 'recovering')", name="phase"),
     CheckConstraint("health IN ('ok', 'no_data', 'error')", name="health"),
     Index("ix_alert_states_phase", "phase"),

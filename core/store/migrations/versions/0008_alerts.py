@@ -136,6 +136,7 @@ def upgrade() -> None:
         sa.Column("unknown", sa.Integer(), nullable=False),
         sa.Column("symbols", sa.Integer(), nullable=False),
         sa.Column("stepped_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("values", sa.JSON(), nullable=True),
         sa.CheckConstraint(
             "health IN ('ok', 'no_data', 'error')", name=op.f("ck_alert_progress_health")
         ),
@@ -176,7 +177,6 @@ def upgrade() -> None:
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("fired_parts", sa.JSON(), nullable=True),
-        sa.Column("parts", sa.JSON(), nullable=True),
         sa.CheckConstraint(
             "health IN ('ok', 'no_data', 'error')", name=op.f("ck_alert_states_health")
         ),

@@ -1,0 +1,285 @@
+"""Rules as YAML, unit tests of rules, and the commands that read both."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from alert_strategies import definitions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import __main__ as cli
+from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.rule_files import FileRefused, dump_rules, load_rules
+from core.alerts.rule_tests import Report, run_tests
+from core.alerts.series import parse_series
+
+RULES = """\
+rules:
+  - name: Hot
+    expression: score > 60
+    for: 2h
+    active_hours: {weekdays: [mon, fri], start: 22:00, end: 06:00}
+    expires_at: 2026-01-01T00:00:00Z
+  - name: Cold
+    expression: score < 40
+    severity: info
+"""
+
+
+def test_a_file_holds_several_rules() -> None:
+    hot, cold = load_rules(RULES)
+    assert (hot.name, cold.name) == ("Hot", "Cold")
+    assert hot.active_hours is not None
+    assert hot.active_hours.start == 22 * 60
+    assert hot.expires_at is not None
+    assert hot.expires_at.isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    definitions(),
+    st.sampled_from(["Hot", "no", "1e3", "12:30", "null", "- x: y", "# a", "Hoß €", "~", "'"]),
+    texts,
+)
+def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, body: str) -> None:
+    changed: dict[str, Any] = {"name": name, "body": body or None, "description": body}
+    one = rule.model_copy(update=changed)
+    other = rule.model_copy(update={"name": "Other", "symbols": ("BTCUSDT",), "channels": (4,)})
+    assert load_rules(dump_rules([one, other])) == [one, other]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (RULES.replace("for: 2h", "for: two hours"), "line 4, rule 'Hot', for: 'two hours' is no"),
+        (RULES.replace("score > 60", "scor > 60"), "line 3, rule 'Hot', expression: at character"),
+        (RULES.replace("start: 22:00", "start: 8"), None),
+        (RULES.replace("[mon, fri]", "[mo]"), "line 5, rule 'Hot', active_hours.weekdays: 'mo' is"),
+        (RULES.replace("severity: info", "severty: info"), "line 9, rule 'Cold', severty: is no"),
+        (RULES.replace("name: Cold", "name: Hot"), "line 7, rule 'Hot': this name stands twice"),
+        (RULES + "    severity: warning\n", "line 10: severity stands twice"),
+        (RULES.replace("  - name: Cold", "  - &x\n    name: *y"), "line 8: references"),
+        (RULES.replace("  - name: Cold", "  - name: [Cold"), "is no YAML"),
+        (RULES + "more: 1\n", "line 10: more is not known here"),
+        ("rules: 5", "line 1: rules must be a list of rules"),
+        ("rules: [5]", "line 1, rule 1: must be a rule with name: and expression:"),
+        ("", "line 1: must begin with rules:"),
+        ("rules: !!python/object/apply:os.system ['true']", "is no YAML"),
+        ("a: \x00", "is no YAML"),
+        ("[" * 900_000, "more than 20 deep"),
+        ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
+        ("rules: 2025-99-99", "is no YAML that can be read"),
+        ("#" * 1_000_001, "larger than 1 MB"),
+    ],
+)
+def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> None:
+    if says is None:
+        # A whole number is the minutes since midnight: what YAML makes of 22:00.
+        assert load_rules(text)
+        return
+    with pytest.raises(FileRefused) as refused:
+        load_rules(text, "my.yaml")
+    assert str(refused.value).startswith("my.yaml, line ")
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["\x85", "a\u2028b", "\u2029", "\r\n", "  x", "a\n\n b\n", "\ufeff", "😀"]
+)
+def test_no_character_is_lost_in_a_file(text: str) -> None:
+    rule = parse_definition({"name": "Hot", "expression": "score > 60", "description": text})
+    assert load_rules(dump_rules([rule])) == [rule]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    text = RULES.replace("for: 2h", "for: x").replace("severity: info", "severity: high")
+    with pytest.raises(FileRefused) as refused:
+        load_rules(text)
+    assert [(fault.line, fault.where) for fault in refused.value.faults] == [
+        (4, "rule 'Hot', for"),
+        (9, "rule 'Cold', severity"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1 -2.5 3e-4", [1, -2.5, 3e-4]),
+        ("0.5x3", [0.5] * 4),
+        ("-1+0.1x3", [-1, -0.9, -0.8, -0.7]),
+        ("1-1x2", [1, 0, -1]),
+        ("_ 1 _x2", [None, 1, None, None]),
+        ("", []),
+    ],
+)
+def test_series_are_written_as_in_promtool(text: str, values: list[float | None]) -> None:
+    found = [None if isinstance(v, float) and math.isnan(v) else v for v in parse_series(text)]
+    assert found == values
+
+
+@pytest.mark.parametrize("text", ["x3", "1x", "a", "1+x2", "__", "1x99999999", "_x20000", "1x2x3"])
+def test_a_series_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="series"):
+        parse_series(text)
+
+
+TESTS = """\
+rules_file: rules.yaml
+tests:
+  - name: fires after two hours, and a gap does not count
+    start: 2025-09-01T00:00Z
+    series:
+      BTCUSDT: {score: 50 70x3 50}
+      ETHUSDT: {score: 50 70 _ 70x2}
+      SOLUSDT:
+        score: 50
+    expect:
+      - {at: 1h, rule: Hot, pending: [BTCUSDT, ETHUSDT], firing: []}
+      - {at: 2h, rule: Hot, no_data: [ETHUSDT, SOLUSDT]}
+      - {at: 3h, rule: Hot, firing: []}
+    expressions:
+      - at: 3h
+        expression: 'change(score, "2h") > 10'
+        holds: [ETHUSDT]
+        unknown: [SOLUSDT]
+"""
+ANY_TIME = RULES.replace("    active_hours: {weekdays: [mon, fri], start: 22:00, end: 06:00}\n", "")
+
+
+def run(text: str, rules: str = ANY_TIME) -> Report:
+    def read(name: str) -> str:
+        if name != "rules.yaml":
+            raise FileNotFoundError(2, "No such file or directory", name)
+        return rules
+
+    return run_tests(text, "tests.yaml", read)
+
+
+def test_what_is_expected_is_compared_with_what_the_machine_does() -> None:
+    tested = run(TESTS)
+    assert [str(failure) for failure in tested.failures] == [
+        "tests.yaml, line 13, test 'fires after two hours, and a gap does not count': rule 'Hot', "
+        "firing at 3h: expected none, got BTCUSDT",
+        "tests.yaml, line 15, test 'fires after two hours, and a gap does not count': "
+        'change(score, "2h") > 10, holds at 3h: expected ETHUSDT, got none',
+    ]
+    right = TESTS.replace("at: 3h, rule: Hot, firing: []", "at: 3h, rule: Hot, firing: [BTCUSDT]")
+    right = right.replace("holds: [ETHUSDT]", "holds: []")
+    assert run(right) == Report(("fires after two hours, and a gap does not count",), 6, ())
+
+
+def test_rules_may_stand_in_the_file_and_words_in_a_series() -> None:
+    text = dedent(
+        """\
+        rules:
+          - {name: Long, expression: 'direction == "LONG"'}
+        interval: 15m
+        tests:
+          - series: {BTCUSDT: {direction: SHORT LONGx1 _}}
+            expect:
+              - {at: 0, rule: Long, firing: []}
+              - {at: 15m, rule: Long, firing: [BTCUSDT]}
+              - {at: 45m, rule: Long, firing: [BTCUSDT], no_data: [BTCUSDT]}
+        """
+    )
+    assert run(text) == Report(("test 1",), 4, ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("rules_file: rules.yaml", "rules_file: none.yaml", "line 1: none.yaml cannot be read"),
+        ("tests:", "testz:", "line 2: testz is not known here"),
+        ("2025-09-01T00:00Z", "yesterday", "line 4: start: 'yesterday' is no moment"),
+        ("score: 50 70x3 50", "score: 50 70y3", "line 6: BTCUSDT, score: '70y3' is no piece"),
+        ("{at: 1h, rule: Hot", "{at: 1h, rule: Warm", "line 11: there is no rule 'Warm'; there is"),
+        (
+            "{at: 2h, rule: Hot",
+            "{at: 9h, rule: Hot",
+            "line 12: at must be a bar: a multiple of 1h up",
+        ),
+        ("{at: 2h, rule: Hot", "{at: 90m, rule: Hot", "line 12: at must be a bar"),
+        ("firing: []}\n      - {at: 2h", "fires: []}\n      - {at: 2h", "fires is not known here"),
+        ("firing: []}\n    expr", "firing: BTCUSDT}\n    expr", "firing must be a list of symbols"),
+        ("(score,", "(scor,", "line 16: "),
+        (
+            "        holds: [ETHUSDT]\n        unknown: [SOLUSDT]\n",
+            "",
+            "line 15: say what is expected",
+        ),
+        ("    expect:", "    expects:", "line 10: expects is not known here"),
+    ],
+)
+def test_a_test_file_with_faults_says_the_line(old: str, new: str, says: str) -> None:
+    assert old in TESTS
+    with pytest.raises(FileRefused) as refused:
+        run(TESTS.replace(old, new))
+    assert says in str(refused.value)
+
+
+def test_faults_of_the_rules_file_are_named_as_its_own() -> None:
+    with pytest.raises(FileRefused, match=r"rules\.yaml, line 4, rule 'Hot', for"):
+        run(TESTS, ANY_TIME.replace("for: 2h", "for: x"))
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def call(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["core", "alerts", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return call
+
+
+def test_the_command_says_what_failed_and_exits_with_1(
+    core: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(ANY_TIME)
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(TESTS)
+    code, said = core("test", tests)
+    assert code == 1
+    assert f"{tests}, line 13" in said
+    assert "1 tests, 6 checks, 1 failed." in said
+    tests.write_text(
+        TESTS.replace("[ETHUSDT]\n        un", "[]\n        un").replace(
+            "firing: []}\n    e", "firing: [BTCUSDT]}\n    e"
+        )
+    )
+    assert core("test", tests) == (0, f"{tests}: 1 tests, 6 checks, all passed.\n")
+    tests.write_text("tests: 5")
+    code, said = core("test", tests)
+    assert (code, said) == (1, f"{tests}, line 1: tests must be a list of tests\n")
+
+
+def test_the_command_checks_rules(core: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    assert core("check", file) == (0, f"{file}: 2 rules, all right.\n")
+    file.write_text(RULES.replace("score > 60", "score >"))
+    code, said = core("check", file)
+    assert code == 1
+    assert f"{file}, line 3, rule 'Hot', expression:" in said
+    code, said = core("check", tmp_path / "none.yaml")
+    assert (code, "cannot be read" in said) == (1, True)
+    file.write_bytes(b"\xff\xfe\x00")
+    code, said = core("check", file)
+    assert (code, "no text in UTF-8" in said) == (1, True)
+
+
+def test_an_exported_definition_is_imported_as_the_same() -> None:
+    hot = load_rules(RULES)[0]
+    assert parse_definition(hot.model_dump(mode="json", by_alias=True)) == hot
