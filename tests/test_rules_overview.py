@@ -1,16 +1,20 @@
-"""What a list of rules shows of each, on both databases."""
+"""What a list of rules shows of each, and what rules see of outcomes alone, on both databases."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from core.alerts.definition import parse_definition
 from core.alerts.states import fresh, to_rows
+from core.store.alerts.frame import load_alert_frame
 from core.store.alerts.overview import count_firing_by_rule, load_last_fired
 from core.store.alerts.rules import create_rule
 from core.store.alerts.states import StoredEvent, add_events, save_states
+from tests.builders import make_frame
+from tests.pages import store_past
 
 NOW = datetime(2025, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -42,3 +46,18 @@ def put(conn: Connection, rule_id: int, **phases: str) -> None:
 def happened(conn: Connection, rule_id: int, kind: str, at: datetime) -> None:
     event = StoredEvent(rule_id, 1, "BTCUSDT", kind, at, at, at, "warning", "", "told", None, at)
     add_events(conn, [event])
+
+
+def test_a_rule_that_asks_for_outcomes_alone_is_given_them(engine: Engine) -> None:
+    frame = make_frame(["BTCUSDT"], hours=24 * 20)
+    store_past(engine, frame)
+    names = ["outcome_count_downsize_7d_4h"]
+    times = frame.index.get_level_values("time")
+    with engine.connect() as conn:
+        alone = load_alert_frame(conn, "balanced", names, start=times.min(), end=times.max())
+        more = load_alert_frame(
+            conn, "balanced", [*names, "score"], start=times.min(), end=times.max()
+        )
+    assert list(alone.columns) == names
+    pd.testing.assert_series_equal(alone[names[0]], more[names[0]])
+    assert alone[names[0]].max() > 0

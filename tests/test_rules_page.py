@@ -506,7 +506,7 @@ def test_the_list_says_how_rules_stand_and_finds_them(admin: Instance) -> None:
 # Of each template what holds on calm days, and what then happens at the last bar.
 CALM = {
     "open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0, "volume_usd": 1e6, "atr": 1.0,
-    "funding_rate_8h": 1e-4, "open_interest": 1e6, "long_account_share": 0.5,
+    "funding_rate_8h": 1e-4, "open_interest": 1e6, "z_funding_rate": 0.0, "z_long_short_ratio": 0.0,
     "long_liquidations_usd": 1e4, "short_liquidations_usd": 1e4, "volatility_ratio": 1.0,
     "coverage": 1.0, "direction": 0.0, "verdict": "SKIP", "model_verdict": "SKIP",
     "age_candles": 0.0, "age_funding": 0.5, "age_open_interest": 0.5, "worker_lag": 5.0,
@@ -514,14 +514,18 @@ CALM = {
 }  # fmt: skip
 HAPPENS: dict[str, dict[str, object]] = {
     "confirmed": {"direction": -1.0, "verdict": "CONFIRM"},
-    "crowded_longs": {"funding_rate_8h": 5e-4, "long_account_share": 0.7},
-    "crowded_shorts": {"funding_rate_8h": -5e-4, "long_account_share": 0.3},
+    "crowded_longs": {"z_funding_rate": 1.8, "z_long_short_ratio": 1.4},
+    "crowded_shorts": {
+        "funding_rate_8h": -1e-4,
+        "z_funding_rate": -1.8,
+        "z_long_short_ratio": -1.4,
+    },
     "cascade": {"short_liquidations_usd": 5e6, "close": 104.0},
     "funding_flip": {"funding_rate_8h": -5e-2},
     "interest_surge": {"open_interest": 1.2e6},
     "volatility": {"volatility_ratio": 1.6},
     "breakout": {"close": 90.0, "volume_usd": 9e6},
-    "stale_source": {"age_funding": 4.0},
+    "stale_source": {"age_open_interest": 5.0},
     "low_coverage": {"coverage": 0.5},
     "disagreement": {"verdict": "CONFIRM", "model_verdict": "WAIT"},
     "worker_lag": {"worker_lag": 300.0},
@@ -552,7 +556,7 @@ def test_a_template_holds_when_its_thing_happens_and_not_before(template: Templa
 def test_a_template_fills_a_new_rule(admin: Instance) -> None:
     at = open_rules(rule="new")
     act(at.button("rule_template_crowded_longs").click())
-    assert "funding_rate_8h" in given(at)["text"]
+    assert "z_funding_rate" in given(at)["text"]
     assert at.text_input("rule new 1 name").value == "Crowded longs"
     act(at.button("rule_save").click())
     assert stored(admin)[0].definition == BY_KEY["crowded_longs"].definition

@@ -11,11 +11,11 @@ from core.alerts.delivery.messages import (
     DEFAULT_TEXT,
     DEFAULT_TITLE,
     EXAMPLE,
-    FILTER_NAMES,
     VARIABLES,
     compose,
     preview,
 )
+from core.alerts.delivery.sandbox import FILTER_NAMES
 from core.errors import DeliveryError
 from core.ui.rules.drafts import Draft
 from core.ui.rules.fields import draw_telling, draw_templates

@@ -36,14 +36,14 @@ TEMPLATES: tuple[Template, ...] = (
     ),
     _template(
         "crowded_longs", "Crowded longs",
-        "Longs pay to hold their positions and most accounts are long: a fall would force many out.",
-        "funding_rate_8h > 0.0003 and long_account_share > 0.65",
+        "Longs pay more than usual and more accounts than usual are long: a fall would force many out.",
+        "funding_rate_8h > 0 and z_funding_rate > 1.5 and z_long_short_ratio > 1",
         **{"for": "2h", "keep_firing": "2h", "cooldown": "12h"},
     ),
     _template(
         "crowded_shorts", "Crowded shorts",
-        "Shorts pay to hold their positions and most accounts are short: a rise would force many out.",
-        "funding_rate_8h < -0.0003 and long_account_share < 0.35",
+        "Shorts pay more than usual and more accounts than usual are short: a rise would force many out.",
+        "funding_rate_8h < 0 and z_funding_rate < -1.5 and z_long_short_ratio < -1",
         **{"for": "2h", "keep_firing": "2h", "cooldown": "12h"},
     ),
     _template(
@@ -79,8 +79,8 @@ TEMPLATES: tuple[Template, ...] = (
     ),
     _template(
         "stale_source", "A source is stale",
-        "Prices, funding or open interest are more than three hours old when a bar closes.",
-        "max(age_candles, age_funding, age_open_interest) > 3",
+        "Prices are over two hours old, open interest over four, or funding over nine: it is settled every eight.",
+        "age_candles > 2 or age_open_interest > 4 or age_funding > 9",
         **{"for": "1h", "repeat": "6h"},
     ),
     _template(
