@@ -13,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
 
-from core.alerts.delivery import Outcome, Sealer, Target, Written, webhook
+from core.alerts.delivery import Outcome, Sealer, Target, Written, parse_target, webhook
 from core.errors import AccessDenied, DeliveryError, SettingsError
 from core.jobs import sending
 from core.jobs.sending import Courier, Sending, send_test, sending_for
@@ -339,8 +339,9 @@ def test_a_sender_of_the_settings_makes_its_key_only_when_it_needs_one(
 
 
 def test_a_channel_is_tested_with_one_message_and_not_too_often(
-    engine: Engine, receiver: Receiver, tmp_path: Path
+    sqlite_engine: Engine, receiver: Receiver, tmp_path: Path
 ) -> None:
+    engine = sqlite_engine
     key = Fernet.generate_key().decode()
     environ = {"CRYPTOSATX_SECRET_KEY": key, "CRYPTOSATX_PRIVATE_TARGETS": "127.0.0.1"}
     settings = load_settings(environ | {"CRYPTOSATX_DATA": str(tmp_path)})
@@ -364,7 +365,8 @@ def test_a_channel_is_tested_with_one_message_and_not_too_often(
         send_test(engine, settings, channel, who=channels.Who("eve", is_admin=False), now=clock())
     for _ in range(3):
         clock.move(10)
-        test()
+        with engine.begin() as conn:
+            channels.note_test(conn, channel, who=ada, now=clock())
     clock.move(10)
     with pytest.raises(DeliveryError, match="5 are possible"):
         test()
@@ -373,6 +375,27 @@ def test_a_channel_is_tested_with_one_message_and_not_too_often(
     refusal = send_test(engine, private, channel, who=ada, now=clock())
     assert "127.0.0.1 is not a public address" in refusal.message
     assert states(engine) == []
+
+
+def test_a_service_is_tested_in_a_process_of_its_own(
+    sqlite_engine: Engine, receiver: Receiver, tmp_path: Path
+) -> None:
+    key = Fernet.generate_key().decode()
+    environ = {"CRYPTOSATX_SECRET_KEY": key, "CRYPTOSATX_PRIVATE_TARGETS": "127.0.0.1"}
+    settings = load_settings(environ | {"CRYPTOSATX_DATA": str(tmp_path)})
+    ada = channels.Who("ada", is_admin=True)
+    with sqlite_engine.begin() as conn:
+        written = parse_target("apprise", f"json://127.0.0.1:{receiver.port}/PLANTEDPLANTED", HERE)
+        channel = channels.create_channel(
+            conn, name="x", written=written, sealer=Sealer([key]), owner=None, who=ada, now=NOON
+        )
+    outcome = send_test(sqlite_engine, settings, channel, who=ada, now=NOON)
+    assert outcome == Outcome(True, "JSON took it.", answered=True)
+    assert receiver.received[0].json["title"] == "Test of CryptoSatX"
+    receiver.mode = "404"
+    outcome = send_test(sqlite_engine, settings, channel, who=ada, now=NOON + timedelta(minutes=1))
+    assert outcome.permanent
+    assert "PLANTED" not in outcome.message
 
 
 def test_what_waits_and_fails_and_arrives_is_counted_by_channel(

@@ -35,12 +35,13 @@ from core.alerts.delivery.outcome import refused, unreachable
 from core.alerts.delivery.retrying import HOLDING_ATTEMPTS
 from core.alerts.delivery.targets import Send, open_target
 from core.errors import DeliveryError, SettingsError
+from core.jobs.sending_apart import send_apart
 from core.settings import Settings
 from core.store import channels, outbox
 from core.store.channels import Who
 from core.store.outbox import LEASE, Claimed
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.1
 THREADS, FAILING_THREADS = 24, 24
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
@@ -283,10 +284,13 @@ def send_test(
     try:
         with engine.connect() as conn:
             target = channels.load_target(conn, channel_id, load_sealer(settings))
-        with open_target(target, allowed_targets(settings)) as send:
-            return send(_Test(channel.name, who.name, now), now)
     except (DeliveryError, SettingsError) as error:
         return refused(str(error))
+    told, allowed = _Test(channel.name, who.name, now), allowed_targets(settings)
+    if target.kind != "webhook":
+        return send_apart(target, allowed, told, now)
+    with open_target(target, allowed) as send:
+        return send(told, now)
 
 
 @dataclass(frozen=True)
