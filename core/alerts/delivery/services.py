@@ -165,7 +165,7 @@ def _instantiate(url: str) -> NotifyBase:
             "The address has to begin with the name of a service, such as tgram://, slack://, "
             "discord:// or mailtos://."
         )
-    from apprise import Apprise
+    from apprise import Apprise, OverflowMode
 
     if schema not in _WEB:
         _check_schema(schema)
@@ -186,6 +186,8 @@ def _instantiate(url: str) -> NotifyBase:
     # Trying again is ours, and a failure is one, whatever the address says.
     plugin.retry, plugin.wait, plugin.optional = 0, 0.0, False
     plugin.redirects = False
+    # A text that is too long for a service comes in parts, and is not refused.
+    plugin.overflow_mode = OverflowMode.SPLIT
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, CONNECT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout, READ_SECONDS)
     return plugin
