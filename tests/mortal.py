@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -112,7 +113,7 @@ class Trial:
     restarts: int
     bars: int = 0
     seed: int = 1
-    longest_life: int = 60
+    longest_life: int = 40
     clock: Clock = field(default_factory=Clock)
     fate: Fate = field(default_factory=Fate)
     struck: Struck = field(default_factory=Struck)
@@ -175,9 +176,8 @@ class Trial:
         while not self._is_over():
             with self._lock:
                 self._idle.discard(number)
-            wrote = self._write()
-            with self.engine.connect() as conn:
-                found = outbox.load_due(conn, self.clock())
+            wants, found = self._look()
+            wrote = wants and self._write()
             for due in found:
                 holding = Holding(due.channel_id, due.failing)
                 courier.send_all(due.channel_id, lambda: True, holding)
@@ -192,15 +192,15 @@ class Trial:
             self._idle.add(number)
             if len(self._idle) == 2:
                 self._idle.clear()
-                self.clock.move(LEASE / 4)
+                self.clock.move(LEASE / 2)
+                return
+        time.sleep(0.002)
 
     def _write(self) -> bool:
         """The next bar: that it was worked on, what happened, and who is to be told, or nothing of it."""
         with self.engine.begin() as conn:
             bar = conn.scalar(select(alert_progress.c.bar))
             assert bar is not None
-            if self._has_enough(conn):
-                return False
             mine = (alert_progress.c.rule_id == self.rule_id) & (alert_progress.c.bar == bar)
             if (
                 conn.execute(update(alert_progress).where(mine).values(bar=bar + HOUR)).rowcount
@@ -210,11 +210,15 @@ class Trial:
             self._tell(conn, bar + HOUR)
         return True
 
-    def _has_enough(self, conn: Connection) -> bool:
-        """No more is written when the restarts are made, nor while a lot waits."""
-        return self.struck.killed >= self.restarts or self._waiting(conn) > 5 * len(
-            self.channel_ids
-        )
+    def _look(self) -> tuple[bool, list[outbox.Due]]:
+        """Whether more is to be written, which ends with the restarts, and what is due. To look is no
+        step, or most would be killed while they wait for a lease to end."""
+        left, self.fate.left = self.fate.left, -1
+        with self.engine.connect() as conn:
+            wants = self._waiting(conn) <= 5 * len(self.channel_ids)
+            found = outbox.load_due(conn, self.clock())
+        self.fate.left = left
+        return wants and self.struck.killed < self.restarts, found
 
     def _waiting(self, conn: Connection) -> int:
         query = select(func.count()).select_from(deliveries)
@@ -244,7 +248,7 @@ class Trial:
             return True
         if self.struck.killed < self.restarts:
             return False
-        left, self.fate.left = self.fate.left, -1  # to look is no step
+        left, self.fate.left = self.fate.left, -1
         with self.engine.connect() as conn:
             waiting = self._waiting(conn)
             bar = conn.scalar(select(alert_progress.c.bar))

@@ -266,6 +266,19 @@ def test_the_usual_services_get_the_message_and_fail_without_telling_secrets(
         assert secret not in outcome.message + caplog.text
 
 
+def test_a_text_that_is_too_long_for_a_service_comes_in_parts(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apprise.plugins.discord.NotifyDiscord.notify_url", receiver.url("/api"))
+    receiver.mode = "ok"
+    told = Told(body={"title": "Long", "text": "line of a message\n" * 200, "content": {}})
+    with open_target(Target("apprise", f"discord://417421629832/{TOKEN}"), HERE) as tell:
+        assert tell(told, NOON).sent
+    parts = [one.json["content"] for one in receiver.received]
+    assert len(parts) == 2
+    assert sum(part.count("line of a message") for part in parts) == 200
+
+
 def test_a_name_that_resolves_to_this_machine_the_second_time_gets_nothing(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

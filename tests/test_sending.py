@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
-from core.alerts.delivery import Outcome, Sealer, Target, Written, webhook
+from core.alerts.delivery import Outcome, Sealer, Target, Written, parse_target, webhook
 from core.errors import AccessDenied, DeliveryError, SettingsError
 from core.jobs import sending
 from core.jobs.sending import Courier, Sending, send_test, sending_for
@@ -324,6 +326,24 @@ def test_what_a_library_raises_is_a_failure_without_its_words(
     assert "PLANTED" not in caplog.text
 
 
+def test_what_was_sent_is_noted_also_when_the_database_is_away_for_a_moment(
+    sqlite_engine: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = add_webhook(sqlite_engine, receiver.url("/x"))
+    put(sqlite_engine, message(channel))
+    failures, real = iter(range(2)), outbox.note_sent
+
+    def note_sent(*args: Any, **kwargs: Any) -> bool:
+        if next(failures, None) is not None:
+            raise OperationalError("away", None, Exception())
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(outbox, "note_sent", note_sent)
+    send_due(courier(sqlite_engine, lambda: NOON))
+    assert states(sqlite_engine) == ["sent"]
+    assert len(receiver.received) == 1
+
+
 def test_a_sender_of_the_settings_makes_its_key_only_when_it_needs_one(
     sqlite_engine: Engine, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -339,8 +359,9 @@ def test_a_sender_of_the_settings_makes_its_key_only_when_it_needs_one(
 
 
 def test_a_channel_is_tested_with_one_message_and_not_too_often(
-    engine: Engine, receiver: Receiver, tmp_path: Path
+    sqlite_engine: Engine, receiver: Receiver, tmp_path: Path
 ) -> None:
+    engine = sqlite_engine
     key = Fernet.generate_key().decode()
     environ = {"CRYPTOSATX_SECRET_KEY": key, "CRYPTOSATX_PRIVATE_TARGETS": "127.0.0.1"}
     settings = load_settings(environ | {"CRYPTOSATX_DATA": str(tmp_path)})
@@ -364,7 +385,8 @@ def test_a_channel_is_tested_with_one_message_and_not_too_often(
         send_test(engine, settings, channel, who=channels.Who("eve", is_admin=False), now=clock())
     for _ in range(3):
         clock.move(10)
-        test()
+        with engine.begin() as conn:
+            channels.note_test(conn, channel, who=ada, now=clock())
     clock.move(10)
     with pytest.raises(DeliveryError, match="5 are possible"):
         test()
@@ -373,6 +395,23 @@ def test_a_channel_is_tested_with_one_message_and_not_too_often(
     refusal = send_test(engine, private, channel, who=ada, now=clock())
     assert "127.0.0.1 is not a public address" in refusal.message
     assert states(engine) == []
+
+
+def test_a_service_is_tested_in_a_process_of_its_own(
+    sqlite_engine: Engine, receiver: Receiver, tmp_path: Path
+) -> None:
+    key = Fernet.generate_key().decode()
+    environ = {"CRYPTOSATX_SECRET_KEY": key, "CRYPTOSATX_PRIVATE_TARGETS": "127.0.0.1"}
+    settings = load_settings(environ | {"CRYPTOSATX_DATA": str(tmp_path)})
+    ada = channels.Who("ada", is_admin=True)
+    with sqlite_engine.begin() as conn:
+        written = parse_target("apprise", f"json://127.0.0.1:{receiver.port}/PLANTEDPLANTED", HERE)
+        channel = channels.create_channel(
+            conn, name="x", written=written, sealer=Sealer([key]), owner=None, who=ada, now=NOON
+        )
+    outcome = send_test(sqlite_engine, settings, channel, who=ada, now=NOON)
+    assert outcome == Outcome(True, "JSON took it.", answered=True)
+    assert receiver.received[0].json["title"] == "Test of CryptoSatX"
 
 
 def test_what_waits_and_fails_and_arrives_is_counted_by_channel(

@@ -46,7 +46,7 @@ def run_trial(engine: Engine, restarts: int, seed: int) -> Trial:
 
 
 def test_two_workers_that_are_killed_at_any_step_tell_every_event_once(engine: Engine) -> None:
-    run_trial(engine, restarts=120, seed=1)
+    run_trial(engine, restarts=200, seed=1)
 
 
 @pytest.mark.long

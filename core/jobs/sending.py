@@ -18,6 +18,7 @@ from functools import cache
 from time import monotonic
 from typing import Any
 
+import stamina
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,17 +34,21 @@ from core.alerts.delivery import (
 from core.alerts.delivery.messages import moment
 from core.alerts.delivery.outcome import refused, unreachable
 from core.alerts.delivery.retrying import HOLDING_ATTEMPTS
+from core.alerts.delivery.services import usable_schemas
 from core.alerts.delivery.targets import Send, open_target
 from core.errors import DeliveryError, SettingsError
+from core.jobs.sending_apart import send_apart
 from core.settings import Settings
 from core.store import channels, outbox
 from core.store.channels import Who
 from core.store.outbox import LEASE, Claimed
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.1
 THREADS, FAILING_THREADS = 24, 24
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
+# As long as a lease lasts that nobody prolongs, with something to spare.
+NOTING_SECONDS = 0.75 * LEASE.total_seconds()
 _logger = logging.getLogger(__name__)
 
 
@@ -109,7 +114,20 @@ class Courier:
     def note(
         self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
     ) -> Claimed | None:
-        """Write down what came of it and, in the same transaction, take the channel's next one."""
+        """Write down what came of it and, in the same transaction, take the channel's next one.
+
+        What was sent must not be sent again only because the database is away for a moment.
+        """
+        for attempt in stamina.retry_context(
+            on=SQLAlchemyError, attempts=None, timeout=NOTING_SECONDS
+        ):
+            with attempt:
+                return self._note(claimed, outcome, took_ms, claim_next=claim_next)
+        raise AssertionError("a retry ends with a result or an error")
+
+    def _note(
+        self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
+    ) -> Claimed | None:
         at = self.clock()
         with self.engine.begin() as conn:
             if outcome.sent:
@@ -189,7 +207,7 @@ class Sending:
 
     def _run(self) -> None:
         prolonged = monotonic()
-        self._reseal()
+        self._prepare()
         while not self._stopping.is_set():
             try:
                 # What is put from here on wakes it again.
@@ -206,11 +224,15 @@ class Sending:
                 self._stopping.wait(1.0)
             self._awake.wait(self.poll_seconds)
 
-    def _reseal(self) -> None:
+    def _prepare(self) -> None:
+        """What takes a while and would else delay the first message."""
         try:
             with self.courier.engine.begin() as conn:
-                if channels.list_channels(conn, everything=True):
+                kinds = {one.kind for one in channels.list_channels(conn, everything=True)}
+                if kinds:
                     channels.reseal(conn, self.courier.sealer())
+            if "apprise" in kinds:
+                usable_schemas()
         except SettingsError as error:
             _logger.error("Channels cannot be sent to. %s", error)
         except SQLAlchemyError:
@@ -283,10 +305,13 @@ def send_test(
     try:
         with engine.connect() as conn:
             target = channels.load_target(conn, channel_id, load_sealer(settings))
-        with open_target(target, allowed_targets(settings)) as send:
-            return send(_Test(channel.name, who.name, now), now)
     except (DeliveryError, SettingsError) as error:
         return refused(str(error))
+    told, allowed = _Test(channel.name, who.name, now), allowed_targets(settings)
+    if target.kind != "webhook":
+        return send_apart(target, allowed, told, now)
+    with open_target(target, allowed) as send:
+        return send(told, now)
 
 
 @dataclass(frozen=True)

@@ -267,12 +267,6 @@ def note_failed(
     return _end(conn, _is_held(claimed), next_at=next_at, last_error=message, set_aside=set_aside)
 
 
-def hand_back(conn: Connection, claimed: Claimed, message: str) -> bool:
-    """Have another send what was claimed and not begun, as when this process ends."""
-    _note_attempt(conn, claimed, 0.0, message, succeeded=False)
-    return _end(conn, _is_held(claimed))
-
-
 def _is_held(claimed: Claimed) -> ColumnElement[bool]:
     """Whether a claim still stands: attempts are only ever counted up."""
     return and_(

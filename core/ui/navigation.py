@@ -41,6 +41,7 @@ ENTRIES = (
     Entry("accuracy", "accuracy.py", "Accuracy", ":material/fact_check:", "Analyse", "analyst"),
     Entry("backtest", "backtest.py", "Backtest", ":material/science:", "Analyse", "analyst"),
     Entry("alerts", "alerts.py", "Alerts", ":material/notifications:", "Operate", "trader"),
+    Entry("rules", "rules.py", "Rules", ":material/rule:", "Operate", "admin"),
     Entry("system", "system.py", "System", ":material/monitor_heart:", "Operate", "admin"),
     Entry("account", "account.py", "Account", ":material/person:", "", "trader"),
     Entry("sign_in", "sign_in.py", "Sign in", ":material/login:"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,22 @@ def draw_signals(signals: pd.DataFrame, version: str, clock: Clock, *, key: str)
     """Draw signals of one version of a profile: rows with symbol and time, and any of `COLUMNS`."""
     _LIST(key=key, data=list_data(signals, version, clock))
     st.caption(f"Newest first. Times in {clock.label}. Choose a row to see the signal as it was.")
+
+
+def draw_linked_rows(
+    caption: str,
+    columns: Sequence[tuple[str, bool]],
+    rows: Sequence[tuple[str, Sequence[Cell]]],
+    *,
+    key: str,
+) -> None:
+    """Draw rows of any kind that lead to signals: columns with title and whether they are numbers, rows
+    with their address and cells."""
+    heads = [{"title": title, "hint": "", "number": numeric} for title, numeric in columns]
+    given = [{"href": href, "cells": list(cells)} for href, cells in rows]
+    _LIST(
+        key=key, data={"caption": caption, "shared": list(SHARED), "columns": heads, "rows": given}
+    )
 
 
 def list_data(signals: pd.DataFrame, version: str, clock: Clock) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Service:
 
 def check_service(url: str, allowed: Allowed) -> Service:
     """What an address is; `DeliveryError` says which part of it is wrong."""
-    plugin = _instantiate(url, allowed)
+    plugin = _instantiate(url)
     _check_host(plugin, url, allowed)
     schema = str(plugin.schema)
     return Service(
@@ -70,7 +70,8 @@ class OpenService:
     def __init__(self, url: str, allowed: Allowed) -> None:
         self._url, self._allowed = url, allowed
         self._secrets = Secrets(secrets_of(url))
-        self._plugin = _instantiate(url, allowed)
+        with guarded(allowed):
+            self._plugin = _instantiate(url)
 
     def send(self, severity: str, title: str, text: str) -> Outcome:
         from apprise import Apprise
@@ -154,7 +155,7 @@ def _schema(url: str) -> str:
     return url.strip().partition("://")[0].lower()
 
 
-def _instantiate(url: str, allowed: Allowed) -> NotifyBase:
+def _instantiate(url: str) -> NotifyBase:
     url = url.strip()
     if len(url) > MOST_LETTERS:
         raise DeliveryError(f"The address is longer than {MOST_LETTERS:,} letters.")
@@ -164,20 +165,20 @@ def _instantiate(url: str, allowed: Allowed) -> NotifyBase:
             "The address has to begin with the name of a service, such as tgram://, slack://, "
             "discord:// or mailtos://."
         )
-    from apprise import Apprise
+    from apprise import Apprise, OverflowMode
 
     if schema not in _WEB:
         _check_schema(schema)
     _refuse_files(url)
-    with hushed() as heard, guarded(allowed) as forbidden:
+    with hushed() as heard:
         # Some services hand out an address for the web, which Apprise knows as theirs.
         plugin = Apprise.instantiate(url, asset=_asset())
     if schema in _WEB and (plugin is None or plugin.schema not in usable_schemas()):
         raise DeliveryError(
             "No service hands out such an address: for a webhook of your own choose that kind of channel."
         )
-    if plugin is None or forbidden:
-        said = Secrets(secrets_of(url)).hide(" ".join([*forbidden, *heard]))
+    if plugin is None:
+        said = Secrets(secrets_of(url)).hide(" ".join(heard))
         raise DeliveryError(
             f"This is not a whole address of {usable_schemas()[schema]}: "
             f"{said or 'a part of it is missing.'} {_form(schema)}"
@@ -185,6 +186,8 @@ def _instantiate(url: str, allowed: Allowed) -> NotifyBase:
     # Trying again is ours, and a failure is one, whatever the address says.
     plugin.retry, plugin.wait, plugin.optional = 0, 0.0, False
     plugin.redirects = False
+    # A text that is too long for a service comes in parts, and is not refused.
+    plugin.overflow_mode = OverflowMode.SPLIT
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, CONNECT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout, READ_SECONDS)
     return plugin

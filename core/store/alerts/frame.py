@@ -139,7 +139,8 @@ def _with_statistics(
 ) -> pd.DataFrame:
     wanted = {name: Statistic.of(name) for name in sorted(columns)}
     asked = {name: one for name, one in wanted.items() if one is not None}
-    if not asked or frame.empty:
+    # A frame without columns is "empty" too, whatever rows it has.
+    if not asked or not len(frame):
         return frame
     first = frame.index.get_level_values("time").min()
     reach = timedelta(days=max(one.days for one in asked.values()) + 1)

@@ -51,7 +51,8 @@ def create_rule(
     conn: Connection, definition: RuleDefinition, *, by: str, now: datetime, note: str = ""
 ) -> StoredRule:
     """Save a new rule. Raises `RuleError` where its expression is refused or its name is taken."""
-    _check(conn, definition)
+    compile_rule(definition.expression)
+    _check_name(conn, definition)
     if (conn.scalar(select(func.count()).where(alert_rules.c.deleted_at.is_(None))) or 0) >= (
         MOST_RULES
     ):
@@ -79,10 +80,13 @@ def change_rule(
     Raises `RuleError` where somebody else saved one since, the expression is refused, the name is taken
     or the rule is gone. Saving what is there already changes nothing.
     """
-    _check(conn, definition, rule_id)
+    _check_name(conn, definition, rule_id)
     old = load_rule(conn, rule_id)
     if old.definition == definition:
         return old
+    if old.definition.expression != definition.expression:
+        # One that the language refuses by now can still be disabled or muted.
+        compile_rule(definition.expression)
     taken = (
         update(alert_rules)
         .where(alert_rules.c.id == rule_id, alert_rules.c.version == based_on)
@@ -170,8 +174,7 @@ def _rule(row: Any) -> StoredRule:
     )
 
 
-def _check(conn: Connection, definition: RuleDefinition, rule_id: int | None = None) -> None:
-    compile_rule(definition.expression)
+def _check_name(conn: Connection, definition: RuleDefinition, rule_id: int | None = None) -> None:
     query = select(alert_rules.c.id).where(
         alert_rules.c.name == definition.name, alert_rules.c.deleted_at.is_(None)
     )

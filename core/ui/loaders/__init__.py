@@ -62,6 +62,13 @@ from core.ui.loaders.operation import (
     load_pieces_of_work,
     load_published,
 )
+from core.ui.loaders.rules import (
+    load_newest_rows,
+    load_rule,
+    load_rule_versions,
+    load_rules_now,
+    load_shared_channels,
+)
 from core.ui.loaders.stream import (
     load_bar_totals,
     load_first_known,
@@ -106,6 +113,7 @@ __all__ = [
     "load_looks",
     "load_model_record",
     "load_newest",
+    "load_newest_rows",
     "load_newest_verdicts",
     "load_operation",
     "load_origin",
@@ -118,12 +126,16 @@ __all__ = [
     "load_published",
     "load_record_options",
     "load_result",
+    "load_rule",
     "load_rule_health",
     "load_rule_names",
+    "load_rule_versions",
+    "load_rules_now",
     "load_run",
     "load_runs",
     "load_schedule",
     "load_settled",
+    "load_shared_channels",
     "load_signal",
     "load_signals_behind",
     "load_silences",
