@@ -250,8 +250,12 @@ def test_on_a_market_that_has_ended_the_page_says_that_rules_do_not_fire(
     path = shutil.copyfile(templates["people"], tmp_path / "demo.sqlite")
     for ended in serve(monkeypatch, f"sqlite:///{path}", tmp_path, "demo"):
         assert ended.here.market.kind == "demo"
-        said = shown(page())
+        at = page()
+        said = shown(at)
         assert "Rules do not fire on this market any more" in said
+        assert "on its history" in at.button(key="to_rules").label
+        ended.sign_in("tom")
+        assert not [one for one in page().button if one.key == "to_rules"]
         assert "nothing fires" not in said.lower()
 
 
