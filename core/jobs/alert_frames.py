@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,22 +36,33 @@ class Seen:
     evaluation: Evaluation
     at: Mapping[datetime, tuple[list[str], Rows]]
 
-    def row(self, symbol: str, bar: datetime) -> int | None:
-        """The place of a market's row, None where it has none at that bar."""
-        names, rows = self.at.get(bar, ([], np.empty(0, np.int64)))
-        return int(rows[names.index(symbol)]) if symbol in names else None
+    @cached_property
+    def _rows(self) -> dict[tuple[str, datetime], int]:
+        return {
+            (symbol, bar): row
+            for bar, (symbols, rows) in self.at.items()
+            for symbol, row in zip(symbols, rows.tolist(), strict=True)
+        }
 
     def explain(
         self, rule: Rule, wanted: Collection[tuple[str, datetime]]
     ) -> dict[tuple[str, datetime], list[dict[str, Any]]]:
         """What every part of a rule was for markets at bars, where they have a row."""
-        rows = {each: row for each in wanted if (row := self.row(*each)) is not None}
+        rows = {each: self._rows[each] for each in wanted if each in self._rows}
         if not rows:
             return {}
         shown = rule.explain(self.evaluation, list(rows.values()))
-        names = ("text", "title", "unit", "kind", "value")
         return {
-            each: [{name: getattr(part, name) for name in names} for part in parts]
+            each: [
+                {
+                    "text": part.text,
+                    "title": part.title,
+                    "unit": part.unit,
+                    "kind": part.kind,
+                    "value": part.value,
+                }
+                for part in parts
+            ]
             for each, parts in zip(rows, shown, strict=True)
         }
 

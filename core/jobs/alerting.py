@@ -157,7 +157,7 @@ class Alerting:
         compiled = {one.compiled for one in work if one.compiled is not None}
         name = work[0].definition.profile_name
         seen = self._frames.see(conn, name, compiled, bars)
-        living = load_symbols_since(conn, bars[-1] - GONE)
+        living = sorted(load_symbols_since(conn, bars[-1] - GONE))
         for one in work:
             one.seen = seen
             _evaluate(one, seen, living)
@@ -219,7 +219,7 @@ def _take_note(conn: Connection, work: Sequence[_Work], now: datetime) -> None:
             one.states = acknowledge(one.states, noted.get(one.rule.id, ()), now)
 
 
-def _evaluate(one: _Work, seen: Seen, living: frozenset[str]) -> None:
+def _evaluate(one: _Work, seen: Seen, living: Sequence[str]) -> None:
     """The truth of a rule for every market it is about, at each of its bars."""
     truth = None
     if one.compiled is not None:
@@ -228,11 +228,12 @@ def _evaluate(one: _Work, seen: Seen, living: frozenset[str]) -> None:
         except (CryptoSatXError, ArithmeticError, ValueError, TypeError) as error:
             _logger.exception("The rule %s could not be evaluated.", one.rule.name)
             one.message = f"The rule could not be evaluated: {error}"
-    left = [symbol for symbol in one.states.symbols if symbol not in living]
-    one.states, ended = remove(one.states, left, one.bars[0])
-    one.events += ended
-    symbols = sorted(symbol for symbol in living if one.definition.covers(symbol))
-    one.states = one.states.with_symbols(symbols, seen_at=one.bars[0] - _TICK)
+    left = set(one.states.symbols).difference(living)
+    if left:
+        one.states, ended = remove(one.states, left, one.bars[0])
+        one.events += ended
+    covered = [symbol for symbol in living if one.definition.covers(symbol)]
+    one.states = one.states.with_symbols(covered, seen_at=one.bars[0] - _TICK)
     for bar in one.bars:
         one.truth[bar] = _at_bar(one.states.places, seen, bar, truth)
 
