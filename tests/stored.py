@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, func, select
 
 from core.signals import PROFILE_NAMES
+from core.store.alerts.states import StoredEvent
 from core.store.liquidations import load_events, load_gaps, load_minutes
 from core.store.reading import flags, moments, numbers, raw, read_columns, words
 from core.store.rounds import load_rounds
-from core.store.tables import bars, outcomes, signals
+from core.store.tables import alert_events, bars, outcomes, signals
 
 _KEYS = {
     bars: (bars.c.symbol, bars.c.time),
@@ -138,3 +140,13 @@ def inside_a_gap(engine: Engine, missing: pd.DataFrame, slack: pd.Timedelta) -> 
             & (missing["at"] <= (ended if pd.isna(gap.ended_at) else ended + slack))
         )
     return inside
+
+
+def list_events(
+    conn: Connection, start: datetime | None = None, limit: int = 10_000
+) -> list[StoredEvent]:
+    """What alert rules did, at bars from ``start`` on, the newest first."""
+    query = select(alert_events).order_by(alert_events.c.at.desc(), alert_events.c.id.desc())
+    if start is not None:
+        query = query.where(alert_events.c.at >= start)
+    return [StoredEvent(**row) for row in conn.execute(query.limit(limit)).mappings()]

@@ -25,20 +25,20 @@ from core.backtest import decide
 from core.jobs.alerting import MISSED, Alerting
 from core.market.frame import SOURCES
 from core.signals import load_profile
+from core.store.alerts.overview import count_firing_by_rule
 from core.store.alerts.rules import StoredRule, change_rule, create_rule, delete_rule, list_rules
 from core.store.alerts.silences import make_silence
 from core.store.alerts.states import (
     Acknowledgement,
     StoredEvent,
     acknowledge,
-    count_firing,
-    list_events,
     load_progress,
     load_states,
 )
 from core.store.signals import save_bars, save_profile, save_signals
 from core.store.tables import alert_states, audit_log, deliveries
 from tests.builders import make_frame
+from tests.stored import list_events
 
 HOUR = timedelta(hours=1)
 DAYS, LIVE = 12, 40
@@ -98,7 +98,7 @@ def judge(engine: Engine, at: list[datetime], alerting: Alerting | None = None) 
 
 def happened(engine: Engine) -> list[tuple[str, str, datetime, str]]:
     with engine.connect() as conn:
-        found = list_events(conn, limit=10_000)
+        found = list_events(conn)
     return sorted((one.symbol, one.kind, one.at, one.reason) for one in found)
 
 
@@ -309,7 +309,7 @@ def test_an_acknowledged_firing_is_not_repeated(stored: Engine) -> None:
     assert len(messages(stored)) == 3
     with stored.connect() as conn:
         told = {one.told for one in list_events(conn, start=bars()[3])}
-        assert count_firing(conn) == {"warning": 1}
+        assert count_firing_by_rule(conn) == {saved.id: 1}
     assert told == {"acknowledged"}
 
 
@@ -332,7 +332,7 @@ def test_another_condition_ends_what_fires_and_a_deleted_rule_too(stored: Engine
     assert [one for one in happened(stored) if one[3] == "removed"]
     with stored.connect() as conn:
         assert not conn.execute(select(alert_states)).all()
-        assert count_firing(conn) == {}
+        assert count_firing_by_rule(conn) == {}
         done = conn.execute(
             select(audit_log.c.action, audit_log.c.by).order_by(audit_log.c.id)
         ).all()

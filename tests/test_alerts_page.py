@@ -24,7 +24,6 @@ from core.store import audit, outbox
 from core.store.alerts import past, watching
 from core.store.alerts.past import Asked
 from core.store.alerts.silences import list_silences
-from core.store.alerts.states import list_events
 from core.store.alerts.watching import Watch
 from core.store.channels import list_channels, load_target
 from core.store.database import open_database
@@ -43,6 +42,7 @@ from core.ui.instance import Instance, instance
 from tests.alerted import NAMES, judge, rule, save, silence, store_market
 from tests.channelled import add_channel
 from tests.pages import open_app, open_page, run, words
+from tests.stored import list_events
 from tests.world.receiver import Receiver
 
 HOUR = timedelta(hours=1)
@@ -225,7 +225,7 @@ def test_a_message_leads_to_what_happened_at_its_bar(fired):
     st.cache_data.clear()
     at = open_page("alerts.py", {"rule": "1", "at": f"{bar:%Y-%m-%dT%H:%MZ}"})
     with fired.engine.connect() as conn:
-        n = len(list_events(conn, rule_id=1, start=bar, end=bar))
+        n = len([one for one in list_events(conn, start=bar) if one.rule_id == 1])
     assert f"{n} event" in shown(at)
     assert at.selectbox(key="rule").value == "Up"
 

@@ -176,57 +176,6 @@ def add_events(conn: Connection, events: Iterable[StoredEvent]) -> int:
     return (conn.scalar(select(func.count()).select_from(alert_events)) or 0) - before
 
 
-def list_events(
-    conn: Connection,
-    *,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    rule_id: int | None = None,
-    symbol: str | None = None,
-    kinds: Collection[str] = (),
-    limit: int = 100,
-    offset: int = 0,
-) -> list[StoredEvent]:
-    """The newest events first; ``start`` and ``end`` are bars, both included."""
-    table = alert_events.c
-    wanted = [
-        None if start is None else table.at >= start,
-        None if end is None else table.at <= end,
-        None if rule_id is None else table.rule_id == rule_id,
-        None if symbol is None else table.symbol == symbol,
-        None if not kinds else table.kind.in_(list(kinds)),
-    ]
-    query = select(alert_events).where(*(one for one in wanted if one is not None))
-    query = query.order_by(table.at.desc(), table.id.desc()).limit(limit).offset(offset)
-    return [StoredEvent(**row) for row in conn.execute(query).mappings()]
-
-
-def count_firing(conn: Connection) -> dict[str, int]:
-    """How many symbols fire now, of rules in use, by severity of the rule: the bell's number."""
-    newest = (
-        select(alert_events.c.severity)
-        .where(
-            alert_events.c.rule_id == alert_states.c.rule_id,
-            alert_events.c.symbol == alert_states.c.symbol,
-            alert_events.c.kind == "fired",
-        )
-        .order_by(alert_events.c.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    firing = (
-        select(newest.label("severity"))
-        .join_from(alert_states, alert_rules)
-        .where(
-            alert_states.c.phase.in_(("firing", "recovering")),
-            alert_rules.c.deleted_at.is_(None),
-        )
-        .subquery()
-    )
-    query = select(firing.c.severity, func.count()).group_by(firing.c.severity)
-    return {severity or "warning": count for severity, count in conn.execute(query)}
-
-
 def acknowledge(conn: Connection, found: Iterable[Acknowledgement]) -> None:
     """Note who took note of firings; the first one of each stays."""
     rows = [vars(one) for one in found]
