@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -410,10 +410,14 @@ def test_only_an_admin_puts_a_version_in_force_and_the_past_stays(
         assert load_schedule(conn, "balanced").at(moment) == LOOSE
         assert load_schedule(conn, "balanced").at(moment - timedelta(hours=1)) == load_profile()
     assert (setting.set_by, setting.from_at) == ("an_admin", moment)
-    # A moment of the past is refused in words.
-    act(at.date_input("bt_from_day").set_value(START.date()))
-    act(at.button("bt_put").click())
-    assert "are decided and stay as they are" in " ".join(each.value for each in at.error)
+    # The past is not offered: neither an earlier day nor, on the first one, an earlier hour.
+    earliest = at.date_input("bt_from_day").value
+    assert at.date_input("bt_from_day").min == earliest
+    act(at.date_input("bt_from_day").set_value(earliest + timedelta(days=1)))
+    act(at.time_input("bt_from_time").set_value(time(0)))
+    assert not at.button("bt_put").disabled
+    act(at.date_input("bt_from_day").set_value(earliest))
+    assert at.button("bt_put").disabled
 
 
 def test_a_forged_event_of_an_analyst_puts_nothing_in_force(

@@ -16,6 +16,7 @@ from core.signals import FACTORS, load_profile
 from core.verdicts import VERDICTS, judge_by_rules, settle
 from core.verdicts.model import (
     PROMPT_VERSION,
+    Bounds,
     Judged,
     Question,
     UnusableAnswer,
@@ -25,14 +26,22 @@ from core.verdicts.model import (
     read_answer,
 )
 from core.verdicts.model.answer import BASES, NAMED_INPUTS, schema
-from core.verdicts.rules import MULTIPLIER_CAPS
+from core.verdicts.rules import MULTIPLIER_CAPS, RISK_MODES
 from tests.builders import START, make_bars, make_scored
 from tests.opinions import BAR, market, speaking
-from tests.world.openai import CLOSE, CONTENTS, OPEN, outside
+from tests.world.openai import CLOSE, CONTENTS, OPEN, good, outside
 
-RULES = st.sampled_from(
-    [("CONFIRM", 1.5), ("CONFIRM", 1.0), ("DOWNSIZE", 0.5), ("WAIT", 0.0), ("SKIP", 0.0)]
-)
+# What the rules can say.
+SAID = [
+    Bounds("CONFIRM", "AGGRESSIVE", 1.5),
+    Bounds("CONFIRM", "NORMAL", 1.0),
+    Bounds("DOWNSIZE", "NORMAL", 0.5),
+    Bounds("DOWNSIZE", "REDUCED", 0.5),
+    Bounds("WAIT", "REDUCED", 0.0),
+    Bounds("SKIP", "AVOID", 0.0),
+]
+FULL, NORMAL, HALF, REDUCED, WAITING, SKIPPED = SAID
+RULES = st.sampled_from(SAID)
 
 
 def row(**changes: object) -> dict[str, Any]:
@@ -67,8 +76,12 @@ def answer(**changes: object) -> str:
     return json.dumps(whole | changes)
 
 
-def read(content: str, rules: str = "CONFIRM", cap: float = 1.0) -> Judged:
-    return read_answer(content, rules_verdict=rules, cap=cap)
+def read(content: str, bounds: Bounds = NORMAL) -> Judged:
+    return read_answer(content, bounds)
+
+
+def reasons(*factors: str, text: str = "It is so.") -> list[dict[str, str]]:
+    return [{"factor": factor, "text": text} for factor in factors]
 
 
 # Answers
@@ -81,36 +94,94 @@ def test_a_good_answer_is_read():
 
 
 @pytest.mark.parametrize("name", sorted(CONTENTS))
-@pytest.mark.parametrize("rules", [("CONFIRM", 1.0), ("DOWNSIZE", 0.5), ("SKIP", 0.0)])
-def test_whatever_breaks_schema_or_sense_is_refused(name, rules):
-    verdict, cap = rules
-    asked = ask(verdict=verdict, multiplier=cap)
+@pytest.mark.parametrize("bounds", [NORMAL, REDUCED, SKIPPED])
+def test_whatever_breaks_schema_or_sense_is_refused(name, bounds):
+    asked = ask(verdict=bounds.verdict, risk_mode=bounds.risk_mode, multiplier=bounds.cap)
     content = CONTENTS[name](body(asked))
     with pytest.raises(UnusableAnswer):
-        read(content, verdict, cap)
+        read(content, bounds)
+
+
+@pytest.mark.parametrize("bounds", SAID)
+def test_what_the_stand_in_answers_is_read(bounds):
+    asked = ask(verdict=bounds.verdict, risk_mode=bounds.risk_mode, multiplier=bounds.cap)
+    assert read(json.dumps(good(body(asked))), asked.bounds).reasons
+
+
+CONFIRM_WHOLE = {"verdict": "CONFIRM", "risk_mode": "NORMAL", "multiplier": 1.0}
+NOTHING = {"verdict": "SKIP", "risk_mode": "AVOID", "multiplier": 0}
 
 
 @pytest.mark.parametrize(
-    ("rules", "cap", "changes"),
+    ("bounds", "changes", "why"),
     [
-        ("CONFIRM", 1.0, {"verdict": "CONFIRM", "multiplier": 1.0}),  # above its own risk mode
-        ("CONFIRM", 1.0, {"verdict": "CONFIRM", "risk_mode": "AGGRESSIVE", "multiplier": 1.5}),
-        ("CONFIRM", 1.0, {"risk_mode": "NORMAL", "multiplier": 1.0}),  # DOWNSIZE of nothing
-        ("DOWNSIZE", 0.5, {"verdict": "CONFIRM"}),  # milder than the rules
-        ("SKIP", 0.0, {"verdict": "CONFIRM", "multiplier": 0}),
-        ("WAIT", 0.0, {"multiplier": 0.1}),
-        ("CONFIRM", float("nan"), {}),
+        (NORMAL, CONFIRM_WHOLE | {"risk_mode": "REDUCED"}, "above the 0.5 of risk mode REDUCED"),
+        (NORMAL, CONFIRM_WHOLE | {"risk_mode": "AGGRESSIVE", "multiplier": 1.5}, "the rules' 1"),
+        (REDUCED, {"verdict": "CONFIRM"}, "CONFIRM is milder than the rules' DOWNSIZE"),
+        (SKIPPED, NOTHING | {"verdict": "CONFIRM"}, "CONFIRM has multiplier 0"),
+        (WAITING, {"multiplier": 0.1}, "above the rules' 0"),
+        (Bounds("CONFIRM", "NORMAL", float("nan")), {}, "above the rules' nan"),
+        # Two who say CONFIRM mean the same size.
+        (NORMAL, CONFIRM_WHOLE | {"multiplier": 0.999999}, "is not the whole 1 of the rules"),
+        (FULL, CONFIRM_WHOLE, "is not the whole 1.5 of the rules"),
+        (NORMAL, {"verdict": "CONFIRM"}, "CONFIRM at 0.5 is not the whole"),
+        # A DOWNSIZE that lowers nothing worth the name.
+        (NORMAL, {"risk_mode": "NORMAL", "multiplier": 1.0}, "by less than a hundredth"),
+        (NORMAL, {"risk_mode": "NORMAL", "multiplier": 0.9901}, "by less than a hundredth"),
+        (FULL, {"risk_mode": "AGGRESSIVE", "multiplier": 1.4851}, "by less than a hundredth"),
+        # Milder than the rules in the risk mode alone.
+        (NORMAL, {"risk_mode": "AGGRESSIVE"}, "AGGRESSIVE is milder than the rules' NORMAL"),
+        (REDUCED, {"risk_mode": "NORMAL"}, "NORMAL is milder than the rules' REDUCED"),
+        (SKIPPED, NOTHING | {"risk_mode": "REDUCED"}, "REDUCED is milder than the rules' AVOID"),
+        (NORMAL, NOTHING | {"risk_mode": "NORMAL"}, "SKIP does not go with risk mode NORMAL"),
+        (FULL, NOTHING | {"verdict": "WAIT", "risk_mode": "AGGRESSIVE"}, "WAIT does not go with"),
+        (NORMAL, {"reasons": reasons("price", "coverage", "price")}, "Two reasons rest on price"),
+        (NORMAL, {"reasons": reasons("price", text="\u3164\u115f\u1160\uffa0")}, "no letter"),
+        (NORMAL, {"reasons": reasons("price", text="-1.5 % \u2800")}, "no letter"),
+        (NORMAL, {"change_of_mind": "..."}, "no letter"),
     ],
 )
-def test_an_answer_that_the_rules_do_not_allow_is_refused_not_clipped(rules, cap, changes):
-    with pytest.raises(UnusableAnswer):
-        read(answer(**changes), rules, cap)
+def test_an_answer_that_the_rules_do_not_allow_is_refused_not_clipped(bounds, changes, why):
+    with pytest.raises(UnusableAnswer, match=why):
+        read(answer(**changes), bounds)
 
 
-@pytest.mark.parametrize("rules", ["WAIT", "SKIP"])
+@pytest.mark.parametrize(
+    ("bounds", "changes"),
+    [
+        (NORMAL, CONFIRM_WHOLE),
+        (FULL, {"verdict": "CONFIRM", "risk_mode": "AGGRESSIVE", "multiplier": 1.5}),
+        (NORMAL, {"risk_mode": "NORMAL", "multiplier": 0.99}),
+        (FULL, {"risk_mode": "AGGRESSIVE", "multiplier": 1.485}),
+        (REDUCED, {}),  # as much as the rules, whose word it is
+        (HALF, {"risk_mode": "NORMAL"}),
+        (FULL, NOTHING | {"verdict": "WAIT", "risk_mode": "REDUCED"}),
+        (NORMAL, {"reasons": reasons("price", text="\u8d44\u91d1 3")}),
+    ],
+)
+def test_what_is_just_allowed_is_read(bounds, changes):
+    whole = json.loads(answer(**changes))
+    assert read(json.dumps(whole), bounds).multiplier == whole["multiplier"]
+
+
+def test_no_reason_rests_on_what_the_question_does_not_know():
+    asked = ask(raw_funding_rate=np.nan, factor_fear_greed=np.nan, volatility_ratio=None)
+    assert (
+        asked.bounds.unknown == {"funding_rate", "fear_greed", "volatility"} | ask().bounds.unknown
+    )
+    told = json.loads(asked.user.split("\n", 1)[0])
+    assert told["unknown"] == sorted(asked.bounds.unknown)
+    for factor in ("funding_rate", "fear_greed", "volatility"):
+        content = answer(**NOTHING, reasons=reasons("coverage", factor))
+        with pytest.raises(UnusableAnswer, match=f"rests on {factor}, which is unknown"):
+            read(content, asked.bounds)
+    assert read(answer(**NOTHING, reasons=reasons("coverage")), asked.bounds).verdict == "SKIP"
+
+
+@pytest.mark.parametrize("bounds", [WAITING, SKIPPED])
 @pytest.mark.parametrize("said", ["WAIT", "SKIP"])
-def test_of_what_the_rules_do_not_trade_only_wait_and_skip_can_be_said(rules, said):
-    assert read(answer(verdict=said, multiplier=0), rules, 0.0).verdict == said
+def test_of_what_the_rules_do_not_trade_only_wait_and_skip_can_be_said(bounds, said):
+    assert read(answer(**NOTHING | {"verdict": said}), bounds).verdict == said
 
 
 JSON = st.recursive(
@@ -134,17 +205,20 @@ NEAR = st.fixed_dictionaries(
 )
 
 
-@given(reply=(NEAR | JSON).map(json.dumps) | st.text(), rules=RULES)
-def test_no_reply_whatever_gets_past_the_rules(reply, rules):
-    verdict, cap = rules
+@given(reply=(NEAR | JSON).map(json.dumps) | st.text(), bounds=RULES)
+def test_no_reply_whatever_gets_past_the_rules(reply, bounds):
+    verdict, cap = bounds.verdict, bounds.cap
     try:
-        found = read(reply, verdict, cap)
+        found = read(reply, bounds)
     except UnusableAnswer:
         return
     assert found.verdict in VERDICTS
     assert 0 <= found.multiplier <= min(cap, MULTIPLIER_CAPS[found.risk_mode])
     assert (found.multiplier > 0) == (found.verdict in ("CONFIRM", "DOWNSIZE"))
     assert VERDICTS.index(found.verdict) >= VERDICTS.index(verdict) or cap == 0
+    assert RISK_MODES.index(found.risk_mode) <= RISK_MODES.index(bounds.risk_mode)
+    assert (found.multiplier == cap) or found.verdict != "CONFIRM"
+    assert len(dict(found.reasons)) == len(found.reasons)
     assert 1 <= len(found.reasons) <= 5
     for factor, text in found.reasons:
         assert factor in (*FACTORS, *NAMED_INPUTS)
@@ -153,22 +227,23 @@ def test_no_reply_whatever_gets_past_the_rules(reply, rules):
 
 
 @given(
-    multiplier=st.floats(0.0001, 1.5) | st.sampled_from([0.0499, 0.05]),
+    multiplier=st.floats(0.0001, 1.5) | st.sampled_from([0.0499, 0.05, 0.5, 0.98, 1.0, 1.5]),
     verdict=st.sampled_from(["CONFIRM", "DOWNSIZE"]),
     mode=st.sampled_from(sorted(MULTIPLIER_CAPS)),
-    rules=RULES,
+    bounds=RULES,
 )
-def test_what_is_within_every_limit_is_read(multiplier, verdict, mode, rules):
-    word, cap = rules
-    fits = 0.05 <= multiplier <= min(cap, MULTIPLIER_CAPS[mode])
-    fits = fits and not (verdict == "CONFIRM" and word == "DOWNSIZE")
-    fits = fits and not (verdict == "DOWNSIZE" and word == "CONFIRM" and multiplier == cap)
+def test_what_is_within_every_limit_is_read(multiplier, verdict, mode, bounds):
+    most = bounds.cap if verdict == "CONFIRM" or bounds.verdict != "CONFIRM" else 0.99 * bounds.cap
+    fits = 0.05 <= multiplier <= min(most, MULTIPLIER_CAPS[mode])
+    fits = fits and RISK_MODES.index(mode) <= RISK_MODES.index(bounds.risk_mode)
+    if verdict == "CONFIRM":
+        fits = fits and bounds.verdict == "CONFIRM" and multiplier == bounds.cap
     given_answer = answer(verdict=verdict, risk_mode=mode, multiplier=multiplier)
     if fits:
-        assert read(given_answer, word, cap).multiplier == multiplier
+        assert read(given_answer, bounds).multiplier == multiplier
     else:
         with pytest.raises(UnusableAnswer):
-            read(given_answer, word, cap)
+            read(given_answer, bounds)
 
 
 def test_the_schema_that_is_sent_is_strict():
@@ -195,7 +270,7 @@ def test_the_question_holds_every_number_with_its_age_and_the_rules_cap():
     for name, factor in numbers["factors"].items():
         assert set(factor) == {"raw", "raw_is", "normal", "z", "factor_0_to_100", "age_hours"}, name
     assert numbers["factors"]["funding_rate"]["age_hours"] == 0.5
-    assert numbers["multiplier_max"] == row()["multiplier"] == asked.cap
+    assert numbers["multiplier_max"] == row()["multiplier"] == asked.bounds.cap
     assert {"return_1h", "return_72h", "distance_to_30d_high"} <= set(numbers["price"])
     assert "outcome" not in asked.user
     assert "NaN" not in asked.user

@@ -22,6 +22,7 @@ from core.market.demo import END, demo_tables, write_demo
 from core.replay import replay
 from core.signals import Profile, Schedule, load_profile
 from core.signals.profile import Windows
+from core.store import claim_market
 from core.store.database import open_database
 from core.store.due import load_profile_of
 from core.store.profiles import (
@@ -114,6 +115,53 @@ def test_what_is_decided_cannot_be_put_under_another_version(
         put_in_force(conn, **unsaved, from_at=FIRST + HOUR, by="ada", at=NOW)
     with engine.connect() as conn:
         assert load_settings(conn) == []
+
+
+def test_on_the_live_market_no_moment_that_has_passed_can_be_chosen(
+    engine: Engine, tables: dict[str, pd.DataFrame]
+) -> None:
+    with engine.begin() as conn:
+        claim_market(conn, "live")
+    for until in (None, FIRST):
+        if until is not None:
+            do_round(make_jobs(engine, tables), until)
+        for moment in (FIRST + HOUR, NOW - timedelta(days=3), NOW - HOUR, NOW):
+            with pytest.raises(ProfileError, match=r"choose 2025-12-01 01:00 UTC or later"):
+                set_from(engine, LOOSE, moment)
+    with engine.connect() as conn:
+        assert load_settings(conn) == []
+    set_from(engine, LOOSE, NOW + HOUR)
+    with engine.connect() as conn:
+        assert load_schedule(conn, "balanced").at(NOW + HOUR) == LOOSE
+        assert load_schedule(conn, "balanced").at(NOW) == load_profile()
+
+
+def test_a_live_market_whose_bars_are_ahead_of_the_clock_stays_as_it_was_decided(
+    engine: Engine, tables: dict[str, pd.DataFrame]
+) -> None:
+    do_round(make_jobs(engine, tables), FIRST)
+    with engine.begin() as conn:
+        claim_market(conn, "live")
+        save_version(conn, LOOSE, NOW)
+    words = {"name": "balanced", "version": LOOSE.version, "by": "ada"}
+    with (
+        pytest.raises(ProfileError, match="are decided and stay as they are"),
+        engine.begin() as conn,
+    ):
+        put_in_force(conn, **words, from_at=FIRST, at=FIRST - 2 * HOUR)
+
+
+@pytest.mark.parametrize("market", ["demo", "recording-october-2025-0b5cf9ce"])
+def test_on_a_market_that_has_ended_a_moment_only_has_to_follow_the_newest_bar(
+    engine: Engine, tables: dict[str, pd.DataFrame], market: str
+) -> None:
+    with engine.begin() as conn:
+        claim_market(conn, market)
+    do_round(make_jobs(engine, tables), FIRST)
+    assert FIRST + HOUR < NOW
+    set_from(engine, LOOSE, FIRST + HOUR)
+    with pytest.raises(ProfileError, match="are decided and stay as they are"):
+        set_from(engine, LOOSE, FIRST)
 
 
 def test_a_moment_and_a_bar_that_come_at_once_never_cross(

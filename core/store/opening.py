@@ -57,7 +57,7 @@ def held_market(url: str) -> str | None:
     engine = open_database(url)
     try:
         with engine.connect() as conn:
-            return _held_market(conn) if inspect(conn).has_table(meta.name) else None
+            return market_of(conn) if inspect(conn).has_table(meta.name) else None
     except OperationalError as error:
         raise _cannot_open(parsed, error) from error
     finally:
@@ -92,13 +92,13 @@ def newest_revision() -> str:
 
 def claim_market(conn: Connection, market: str) -> None:
     """Write down which market the database holds, once; `StoreError` if it holds another."""
-    held = _held_market(conn)
+    held = market_of(conn)
     if held is None:
         conn.execute(
             text("INSERT INTO meta VALUES ('market', :market) ON CONFLICT DO NOTHING"),
             {"market": market},
         )
-        held = _held_market(conn)
+        held = market_of(conn)
     if held != market:
         raise StoreError(
             f"This database holds the market {held} and cannot also hold {market}: "
@@ -106,7 +106,8 @@ def claim_market(conn: Connection, market: str) -> None:
         )
 
 
-def _held_market(conn: Connection) -> str | None:
+def market_of(conn: Connection) -> str | None:
+    """The key of the market that a database holds; None where it has not been claimed for one."""
     held: str | None = conn.scalar(select(meta.c.value).where(meta.c.key == "market"))
     return held
 

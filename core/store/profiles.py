@@ -1,20 +1,23 @@
 """Versions of the modes: which are stored, and which decides the bars from a moment on.
 
 A version and a setting are added and never changed, and a setting is of bars that are not stored yet:
-whatever has been decided keeps the version that decided it.
+whatever has been decided keeps the version that decided it. On the live market it is of bars that
+have not closed yet either, so that nobody looks at a price and then chooses who had judged it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
 from core.errors import ProfileError
+from core.market.choice import live_market
 from core.signals import PROFILE_NAMES, Profile, Schedule, load_profile, parse_profile
 from core.store.ledger import hold
+from core.store.opening import market_of
 from core.store.signals import save_profile
 from core.store.tables import bars, profiles, profiles_in_force
 
@@ -75,19 +78,14 @@ def put_in_force(
 
     Nobody can store a bar until the transaction ends. Raises `ProfileError` where the version is
     not stored, or where ``from_at`` is not after the newest stored bar: the past stays as it was
-    decided.
+    decided. On the live market it has to be after ``at`` too, the present, whatever is stored.
     """
     hold(conn)
     if name not in PROFILE_NAMES or not (
         is_saved(conn, name, version) or _is_built_in(name, version)
     ):
         raise ProfileError(f"There is no version {version} of {name}: save it first.")
-    newest = conn.scalar(select(func.max(bars.c.time)))
-    if newest is not None and from_at <= newest:
-        raise ProfileError(
-            f"Bars up to {newest:%Y-%m-%d %H:%M} UTC are decided and stay as they are: "
-            "choose a later moment."
-        )
+    _refuse_the_past(conn, from_at, at)
     if _is_built_in(name, version):
         save_profile(conn, load_profile(name), at)
     conn.execute(
@@ -95,6 +93,21 @@ def put_in_force(
             profile_name=name, profile_version=version, from_at=from_at, set_by=by, set_at=at
         )
     )
+
+
+def _refuse_the_past(conn: Connection, from_at: datetime, now: datetime) -> None:
+    newest = conn.scalar(select(func.max(bars.c.time)))
+    if newest is not None and from_at <= newest:
+        raise ProfileError(
+            f"Bars up to {newest:%Y-%m-%d %H:%M} UTC are decided and stay as they are: "
+            "choose a later moment."
+        )
+    if market_of(conn) == live_market().key and from_at <= now:
+        following = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        raise ProfileError(
+            "On the live market a version decides bars that are still to close: "
+            f"choose {following:%Y-%m-%d %H:%M} UTC or later."
+        )
 
 
 def _is_built_in(name: str, version: str) -> bool:

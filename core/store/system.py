@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
 
-from core.store.tables import meta, metadata
+from core.store.opening import market_of
+from core.store.tables import metadata
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def load_about(conn: Connection) -> About:
         "SQLite" if sqlite else "PostgreSQL",
         _sqlite_bytes(conn) if sqlite else _postgres_bytes(conn),
         conn.scalar(text("SELECT version_num FROM alembic_version")),
-        conn.scalar(select(meta.c.value).where(meta.c.key == "market")),
+        market_of(conn),
         _sqlite_rows(conn) if sqlite else _postgres_rows(conn),
         rows_are_about=not sqlite,
     )

@@ -39,7 +39,8 @@ def _newest() -> datetime | None:
 
 
 def next_moment(newest: datetime | None, now: datetime, *, live: bool) -> datetime:
-    """The next full hour: of the clock on a live market, else of the market's own time.
+    """The earliest that can be chosen, a full hour: of the clock on a live market, else of the
+    market's own time.
 
     >>> now = datetime(2025, 11, 1, 12, 30, tzinfo=UTC)
     >>> next_moment(now.replace(minute=0), now, live=True).hour
@@ -69,7 +70,8 @@ def _draw_form(newest: datetime | None) -> None:
     modes = [load_profile(mode) for mode in PROFILE_NAMES]
     stored = [one.profile for one in loaders.load_versions()]
     versions = {_key(profile): profile for profile in [*stored, *modes]}
-    usual = next_moment(newest, datetime.now(UTC), live=instance().market.kind == "live")
+    live = instance().market.kind == "live"
+    earliest = next_moment(newest, datetime.now(UTC), live=live)
     with st.container(border=True, key="force_form", gap="small"):
         picked = st.selectbox(
             "Put in force",
@@ -80,18 +82,23 @@ def _draw_form(newest: datetime | None) -> None:
             key="bt_version",
         )
         left, right = st.columns(2)
-        local = clock.local(usual)
-        day = left.date_input("From, day", value=local.date(), key="bt_from_day")
+        local = clock.local(earliest)
+        first = local.date()
+        day = left.date_input("From, day", value=first, min_value=first, key="bt_from_day")
         hour = right.time_input("From, time", value=local.time(), step=_HOUR, key="bt_from_time")
-        st.caption(f"Times in {clock.label}. Earliest is the bar after the newest stored one.")
+        moment = datetime.combine(day, hour or time(), tzinfo=local.tzinfo).astimezone(UTC)
+        which = "the first bar to close" if live else "the bar after the newest stored one"
+        st.caption(
+            f"Times in {clock.label}. Earliest is {clock.stamp(earliest)}, {which}"
+            f"{': choose a later time.' if moment < earliest else '.'}"
+        )
         if st.button(
             "Put in force",
             icon=":material/gavel:",
-            disabled=picked is None,
+            disabled=picked is None or moment < earliest,
             key="bt_put",
         ):
             profile = versions[str(picked)]
-            moment = datetime.combine(day, hour or time(), tzinfo=local.tzinfo).astimezone(UTC)
             try:
                 backtest_actions.put_in_force(profile.name, profile.version, moment)
             except CryptoSatXError as error:

@@ -40,17 +40,16 @@ def good(body: Json) -> Json:
     numbers = asked(body)
     cap = numbers["multiplier_max"]
     funding = numbers["factors"]["funding_rate"]
+    reasons = [
+        {"factor": "funding_rate", "text": f"Funding is {funding['z']} deviations from normal."},
+        {"factor": "volatility", "text": f"At {numbers['volatility_24h_over_30d']} of normal."},
+        {"factor": "coverage", "text": f"It is {numbers['coverage_share_of_weight']}."},
+    ]
     return {
         "verdict": "DOWNSIZE" if cap else "SKIP",
         "risk_mode": "REDUCED" if cap else "AVOID",
         "multiplier": min(cap / 2, 0.5),
-        "reasons": [
-            {
-                "factor": "funding_rate",
-                "text": f"Funding is {funding['z']} deviations from normal.",
-            },
-            {"factor": "volatility", "text": f"At {numbers['volatility_24h_over_30d']} of normal."},
-        ],
+        "reasons": [one for one in reasons if one["factor"] not in numbers["unknown"]],
         "change_of_mind": "Funding back at its normal.",
     }
 
@@ -98,6 +97,10 @@ CONTENTS: Mapping[str, Callable[[Json], str]] = {
     "unknown factor": _with(reasons=[{"factor": "moon", "text": "Full."}]),
     "long reason": _with(reasons=[{"factor": "price", "text": "x" * 201}]),
     "empty reason": _with(reasons=[{"factor": "price", "text": "\u202e"}]),
+    "same factor": _with(reasons=[_REASON, _REASON]),
+    "nothing seen": _with(reasons=[{"factor": "price", "text": "\u3164 \u115f\u1160\uffa0"}]),
+    "no letter": _with(reasons=[{"factor": "price", "text": "+3.5 %!"}]),
+    "mild skip": _with(verdict="SKIP", risk_mode="NORMAL", multiplier=0),
     "tiny": lambda body: json.dumps(
         good(body) | {"verdict": "DOWNSIZE", "risk_mode": "REDUCED", "multiplier": 0.049}
     ),

@@ -4,12 +4,21 @@
 takes a second to import, so it is imported by name where it is used.
 """
 
-from core.verdicts.model.answer import Answer, Judged, Reason, UnusableAnswer, allowed, read_answer
+from core.verdicts.model.answer import (
+    Answer,
+    Bounds,
+    Judged,
+    Reason,
+    UnusableAnswer,
+    allowed,
+    read_answer,
+)
 from core.verdicts.model.question import PROMPT_VERSION, Question, ask_about, price_summary
 
 __all__ = [
     "PROMPT_VERSION",
     "Answer",
+    "Bounds",
     "Judged",
     "Question",
     "Reason",

@@ -290,9 +290,7 @@ class Asker:
         if not message.content:
             return Reply("invalid", error="The reply is empty.")
         try:
-            judged = read_answer(
-                message.content, rules_verdict=question.rules_verdict, cap=question.cap
-            )
+            judged = read_answer(message.content, question.bounds)
         except UnusableAnswer as error:
             return Reply("invalid", error=str(error))
         return Reply("answered", self._without_secrets(judged))
