@@ -33,7 +33,9 @@ ARGUMENTS = [
 PASSWORD = "four unrelated words"
 SESSION_COOKIE = "cryptosatx_session"
 WAIT_MS = 20_000
-PAGES = ("/signals", "/symbol", "/accuracy", "/backtest", "/system", "/account")
+PAGES = (
+    *("/signals", "/symbol", "/accuracy", "/backtest", "/alerts", "/rules", "/system", "/account"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +198,7 @@ def test_a_trader_is_not_offered_the_analyst_s_page_and_is_refused_at_its_addres
     expect_signed_in(page, "Tom")
     expect(page.get_by_text("This needs the role analyst")).to_be_visible()
     menu = page.get_by_test_id("stSidebarNav")
-    names = ("Signals", "Symbol", "Liquidations")
+    names = ("Signals", "Symbol", "Liquidations", "Alerts")
     expect(menu.get_by_role("link")).to_have_text([re.compile(f"{name}$") for name in names])
 
 
