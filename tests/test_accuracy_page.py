@@ -285,18 +285,18 @@ def test_signs_are_real_and_intervals_of_lifts_have_them(record):
 
 
 @pytest.mark.parametrize(
-    ("high", "said"),
+    ("changes", "said"),
     [
-        (0.01, "chose no better than the raw signal"),
-        (-0.01, "chose what won less often"),
-        (np.nan, DASH),
+        ({"lift": -0.05, "lift_high": -0.01, "flagged": True}, "chose what won less often"),
+        ({"lift": -0.05, "lift_high": -0.01, "flagged": False}, "chose no better beyond chance"),
+        ({"lift": 0.05, "lift_high": 0.1, "flagged": True}, "chose no better beyond chance"),
+        ({"lift_high": np.nan, "flagged": False}, DASH),
     ],
 )
-def test_caution_says_beside_its_worth_whether_it_chose(sums, record, high, said):
-    lifts = record.cautious.assign(lift_high=high, lift_low=high)
-    table = caution_rows(value_of_caution(sums), lifts)
+def test_caution_chose_only_where_the_mark_says_so_for_as_many_cells(sums, record, changes, said):
+    table = caution_rows(value_of_caution(sums), record.cautious.assign(**changes))
     assert set(table["Choice"]) == {said}
-    assert len(table) == len(lifts)
+    assert len(table) == len(record.cautious)
 
 
 def test_an_interval_that_is_not_there_is_a_dash_with_its_reason(outcomes):

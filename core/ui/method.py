@@ -54,7 +54,7 @@ def _costs() -> str:
   was not taken, both after the costs that the trade would have paid. Where trades lose on average,
   any halving scores above 0, chosen by a coin or not, so that the sign says nothing about choosing;
   **Choice** does: caution chose only where what it took smaller or left out won less often than the
-  raw signal, the whole interval of its lift below 0.
+  raw signal, its cell marked after allowing for all of them.
 """
 
 
