@@ -69,8 +69,10 @@ def _intervals() -> str:
 - Fewer than {2 * ERAS} outcomes, outcomes on fewer than {ERAS} days, or eras shorter than two horizons
   (at 24 h, fewer than {2 * ERAS} days): no interval, and the note says so.
 - **Marked cells**: the lift of each cell is tested against 0 and the whole table is allowed for
-  (Benjamini and Hochberg); of marked cells at most about 5 % are luck. The number of cells is printed.
-  Looking through many filters is looking at more cells than any one table allows for.
+  (Benjamini and Hochberg): where nothing is behind any of its cells, about one table in twenty still
+  has a mark, and then every mark is luck. The number of cells is printed. Every choice of filters is
+  another look, at more cells than any one table allows for.
+- **Made or lost money** is said only where the whole interval of the mean R is on one side of 0.
 - **An edge** is claimed only for trades that are marked as better and made money after costs.
 """
 
