@@ -13,19 +13,19 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from streamlit.testing.v1 import AppTest
 
 from core.accounts import people, sessions
 from core.accuracy import brier, confusion, factor_sums, summarise, value_of_caution
-from core.accuracy.tallies import tally
+from core.accuracy.tallies import LATER, LIVE, tally
 from core.backtest import run as backtest
 from core.outcomes import HORIZONS
 from core.signals import load_profile, score
 from core.store import ledger
 from core.store.database import open_database
 from core.store.record import Filters, load_pairs, load_tallies
-from core.store.tables import factor_days, signals, verdicts
+from core.store.tables import factor_days, signals, tallies, tally_cells, verdicts
 from core.store.tallies import keep_verdict_tallies
 from core.ui import session
 from core.ui.accuracy_filters import narrowing, population
@@ -285,18 +285,18 @@ def test_signs_are_real_and_intervals_of_lifts_have_them(record):
 
 
 @pytest.mark.parametrize(
-    ("high", "said"),
+    ("changes", "said"),
     [
-        (0.01, "chose no better than the raw signal"),
-        (-0.01, "chose what won less often"),
-        (np.nan, DASH),
+        ({"lift": -0.05, "lift_high": -0.01, "flagged": True}, "chose what won less often"),
+        ({"lift": -0.05, "lift_high": -0.01, "flagged": False}, "chose no better beyond chance"),
+        ({"lift": 0.05, "lift_high": 0.1, "flagged": True}, "chose no better beyond chance"),
+        ({"lift_high": np.nan, "flagged": False}, DASH),
     ],
 )
-def test_caution_says_beside_its_worth_whether_it_chose(sums, record, high, said):
-    lifts = record.cautious.assign(lift_high=high, lift_low=high)
-    table = caution_rows(value_of_caution(sums), lifts)
+def test_caution_chose_only_where_the_mark_says_so_for_as_many_cells(sums, record, changes, said):
+    table = caution_rows(value_of_caution(sums), record.cautious.assign(**changes))
     assert set(table["Choice"]) == {said}
-    assert len(table) == len(lifts)
+    assert len(table) == len(record.cautious)
 
 
 def test_an_interval_that_is_not_there_is_a_dash_with_its_reason(outcomes):
@@ -352,6 +352,29 @@ def test_what_filters_leave_is_said_in_words():
 def test_the_page_says_first_whether_there_is_an_edge(market, record):
     at = open_accuracy()
     assert f"#### {headline(record.trades, record.looks)}" in [text.value for text in at.markdown]
+
+
+def test_what_was_recorded_at_the_time_is_counted_apart_from_what_was_filled_in(market):
+    with market.engine.begin() as conn:
+        kept = select(tally_cells.c.id).where(tally_cells.c.horizon == "1h")
+        conn.execute(delete(tallies).where(tallies.c.cell_id.in_(kept.where(of_kind(LIVE)))))
+        conn.execute(delete(tally_cells).where(tally_cells.c.horizon == "1h", of_kind(LIVE)))
+        of_an_hour = update(tally_cells).where(tally_cells.c.horizon == "1h")
+        conn.execute(of_an_hour.values(recorded=LIVE))
+        amounts = [
+            int(load_tallies(conn, replace(FILTERS, recorded=kind), (), ("n",))["n"].sum())
+            for kind in (LIVE, LATER)
+        ]
+    assert min(amounts) > 0
+    assert (
+        f"{number(sum(amounts))} finished outcomes: {number(amounts[0])} recorded at the time, "
+        f"{number(amounts[1])} filled in afterwards."
+    ) in words(open_accuracy())
+    assert "recorded at the time," not in words(open_accuracy({"horizon": "1 h"}))
+
+
+def of_kind(recorded: str) -> ColumnElement[bool]:
+    return tally_cells.c.recorded == recorded
 
 
 def test_every_cell_shows_what_core_accuracy_computes(market, record):

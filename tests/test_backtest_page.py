@@ -253,6 +253,12 @@ def test_two_runs_are_compared_on_the_same_hours_only(
     at = open_backtest(run=one, **{"with": two})
     assert "a try against as it is" in words(at) + " ".join(each.value for each in at.subheader)
     assert "days that both cover" in words(at)
+    (table,) = (each.value for each in at.dataframe)
+    measures = ("R a day", "R a trade", "Trades", "Won")
+    assert {f"{measure}, {which}" for measure in measures for which in ("first", "second")} < {
+        *table.columns
+    }
+    assert all(title.strip() == title for title in table.columns)
     assert "58 points → 54 points" in words(at).replace("\u00a0", " ")
     at = open_backtest(run=one, **{"with": fewer})
     assert "They ran on different markets" in words(at)
@@ -403,6 +409,8 @@ def test_only_an_admin_puts_a_version_in_force_and_the_past_stays(
     act(at.selectbox("bt_version").set_value(f"balanced {LOOSE.version}"))
     act(at.button("bt_put").click())
     assert "decides the bars that close from" in " ".join(each.value for each in at.success)
+    said = words(at)
+    assert f"; then {LOOSE.version[:8]} from" in said
     moment = START.to_pydatetime() + timedelta(hours=HOURS)
     with market.engine.connect() as conn:
         (setting,) = load_settings(conn)

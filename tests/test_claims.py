@@ -13,6 +13,11 @@ from core.ui.claims import claim, headline, is_proven, looked_at
 NO_INTERVAL = {"low": np.nan, "high": np.nan, "n_eff": np.nan, "note": "too few: 5 of the 20"}
 
 
+LOST = {"expectancy_r": -0.05, "expectancy_low": -0.08, "expectancy_high": -0.02}
+MADE = {"expectancy_r": 0.12, "expectancy_low": 0.04, "expectancy_high": 0.2}
+UNKNOWN = {"expectancy_r": 0.12, "expectancy_low": -0.02, "expectancy_high": 0.26}
+
+
 def make_row(**changes: object) -> dict[str, object]:
     """A cell that is no better than its baseline and loses a little."""
     row: dict[str, object] = {
@@ -26,7 +31,7 @@ def make_row(**changes: object) -> dict[str, object]:
         "lift_low": -0.05,
         "lift_high": 0.03,
         "flagged": False,
-        "expectancy_r": -0.05,
+        **LOST,
         "note": None,
     }
     return row | changes
@@ -52,7 +57,7 @@ BETTER = {
     "lift_low": 0.08,
     "lift_high": 0.14,
 }
-EDGE = make_row(**BETTER, flagged=True, expectancy_r=0.12)
+EDGE = make_row(**BETTER, **MADE, flagged=True)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +82,11 @@ def test_a_claim_without_an_interval_says_why_and_compares_nothing():
 
 
 def test_no_edge_is_said_first_and_with_what_it_cost():
-    said = plain(headline(make_summary(make_row(), make_row(expectancy_r=-0.1)), 4))
+    worse = LOST | {"expectancy_r": -0.1}
+    said = plain(headline(make_summary(make_row(), make_row(**worse)), 4))
     assert said == (
         "No proven edge: none of 2 rows of trades beats the raw signal beyond chance, 4 cells "
-        "allowed for. After costs the mean trade lost in every row (−0.10 R to −0.05 R)."
+        "allowed for. After costs they lost money in every row (−0.10 R to −0.05 R a trade)."
     )
 
 
@@ -88,7 +94,8 @@ def test_an_edge_is_said_as_plainly():
     said = plain(headline(make_summary(make_row(), EDGE), 4))
     assert said == (
         "An edge in 1 of 2 rows of trades: DOWNSIZE at 1 h beats the raw signal beyond chance, "
-        "4 cells allowed for, and made money after costs (+0.12 R a trade)."
+        "4 cells allowed for, and made money after costs (+0.12 R a trade, 95 % interval +0.04 to "
+        "+0.20 R)."
     )
 
 
@@ -96,20 +103,45 @@ def test_a_single_cell_needs_no_allowance():
     said = plain(headline(make_summary(make_row()), 1))
     assert said == (
         "No proven edge: CONFIRM at 1 h does not beat the raw signal beyond chance. "
-        "After costs the mean trade lost −0.05 R."
+        "It lost money after costs (−0.05 R a trade, 95 % interval −0.08 to −0.02 R)."
     )
 
 
 def test_winning_often_and_losing_money_is_no_edge_and_said_so():
-    said = plain(headline(make_summary(EDGE | {"expectancy_r": -0.01}), 2))
+    said = plain(headline(make_summary(EDGE | LOST), 2))
     assert said == (
-        "No proven edge: CONFIRM at 1 h beats the raw signal beyond chance, 2 cells allowed for, but "
-        "made no money. After costs the mean trade lost −0.01 R."
+        "No proven edge: CONFIRM at 1 h beats the raw signal beyond chance, 2 cells allowed for. "
+        "It lost money after costs (−0.05 R a trade, 95 % interval −0.08 to −0.02 R)."
+    )
+
+
+def test_a_mean_above_zero_whose_interval_holds_zero_has_not_made_money_yet():
+    said = plain(headline(make_summary(EDGE | UNKNOWN), 2))
+    assert said == (
+        "No proven edge: CONFIRM at 1 h beats the raw signal beyond chance, 2 cells allowed for. "
+        "Whether it made money after costs is not known yet (+0.12 R a trade, 95 % interval −0.02 to "
+        "+0.26 R)."
+    )
+
+
+def test_a_mean_without_an_interval_is_not_known_to_have_made_money():
+    bare = {"expectancy_low": np.nan, "expectancy_high": np.nan}
+    said = plain(headline(make_summary(EDGE | bare), 2))
+    assert said.startswith("No proven edge")
+    assert said.endswith("is not known yet (+0.12 R a trade, no interval).")
+
+
+def test_rows_that_fare_differently_are_counted_apart():
+    rows = make_summary(make_row(), make_row(**UNKNOWN), make_row(**UNKNOWN), make_row(**MADE))
+    said = plain(headline(rows, 4))
+    assert said.endswith(
+        "After costs they made money in 1 of 4 rows, lost money in 1, and in 2 it is not known yet "
+        "which (−0.05 R to +0.12 R a trade)."
     )
 
 
 def test_a_lucky_row_that_is_not_flagged_is_no_edge():
-    lucky = make_row(**BETTER, expectancy_r=0.02)
+    lucky = make_row(**BETTER, **MADE)
     assert headline(make_summary(lucky), 6).startswith("No proven edge")
 
 
@@ -131,12 +163,21 @@ def test_rows_without_an_interval_are_not_counted():
 def test_the_number_of_cells_is_said_with_what_the_marks_allow_for():
     assert looked_at(0, 0) == "No cell has enough outcomes over enough time to be compared."
     assert looked_at(1, 0).startswith("1 cell looked at, none marked")
-    assert plain(looked_at(18, 2)).startswith(
-        "18 cells looked at, 2 marked: of marked cells at most"
+    assert looked_at(18, 2) == (
+        "18 cells looked at, 2 marked after allowing for all of them (Benjamini and Hochberg): where "
+        "nothing is behind any of them, about one such table in twenty still has a mark. Every other "
+        "choice of filters is another look."
     )
 
 
-@given(st.booleans(), st.floats(-0.5, 0.5), st.floats(-1, 1))
-def test_what_is_proven_is_flagged_above_the_baseline_and_made_money(flagged, lift, mean_r):
-    row = make_row(flagged=flagged, lift=lift, expectancy_r=mean_r)
-    assert is_proven(row) == (flagged and lift > 0 and mean_r > 0)
+def test_a_run_is_another_look_where_there_are_no_filters():
+    assert looked_at(18, 0, "profile tried").endswith("Every other profile tried is another look.")
+
+
+@given(st.booleans(), st.floats(-0.5, 0.5), st.floats(-1, 1), st.floats(0, 1))
+def test_what_is_proven_is_flagged_above_the_baseline_and_surely_made_money(
+    flagged, lift, mean_r, half
+):
+    ends = {"expectancy_low": mean_r - half, "expectancy_high": mean_r + half}
+    row = make_row(flagged=flagged, lift=lift, expectancy_r=mean_r, **ends)
+    assert is_proven(row) == (flagged and lift > 0 and mean_r - half > 0)

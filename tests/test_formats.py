@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from core.ui import formats
 from core.ui.formats import DASH, MINUS, UTC_CLOCK, Clock
 from core.ui.palette import DARK, DIRECTIONS, LIGHT, VERDICTS, Palette, template
+from core.ui.signal_list import COLUMNS
 
 ONE_NUMBER = [
     formats.number,
@@ -181,3 +182,12 @@ def test_charts_have_the_ground_and_the_ink_of_the_page(colours: Palette):
     layout = template(colours.mode).layout
     assert layout.paper_bgcolor == layout.plot_bgcolor == colours.ground
     assert layout.font.color == colours.ink
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(1.0, "1×"), (0.5, "0.5×"), (0.25, "0.25×"), (0.126, "0.13×"), (1.5, "1.5×")]
+)
+def test_a_size_has_the_digits_that_it_needs_in_a_list_too(size, said):
+    assert formats.times(size) == said
+    row = {"verdict": "DOWNSIZE", "multiplier": size}
+    assert str(COLUMNS["verdict"].fill(row, UTC_CLOCK)).endswith(f" {said}")

@@ -13,13 +13,17 @@ from core.outcomes import HORIZONS
 from core.store.record import Filters
 from core.ui import loaders
 from core.ui.accuracy_opened import draw_opened, open_chosen, opened_place
-from core.ui.accuracy_words import CAUTION_CAVEAT, draw_nothing_left, unfinished_words
+from core.ui.accuracy_words import (
+    CAUTION_CAVEAT,
+    draw_nothing_left,
+    finished_words,
+    unfinished_words,
+)
 from core.ui.charts.curves import curves_figure
 from core.ui.charts.rates import rates_figure
 from core.ui.charts.spread_of_r import spread_figure
 from core.ui.claims import claims, headline, hours, looked_at
 from core.ui.draw import draw_figure
-from core.ui.formats import count
 from core.ui.palette import palette
 from core.ui.record_table import draw_caution, draw_record
 from core.ui.track_record import KEYS, Record, curves, record_of, row_name, spreads
@@ -39,7 +43,10 @@ def draw_verdicts(filters: Filters) -> None:
     horizons = filters.horizons or HORIZONS
     st.markdown(f"#### {headline(record.trades, record.looks)}")
     waiting = unfinished_words(loaders.load_unfinished(filters))
-    st.caption(f"{count(record.n, 'finished outcome')}. {waiting}")
+    kinds = loaders.load_totals(filters, ("recorded",), ("n",))["n"].astype(int)
+    names = kinds.index.get_level_values("recorded")
+    finished = finished_words(dict(zip(names, kinds, strict=True)))
+    st.caption(f"{finished} {waiting}")
     _draw_cells(record, horizons)
     draw_opened(filters, record)
     _draw_rates(record)

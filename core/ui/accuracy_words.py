@@ -7,11 +7,26 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.accuracy.tallies import LATER, LIVE
 from core.store.record import Filters, Unfinished
 from core.ui import loaders
 from core.ui.accuracy_filters import clear, narrowing_parts
 from core.ui.claims import hours
 from core.ui.formats import count, number
+
+
+def finished_words(by_kind: Mapping[str, int]) -> str:
+    """How many outcomes are finished, and of both kinds of recording each apart.
+
+    >>> finished_words({"live": 20, "later": 1400})
+    '1,420 finished outcomes: 20 recorded at the time, 1,400 filled in afterwards.'
+    >>> finished_words({"later": 1})
+    '1 finished outcome.'
+    """
+    all_of_them = count(sum(by_kind.values()), "finished outcome")
+    kinds = {LIVE: "recorded at the time", LATER: "filled in afterwards"}
+    parts = [f"{number(by_kind[kind])} {said}" for kind, said in kinds.items() if by_kind.get(kind)]
+    return f"{all_of_them}: {', '.join(parts)}." if len(parts) > 1 else f"{all_of_them}."
 
 
 def unfinished_words(waiting: Mapping[str, Unfinished]) -> str:

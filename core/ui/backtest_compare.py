@@ -154,15 +154,17 @@ def _draw_table(found: pd.DataFrame) -> None:
         {
             "Horizon": hours(str(horizon)),
             "R a day, first": number(row["r_per_day"], 2, sign=True),
-            "second": number(row["r_per_day_other"], 2, sign=True),
-            "Difference": _with_interval(row, "difference", "low", "high", 2),
+            "R a day, second": number(row["r_per_day_other"], 2, sign=True),
+            "R a day, difference": _with_interval(row, "difference", "low", "high", 2),
             "R a trade, first": number(row["mean_r"], 3, sign=True),
-            "second ": number(row["mean_r_other"], 3, sign=True),
-            "Difference ": _with_interval(row, "per_trade", "per_trade_low", "per_trade_high", 3),
+            "R a trade, second": number(row["mean_r_other"], 3, sign=True),
+            "R a trade, difference": _with_interval(
+                row, "per_trade", "per_trade_low", "per_trade_high", 3
+            ),
             "Trades, first": number(row["n"]),
-            "second  ": number(row["n_other"]),
+            "Trades, second": number(row["n_other"]),
             "Won, first": percent(row["win_rate"]),
-            "second   ": percent(row["win_rate_other"]),
+            "Won, second": percent(row["win_rate_other"]),
         }
         for horizon, row in found.iterrows()
     ]

@@ -27,9 +27,11 @@ def draw_in_force(person: Person) -> None:
         "that made them."
     )
     newest = _newest()
-    st.markdown("\n".join(_words(mode, newest) for mode in PROFILE_NAMES))
+    # The list stands above the form and is drawn after it, so that it holds what the form did.
+    listed = st.container()
     if may(person, "admin", write=True):
         _draw_form(newest)
+    listed.markdown("\n".join(_words(mode, newest) for mode in PROFILE_NAMES))
     _draw_past()
 
 
@@ -101,6 +103,7 @@ def _draw_form(newest: datetime | None) -> None:
             profile = versions[str(picked)]
             try:
                 backtest_actions.put_in_force(profile.name, profile.version, moment)
+                loaders.forget_schedules()
             except CryptoSatXError as error:
                 st.error(str(error), icon=":material/error:")
             else:

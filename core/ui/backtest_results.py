@@ -36,7 +36,7 @@ def draw_results(result: Mapping[str, Any]) -> None:
         return
     record = record_of(tallies, tallies)
     st.markdown(f"#### {headline(record.trades, record.looks)}")
-    st.caption(looked_at(record.looks, record.flagged))
+    st.caption(looked_at(record.looks, record.flagged, "profile tried"))
     draw_cells(tallies, record, "shown")
     _draw_folds(tallies, result)
     _draw_method(result)

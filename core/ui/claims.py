@@ -1,18 +1,18 @@
 """What a summary of outcomes proves, in sentences computed from its intervals.
 
 A rate is called better only where its lift is flagged: beyond chance after allowing for every cell
-that was looked at. An edge is claimed only where trades were flagged as better and made money after
-costs.
+that was looked at. Money is said to be made or lost only where the whole interval of the mean R is on
+one side of 0. An edge is claimed only where trades were flagged as better and made money after costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from core.ui.formats import count, interval, known, number, percent, r_multiple
+from core.ui.formats import DASH, count, interval, known, number, percent, r_multiple
 
 Row = Mapping[str, Any]
 
@@ -54,22 +54,23 @@ def headline(trades: pd.DataFrame, looks: int) -> str:
         beat = "beats" if len(proven) == 1 else "beat"
         return (
             f"An edge in {len(proven)} of {count(len(judged), 'row')} of trades: {names} {beat} the "
-            f"raw signal {allowed}, and made money after costs ({_mean_r(proven.values())} a trade)."
+            f"raw signal {allowed}, and made money after costs ({_mean_r(list(proven.values()))})."
         )
     ((verdict, horizon), *_) = judged
-    better = [f"{name} at {hours(of)}" for (name, of), row in judged.items() if is_better(row)]
+    better = {place: row for place, row in judged.items() if is_better(row)}
     if better:
+        names = _listed([f"{name} at {hours(of)}" for name, of in better])
         beat = "beats" if len(better) == 1 else "beat"
         return (
-            f"No proven edge: {_listed(better)} {beat} the raw signal {allowed}, but made no "
-            f"money. {_money(list(judged.values()))}"
-        )
+            f"No proven edge: {names} {beat} the raw signal {allowed}. "
+            f"{_money(list(better.values()))}"
+        ).rstrip()
     which = (
         f"none of {len(judged)} rows of trades beats"
         if len(judged) > 1
         else f"{verdict} at {hours(horizon)} does not beat"
     )
-    return f"No proven edge: {which} the raw signal {allowed}. {_money(list(judged.values()))}"
+    return f"No proven edge: {which} the raw signal {allowed}. {_money(list(judged.values()))}".rstrip()
 
 
 def is_better(row: Row) -> bool:
@@ -78,29 +79,35 @@ def is_better(row: Row) -> bool:
 
 
 def is_proven(row: Row) -> bool:
-    """Whether trades were better, and made money.
+    """Whether trades were better, and made money beyond doubt.
 
-    >>> row = {"flagged": True, "lift": 0.05, "expectancy_r": 0.1}
-    >>> is_proven(row), is_proven({**row, "flagged": False}), is_proven({**row, "expectancy_r": -0.1})
+    >>> row = {"flagged": True, "lift": 0.05, "expectancy_low": 0.02, "expectancy_high": 0.1}
+    >>> is_proven(row), is_proven({**row, "flagged": False}), is_proven({**row, "expectancy_low": -0.1})
     (True, False, False)
     """
-    return is_better(row) and known(row["expectancy_r"]) and bool(row["expectancy_r"] > 0)
+    return is_better(row) and _gained(row) == "made"
 
 
-def looked_at(looks: int, flagged: int) -> str:
-    """How many cells were looked at, and what the marks allow for.
+def looked_at(looks: int, flagged: int, choice: str = "choice of filters") -> str:
+    """How many cells were looked at, what the marks allow for, and which ``choice`` they do not.
 
     >>> looked_at(18, 0)
-    '18 cells looked at, none marked: none differs from the raw signal beyond what luck does to so many.'
+    '18 cells looked at, none marked: none differs from the raw signal beyond what luck does to so many. Every other choice of filters is another look.'
     """
     if not looks:
         return "No cell has enough outcomes over enough time to be compared."
     head = f"{count(looks, 'cell')} looked at"
+    again = f"Every other {choice} is another look."
     if not flagged:
-        return f"{head}, none marked: none differs from the raw signal beyond what luck does to so many."
+        return (
+            f"{head}, none marked: none differs from the raw signal beyond what luck does to so many. "
+            f"{again}"
+        )
+    if looks == 1:
+        return f"{head}, and marked: one such cell in twenty is marked where nothing is behind it. {again}"
     return (
-        f"{head}, {flagged} marked: of marked cells at most about 5\u00a0% are luck "
-        "(Benjamini and Hochberg)."
+        f"{head}, {flagged} marked after allowing for all of them (Benjamini and Hochberg): where nothing "
+        f"is behind any of them, about one such table in twenty still has a mark. {again}"
     )
 
 
@@ -130,23 +137,46 @@ def _rows(summary: pd.DataFrame) -> list[tuple[tuple[str, str], dict[str, Any]]]
     return [((str(a), str(b)), row) for (a, b), row in zip(places, records, strict=True)]
 
 
+def _gained(row: Row) -> str | None:
+    """Whether the mean trade surely "made" or "lost" money after costs; None where it is not known."""
+    if not known(row["expectancy_low"]):
+        return None
+    return "made" if row["expectancy_low"] > 0 else "lost" if row["expectancy_high"] < 0 else None
+
+
 def _money(rows: Sequence[Row]) -> str:
-    known_r = [row["expectancy_r"] for row in rows if known(row["expectancy_r"])]
-    if not known_r:
+    rows = [row for row in rows if known(row["expectancy_r"])]
+    if not rows:
         return ""
-    lost = sum(value <= 0 for value in known_r)
-    if len(known_r) == 1:
-        did = "lost" if lost else "made"
-        return f"After costs the mean trade {did} {r_multiple(known_r[0])}."
-    which = {0: "made money in every row", len(known_r): "lost in every row"}
-    did = which.get(lost, f"lost in {lost} of {len(known_r)} rows")
-    return f"After costs the mean trade {did} ({_mean_r(rows)})."
+    amounts = f"({_mean_r(rows)})"
+    gained = [_gained(row) for row in rows]
+    if len(rows) == 1:
+        if gained[0] is None:
+            return f"Whether it made money after costs is not known yet {amounts}."
+        return f"It {gained[0]} money after costs {amounts}."
+    of = f" of {len(rows)} rows"
+    said: list[str] = []
+    for did in ("made", "lost"):
+        if gained.count(did) == len(rows):
+            return f"After costs they {did} money in every row {amounts}."
+        if did in gained:
+            said.append(f"{did} money in {gained.count(did)}{of if not said else ''}")
+    if not said:
+        return f"Whether they made money after costs is not known yet in any row {amounts}."
+    if None in gained:
+        said.append(f"and in {gained.count(None)} it is not known yet which")
+    return f"After costs they {', '.join(said)} {amounts}."
 
 
-def _mean_r(rows: Iterable[Row]) -> str:
-    values = sorted(row["expectancy_r"] for row in rows if known(row["expectancy_r"]))
+def _mean_r(rows: Sequence[Row]) -> str:
+    """Mean R a trade: of one row with its interval, of several from the lowest to the highest."""
+    values = sorted(row["expectancy_r"] for row in rows)
     low, high = r_multiple(values[0]), r_multiple(values[-1])
-    return low if low == high else f"{low} to {high}"
+    if len(rows) > 1:
+        return f"{low if low == high else f'{low} to {high}'} a trade"
+    ends = interval(rows[0]["expectancy_low"], rows[0]["expectancy_high"], 2, unit="R", sign=True)
+    around = "no interval" if ends == DASH else f"95\u00a0% interval {ends}"
+    return f"{low} a trade, {around}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -240,8 +240,7 @@ def _verdict_line(verdict: str, direction: float | None, said: str) -> str:
 
 
 def _size(multiplier: float) -> str:
-    digits = 1 if round(multiplier, 1) == multiplier else 2
-    return f"{formats.times(multiplier, digits)} risk" if multiplier else "no trade"
+    return f"{formats.times(multiplier)} risk" if multiplier else "no trade"
 
 
 def plan_title() -> str:
@@ -264,7 +263,7 @@ def plan_part(planned: Row) -> str:
         "Notional": formats.usd_exact(planned["notional_usd"]),
         "Risk, before costs": formats.usd_exact(planned["risk_usd"]),
         "Liquidation price": _away(planned["liquidation_price"], entry),
-        "Size against normal": formats.times(planned["size_multiplier"], 2),
+        "Size against normal": formats.times(planned["size_multiplier"]),
         "What limited the size": _CAPS.get(str(planned["binding_cap"]), "unknown"),
     }
     return _part(f'{_pairs(lines)}<p class="note">Not investment advice.</p>')

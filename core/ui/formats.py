@@ -139,13 +139,16 @@ def r_multiple(value: Number, digits: int = 2) -> str:
     return f"{number(value, digits, sign=True)}{_NBSP}R" if known(value) else DASH
 
 
-def times(value: Number, digits: int = 1) -> str:
-    """A factor of size or leverage.
+def times(value: Number, digits: int | None = None) -> str:
+    """A factor of size or leverage; without ``digits`` as many as it needs, at most two.
 
-    >>> times(0.5), times(5, 0)
-    ('0.5×', '5×')
+    >>> times(0.5), times(0.25), times(1.0), times(10), times(5.3, 0)
+    ('0.5×', '0.25×', '1×', '10×', '5×')
     """
-    return f"{number(value, digits)}×" if known(value) else DASH
+    if not known(value):
+        return DASH
+    text = number(value, 2).rstrip("0").rstrip(".") if digits is None else number(value, digits)
+    return f"{text}×"
 
 
 def quantity(value: Number) -> str:

@@ -54,7 +54,7 @@ def _costs() -> str:
   was not taken, both after the costs that the trade would have paid. Where trades lose on average,
   any halving scores above 0, chosen by a coin or not, so that the sign says nothing about choosing;
   **Choice** does: caution chose only where what it took smaller or left out won less often than the
-  raw signal, the whole interval of its lift below 0.
+  raw signal, its cell marked after allowing for all of them.
 """
 
 
@@ -69,8 +69,10 @@ def _intervals() -> str:
 - Fewer than {2 * ERAS} outcomes, outcomes on fewer than {ERAS} days, or eras shorter than two horizons
   (at 24 h, fewer than {2 * ERAS} days): no interval, and the note says so.
 - **Marked cells**: the lift of each cell is tested against 0 and the whole table is allowed for
-  (Benjamini and Hochberg); of marked cells at most about 5 % are luck. The number of cells is printed.
-  Looking through many filters is looking at more cells than any one table allows for.
+  (Benjamini and Hochberg): where nothing is behind any of its cells, about one table in twenty still
+  has a mark, and then every mark is luck. The number of cells is printed. Every choice of filters is
+  another look, at more cells than any one table allows for.
+- **Made or lost money** is said only where the whole interval of the mean R is on one side of 0.
 - **An edge** is claimed only for trades that are marked as better and made money after costs.
 """
 

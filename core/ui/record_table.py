@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,8 @@ _COLUMNS: tuple[tuple[str, str, str, str], ...] = (
         "q_value",
         "q",
         "%.3f",
-        "Chance that a lift marked at this level is luck, after allowing for every cell shown",
+        "p value of the lift, adjusted for every cell that was looked at (Benjamini and Hochberg); a "
+        "cell is marked at 0.05 or below",
     ),
     ("expectancy_r", "Mean net R", "+.3f", "Mean result after costs in units of the risk taken"),
     (
@@ -90,7 +91,8 @@ _CAUTION: tuple[tuple[str, str, str, str], ...] = (
         "choice",
         "Choice",
         "",
-        "Whether what was taken smaller or left out won less often than the raw signal",
+        "Whether what was taken smaller or left out won less often than the raw signal, beyond chance "
+        "for as many cells as were looked at",
     ),
     ("note", "Note", "", "Why there is no interval"),
 )
@@ -116,7 +118,7 @@ _INTERVALS = {
 # Two tables, so that a screen holds each: how often it won, and what came of it.
 _WON = ("n", "n_eff", "win_rate", "interval", "baseline", "baseline_long", "baseline_coin")
 _LIFTED = ("lift", "lift_interval", "q_value")
-_NO_BETTER, _WORSE = "chose no better than the raw signal", "chose what won less often"
+_NO_BETTER, _WORSE = "chose no better beyond chance", "chose what won less often"
 
 
 def draw_record(summary: pd.DataFrame, title: str, meaning: str, *, traded: bool) -> None:
@@ -195,8 +197,8 @@ def draw_caution(found: pd.DataFrame, record: pd.DataFrame, key: str = "rules") 
 def caution_rows(found: pd.DataFrame, record: pd.DataFrame) -> pd.DataFrame:
     """The table's cells under their titles, in R of the full size and lifts in points.
 
-    Caution chose well where what it was cautious about won less often than the raw signal: where the
-    whole interval of the lift is below 0.
+    Caution chose well where what it was cautious about won less often than the raw signal: where its
+    lift is below 0 and flagged, beyond chance for as many cells as were looked at.
     """
     ranks = {name: rank for rank, name in enumerate((*VERDICTS, *HORIZONS))}
     rows = found.reset_index()
@@ -213,14 +215,16 @@ def caution_rows(found: pd.DataFrame, record: pd.DataFrame) -> pd.DataFrame:
         elif name == "lift_interval":
             cells[title] = _intervals(lifts, *_INTERVALS[name][:4], sign=True)
         elif name == "choice":
-            cells[title] = [_choice(high) for high in lifts["lift_high"]]
+            cells[title] = [_choice(row) for row in lifts.to_dict("records")]
         else:
             cells[title] = rows[name].tolist()
     return pd.DataFrame(cells)
 
 
-def _choice(lift_high: float) -> str:
-    return DASH if not known(lift_high) else _WORSE if lift_high < 0 else _NO_BETTER
+def _choice(row: Mapping[Hashable, Any]) -> str:
+    if not known(row["lift_high"]):
+        return DASH
+    return _WORSE if row["flagged"] and row["lift"] < 0 else _NO_BETTER
 
 
 def _with_minus(rows: pd.DataFrame, columns: Sequence[tuple[str, str, str, str]]) -> Styler:

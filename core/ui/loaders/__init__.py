@@ -32,6 +32,7 @@ from core.ui.loaders.alerts import (
 )
 from core.ui.loaders.backtests import (
     count_living_workers,
+    forget_schedules,
     load_contents,
     load_held_back,
     load_in_force,
@@ -92,6 +93,7 @@ __all__ = [
     "count_fired",
     "count_living_workers",
     "forget_alerts",
+    "forget_schedules",
     "load_about",
     "load_bar_totals",
     "load_bars",

@@ -72,6 +72,11 @@ def load_schedule(mode: str) -> Schedule:
     return _schedule(address(), mode)
 
 
+def forget_schedules() -> None:
+    """Look again after something was put in force here."""
+    _schedule.clear()
+
+
 def load_runs() -> list[store.Run]:
     """The newest runs, the one asked for last first."""
     with reading() as conn:
