@@ -671,6 +671,22 @@ def test_the_method_states_definitions_costs_and_biases(market):
         assert word in said
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "The interval of a win rate is about the period shown",
+        "less often: in 80 to 93 % of simulations",
+        "about one table in twenty still has a mark",
+        "the verdict may come up to half an hour later",
+        "configure a dated name",
+        "in 8 to 9 % with twenty that move together",
+    ],
+)
+def test_the_method_says_how_far_its_numbers_reach(market, limit):
+    said = " ".join(words(open_accuracy({"view": "Method"})).split())
+    assert limit in plain(said)
+
+
 # With little or nothing
 
 

@@ -105,8 +105,9 @@ def information(factor_days: pd.DataFrame) -> pd.DataFrame:
     is only known afterwards, and centring by it makes an edge out of nothing. ``low`` and ``high``
     are the 95 % t interval over ten eras of days (`core.accuracy.eras`) of the slope through zero,
     sum of products over sum of the factor's squares, brought to the scale of ``ic``: the sums of
-    products of a factor that follows the price are skewed, and over squares that grow with them the
-    interval excludes zero on a random walk in 6 to 7 % of runs, of the mean product in 8 to 10 %.
+    products of a factor that follows the price are skewed, less so over squares that grow with them.
+    Without an edge, a z-score of the price level is still found significant in 5 to 7 % of runs with
+    one market, and in 8 to 9 % with twenty that move together (1,000 runs).
     ``note`` says why there is none.
     """
     flat = _flat(factor_days)

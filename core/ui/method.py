@@ -65,6 +65,10 @@ def _intervals() -> str:
   holding every market of its time; the {percent(CONFIDENCE, 0)} interval is a t interval over what is
   left when each era in turn is left out. Eras of uneven count are worth fewer degrees of freedom, and
   the future that neighbouring eras share is allowed for.
+- **The interval of a win rate is about the period shown.** Won is after costs, so a win rate follows
+  the volatility. Where calm or wild spells last for weeks, the {percent(CONFIDENCE, 0)} interval of a
+  short period at 1 h holds the rate of the long run less often: in 80 to 93 % of simulations with
+  costs. Lifts are not affected: the raw signal has the same spells.
 - **n eff.** is how many independent outcomes would leave an interval as wide.
 - Fewer than {2 * ERAS} outcomes, outcomes on fewer than {ERAS} days, or eras shorter than two horizons
   (at 24 h, fewer than {2 * ERAS} days): no interval, and the note says so.
@@ -87,13 +91,19 @@ def _baselines() -> str:
 
 
 def _others() -> str:
-    return """
+    return f"""
 - **Reliability** reads the score in the signal's direction as a probability of winning. It is not made
   to be one; the diagram shows how far it is from it. Bins without outcomes stay empty.
 - **Kappa** is Cohen's: agreement beyond chance, with an interval over eras of days.
 - **Information coefficient** is the correlation of a factor's distance from its own past with the
   return after it, not centred and not ranked within the period: the high of a period is only known
   afterwards, and centring by it makes an edge out of nothing.
+  In simulations without an edge the {percent(CONFIDENCE, 0)} interval misses 0 for a z-score of the
+  price level in 5 to 7 % of runs with one market, and in 8 to 9 % with twenty that move together.
+- **A model's trade** is counted from the entry of the signal, at the close of its bar, though the
+  verdict may come up to half an hour later. What the price did meanwhile is in the result.
+- **A model's name** is the one it was asked by. Where a provider moves an alias to another model, one
+  record covers both: configure a dated name.
 - A model is asked about signals at the time they are made and never about the past, because it may
   remember what came after. Its record is shorter for that reason.
 """
@@ -105,7 +115,8 @@ def _biases() -> str:
 - A profile that was changed after looking at this page was fitted to it: only later outcomes count.
 - Overlapping signals count one R each. An account would run out of margin before.
 - Fills are assumed at the open and the close with a fixed slippage, in calm and in panic alike.
-- Eras allow for what repeats within weeks. A regime that lasts longer than the record is one observation.
+- Eras allow for what repeats within one of them, a tenth of the days. Of a regime that lasts longer
+  there are few observations, of one that outlasts the record a single one.
 """
 
 
