@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.accounts.home import open_accounts
+from core.accounts.people import list_people
 from core.jobs.alerting import Alerting
 from core.jobs.backtests import Backtests
 from core.jobs.collecting import Collector, NoSources
@@ -113,7 +115,13 @@ class Worker:
             self.clock,
             self.batches,
             opinions=None if self.collector is None else self._opinions(),
-            alerting=Alerting(self.engine, self.clock, sending.wake, settings.url or ""),
+            alerting=Alerting(
+                self.engine,
+                self.clock,
+                sending.wake,
+                settings.url or "",
+                lambda: self._people(settings),
+            ),
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)
         beating.start()
@@ -132,6 +140,19 @@ class Worker:
 
     def stop(self) -> None:
         self.stopping.set()
+
+    def _people(self, settings: Settings) -> frozenset[str]:
+        """Who may sign in now; people live in a database of their own where each market has a file."""
+        shared = settings.database_url is not None
+        accounts = self.engine if shared else open_accounts(settings)
+        try:
+            with accounts.connect() as conn:
+                return frozenset(
+                    one.person.username for one in list_people(conn) if not one.disabled
+                )
+        finally:
+            if not shared:
+                accounts.dispose()
 
     def _opinions(self) -> Opinions | None:
         if self.settings is None or self.settings.model is None:

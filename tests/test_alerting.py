@@ -36,7 +36,7 @@ from core.store.alerts.states import (
     load_states,
 )
 from core.store.signals import save_bars, save_profile, save_signals
-from core.store.tables import alert_states, audit_log, deliveries
+from core.store.tables import alert_states, audit_log, deliveries, subscriptions
 from tests.builders import make_frame
 from tests.stored import list_events
 
@@ -78,7 +78,7 @@ def stored(engine: Engine) -> Engine:
 
 
 def rule(expression: str, **changes: Any) -> RuleDefinition:
-    return parse_definition({"name": "Test", "expression": expression, **changes})
+    return parse_definition({"name": "Test", "expression": expression} | changes)
 
 
 def save(engine: Engine, definition: RuleDefinition) -> StoredRule:
@@ -362,6 +362,31 @@ def test_the_values_at_firing_stay_beside_those_of_now(stored: Engine) -> None:
     close = market().loc["S0USDT", "close"]
     assert then["close"] == close[pd.Timestamp(bars()[0])]
     assert now["close"] == close[pd.Timestamp(bars()[4])]
+
+
+def test_people_who_may_no_longer_sign_in_are_told_nothing(stored: Engine) -> None:
+    ids = [add_channel(stored, owner=name, name=name) for name in ("tom", "eve")]
+    with stored.begin() as conn:
+        for each in ids:
+            row = {"channel_id": each, "body": {}, "updated_at": bars()[0]}
+            conn.execute(subscriptions.insert().values(**row))
+    save(stored, rule("close > 0"))
+    alerting = Alerting(stored, lambda: bars()[0], people=lambda: {"eve"})
+    alerting.judge(bars()[0])
+    assert [one.channel_id for one in messages(stored)] == [ids[1]]
+
+
+def test_a_template_that_fails_keeps_no_rule_from_being_told(stored: Engine) -> None:
+    channel = add_channel(stored)
+    body = "{% if fired and fired[0].symbol == 'S0USDT' %}{{ 1e400 | int }}{% endif %}{{ rule }}"
+    save(stored, rule("close > 0", body=body, channels=[channel]))
+    save(stored, rule("close > 1", name="Other", channels=[channel]))
+    judge(stored, bars()[:1])
+    other, failing = messages(stored)
+    assert [len(one.body["content"]["fired"]) for one in (other, failing)] == [3, 3]
+    assert "template_fault" in failing.body["content"]
+    assert "template_fault" not in other.body["content"]
+    assert "S0USDT" in failing.body["text"]
 
 
 def test_what_happened_cannot_be_changed(stored: Engine) -> None:

@@ -130,6 +130,29 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("{{ 5 | round(-99999999) }}", "0.0"),
+        ('{{ 2.345 | round(30000000, "ceil") }}', "2.345"),
+        ("{{ fired | length | round(-20000000) }}", "0.0"),
+        ("{{ 2.345 | round(1) }}", "2.3"),
+        ('{{ 2.345 | round(1, "floor") }}', "2.3"),
+        ("{{ 2.5 | round }}", "2.0"),
+    ],
+)
+def test_rounding_takes_the_digits_that_a_number_can_have(template: str, made: str) -> None:
+    began = time.process_time()
+    assert preview(template) == made
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("template", ["{{ 1e400 | int }}", "{{ rule | round }}"])
+def test_whatever_a_template_runs_into_is_told_in_a_sentence(template: str) -> None:
+    with pytest.raises(DeliveryError):
+        preview(template)
+
+
 @pytest.mark.parametrize("template", ATTACKS)
 def test_what_a_template_must_not_do_is_refused_in_a_sentence_and_at_once(template: str) -> None:
     began = time.process_time()

@@ -30,9 +30,9 @@ Reason = Literal[
     "disabled",
 ]
 WORDS: Mapping[str, str] = {
-    "fired": "sent",
-    "ended": "sent",
-    "repeat": "sent as a reminder",
+    "fired": "a message was made",
+    "ended": "a message was made",
+    "repeat": "a reminder was made",
     "held": "not sent: the rule holds it back",
     "muted": "not sent: the rule is muted",
     "silenced": "not sent: silenced",

@@ -8,7 +8,7 @@ may be done again, or by two workers at once, without a second effect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ from core.alerts.states import (
     from_rows,
     to_rows,
 )
-from core.errors import CryptoSatXError, RuleError
+from core.errors import RuleError
 from core.jobs.alert_frames import AlertFrames, Seen
 from core.jobs.telling import Destinations, Parts, messages_of
 from core.store import outbox
@@ -75,12 +75,14 @@ class _Work:
 @dataclass
 class Alerting:
     """Judges the rules of one database. ``clock`` is the time of the market; ``told`` is called when
-    there is something to send; ``link`` is the address of the dashboard, where it is known."""
+    there is something to send; ``link`` is the address of the dashboard, where it is known. ``people`` gives
+    who may sign in: nothing is sent to the own channels of others. By default all may."""
 
     engine: Engine
     clock: Callable[[], datetime]
     told: Callable[[], None] = lambda: None
     link: str = ""
+    people: Callable[[], Collection[str]] | None = None
     _frames: AlertFrames = field(default_factory=AlertFrames)
     # Version, newest bar and states of rules as this process judged them last.
     _kept: dict[int, tuple[int, datetime, States]] = field(default_factory=dict)
@@ -167,7 +169,7 @@ class Alerting:
     def _write(self, conn: Connection, work: Sequence[_Work]) -> tuple[int, int]:
         now = self.clock()
         silences = load_silences(conn, min((one.bars[0] for one in work), default=now))
-        destinations = Destinations.load(conn)
+        destinations = Destinations.load(conn, self.people)
         explained = [(one, _explain(one)) for one in work]
         decided = [_events(one, parts, silences, now) for one, parts in explained]
         happened = stored_states.add_events(conn, [event for each in decided for event, _ in each])
@@ -225,7 +227,7 @@ def _evaluate(one: _Work, seen: Seen, living: Sequence[str]) -> None:
     if one.compiled is not None:
         try:
             truth = one.compiled.truth_in(seen.evaluation)
-        except (CryptoSatXError, ArithmeticError, ValueError, TypeError) as error:
+        except Exception as error:
             _logger.exception("The rule %s could not be evaluated.", one.rule.name)
             one.message = f"The rule could not be evaluated: {error}"
     left = set(one.states.symbols).difference(living)

@@ -120,7 +120,7 @@ def _alert(jobs: Jobs, bar: datetime) -> None:
     this one did not."""
     try:
         DBOS.run_step({"name": "alert"}, jobs.alert, bar)
-    except (CryptoSatXError, SQLAlchemyError):
+    except Exception:
         _logger.exception("The alert rules could not be judged at %s; the next bar makes up.", bar)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,10 +29,15 @@ class Destinations:
     subscribed: Mapping[int, Subscription]
 
     @classmethod
-    def load(cls, conn: Connection) -> Destinations:
-        """As they are now."""
+    def load(
+        cls, conn: Connection, people: Callable[[], Collection[str]] | None = None
+    ) -> Destinations:
+        """As they are now; own channels only of these people, by default of all."""
         shared = frozenset(one.id for one in list_channels(conn) if one.enabled)
         own = load_subscriptions(conn)
+        if own and people is not None:
+            allowed = people()
+            own = [(one, body) for one, body in own if one.owner in allowed]
         return cls(shared, {one.id: Subscription.model_validate(body) for one, body in own})
 
     def of(

@@ -7,6 +7,7 @@ cannot call anything, set anything, or build a text out of itself: whatever it s
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ from functools import lru_cache, wraps
 from time import monotonic
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
@@ -77,6 +78,7 @@ def _whole(value: object, low: int, high: int) -> int:
 
 _OWN: Mapping[str, Callable[..., Any]] = {"number": number, "percent": percent, "short": short}
 # Filters of Jinja whose result is not longer than what goes in, or is bounded below.
+_HUGE = 1e18
 _JINJAS = (
     *("upper", "lower", "title", "capitalize", "trim", "abs", "round", "int", "float", "string"),
     *("default", "d", "length", "count", "first", "last", "min", "max", "join", "items", "list"),
@@ -161,6 +163,19 @@ def _check_length(text: str) -> str:
     return text
 
 
+def _round(value: Any, precision: int = 0, method: str = "common") -> float:
+    """Jinja's round with digits that a number can have."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _HUGE:
+        raise SecurityError("round works on numbers only")
+    if method not in ("common", "ceil", "floor"):
+        raise SecurityError("round knows common, ceil and floor")
+    digits = _whole(precision, -15, 15)
+    if method == "common":
+        return round(float(value), digits)
+    way = math.ceil if method == "ceil" else math.floor
+    return float(way(float(value) * 10.0**digits) / 10.0**digits)
+
+
 def _join(values: Any, between: str = "", attribute: str | None = None) -> str:
     """Texts of a list in one; given up before it is long."""
     parts, length = [], 0
@@ -181,7 +196,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, trim_blocks=False)
         self.globals = {}
-        jinjas = {name: FILTERS[name] for name in _JINJAS} | {"join": _join}
+        jinjas = {name: FILTERS[name] for name in _JINJAS} | {"join": _join, "round": _round}
         self.filters = {name: _bounded(one) for name, one in (jinjas | dict(_OWN)).items()}
         self.filters["counted"] = _counted
         self.tests = {name: TESTS[name] for name in _TESTS}
@@ -206,7 +221,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     @override
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         for side in (left, right):
-            if isinstance(side, bool) or not isinstance(side, int | float) or abs(side) > 1e18:
+            if isinstance(side, bool) or not isinstance(side, int | float) or abs(side) > _HUGE:
                 raise SecurityError(
                     f"{operator} works on numbers only; to put texts together use ~"
                 )
@@ -293,14 +308,7 @@ def _rendered(made: Any, values: Mapping[str, Any]) -> str:
             length += len(part)
             if length > MOST_PART:
                 break
-    except (
-        TemplateError,
-        ArithmeticError,
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a template runs into is its own fault
         _refuse(_line_in(error), _reason(error))
     finally:
         _allowance.reset(token)
