@@ -65,6 +65,15 @@ def test_what_still_fires_at_the_end_has_no_end() -> None:
     assert found.firings["ended_at"].isna().tolist() == [False, True, True]
 
 
+def test_how_often_is_told_of_the_time_that_could_be_judged() -> None:
+    known = [50.0, 70.0] * 24 * 14
+    unknown = [float("nan")] * len(known) * 3
+    whole, quarter = judged(scores(known)), judged(scores(unknown + known))
+    assert quarter.per_week == pytest.approx(whole.per_week)
+    assert quarter.unknown_share == 0.75
+    assert quarter.summary.startswith(whole.summary.split(";")[0])
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([None, "2h", "5h"]), st.booleans())
 def test_it_is_bit_equal_to_stepping_the_live_machine_with_what_was_known(

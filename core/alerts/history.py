@@ -91,9 +91,18 @@ class RuleHistory:
         return (self.end - self.start + step) / timedelta(days=1)
 
     @property
+    def judged_days(self) -> float:
+        """The days without the share of bars that could not be judged."""
+        return (
+            0.0
+            if self.unknown_share != self.unknown_share
+            else self.days * (1 - self.unknown_share)
+        )
+
+    @property
     def per_week(self) -> float:
-        """Firings of all symbols together in a week; NaN where less than a day was judged."""
-        return 7 * len(self) / self.days if self.days >= 1 else float("nan")
+        """Firings of all symbols together in a week of what was judged; NaN where that is under a day."""
+        return 7 * len(self) / self.judged_days if self.judged_days >= 1 else float("nan")
 
     @property
     def median_minutes(self) -> float:
@@ -160,14 +169,14 @@ def _often_words(history: RuleHistory) -> str:
     number, days = len(history), max(round(history.days), 1)
     if not number:
         return f"would not have fired in {days} days"
-    if number < _FEW or history.days < 7:
+    if number < _FEW or history.judged_days < 7:
         times = {1: "once", 2: "twice"}.get(number, f"{number:,} times")
         often = f"{times} in {days} days, too few to say how often"
         return often if number < _FEW else f"{times} in {days} days"
     week = history.per_week
     often = f"about {week:,.0f} times a week" if week >= 20 else f"about {week:.1f} times a week"
     if history.messages < 0.8 * number:
-        each = 7 * history.messages / history.days
+        each = 7 * history.messages / history.judged_days
         often += f" in {each:,.0f} messages" if each >= 20 else f" in {each:.1f} messages"
     return often
 

@@ -69,7 +69,8 @@ def _basis(history: RuleHistory, trial: Trial) -> str:
 
 
 def _draw_figures(history: RuleHistory) -> None:
-    weekly = 7 * history.messages / history.days if history.days >= 1 else float("nan")
+    judged = history.judged_days
+    weekly = 7 * history.messages / judged if judged >= 1 else float("nan")
     held = sum(history.held_back.values())
     why = ", ".join(f"{amount} {_HELD[name]}" for name, amount in history.held_back.items())
     median = history.median_minutes
