@@ -376,6 +376,21 @@ def test_people_who_may_no_longer_sign_in_are_told_nothing(stored: Engine) -> No
     assert [one.channel_id for one in messages(stored)] == [ids[1]]
 
 
+def test_who_subscribed_to_a_rule_hears_of_it_under_another_name_too(stored: Engine) -> None:
+    channel = add_channel(stored, owner="tom")
+    body = {"rules": ["Test"]}
+    with stored.begin() as conn:
+        row = {"channel_id": channel, "body": body, "updated_at": bars()[0]}
+        conn.execute(subscriptions.insert().values(**row))
+    saved = save(stored, rule("close > 0", repeat="1h"))
+    judge(stored, bars()[:1])
+    with stored.begin() as conn:
+        renamed = rule("close > 0", repeat="1h", name="Another")
+        change_rule(conn, saved.id, renamed, based_on=1, by="ada", now=bars()[0] + HOUR / 2)
+    judge(stored, bars()[1:2])
+    assert [one.body["content"]["rule"] for one in messages(stored)] == ["Test", "Another"]
+
+
 def test_a_template_that_fails_keeps_no_rule_from_being_told(stored: Engine) -> None:
     channel = add_channel(stored)
     body = "{% if fired and fired[0].symbol == 'S0USDT' %}{{ 1e400 | int }}{% endif %}{{ rule }}"

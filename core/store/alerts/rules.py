@@ -12,7 +12,7 @@ from core.alerts import compile_rule
 from core.alerts.definition import RuleDefinition, parse_definition, to_body
 from core.errors import RuleError
 from core.store import audit
-from core.store.tables import alert_rule_versions, alert_rules
+from core.store.tables import alert_rule_versions, alert_rules, subscriptions
 
 # A worker has a bar's second for all of them.
 MOST_RULES = 1_000
@@ -97,10 +97,25 @@ def change_rule(
             f"{old.author} saved version {old.version} of this rule meanwhile.",
             hint="Look at what changed, and save again if it is still right.",
         )
+    if old.name != definition.name:
+        _rename_for_subscribers(conn, old.name, definition.name)
     before = to_body(old.definition)
     return _add_version(
         conn, rule_id, based_on + 1, definition, by=by, now=now, note=note, action=action, before=before
     )  # fmt: skip
+
+
+def _rename_for_subscribers(conn: Connection, old: str, new: str) -> None:
+    """Who subscribed to a rule by its name goes on hearing of it."""
+    for row in conn.execute(select(subscriptions.c.channel_id, subscriptions.c.body)).all():
+        wanted = row.body.get("rules") or []
+        if old in wanted:
+            named = [new if name == old else name for name in wanted]
+            conn.execute(
+                update(subscriptions)
+                .where(subscriptions.c.channel_id == row.channel_id)
+                .values(body={**row.body, "rules": named})
+            )
 
 
 def delete_rule(conn: Connection, rule_id: int, *, by: str, now: datetime) -> StoredRule:
