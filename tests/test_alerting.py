@@ -301,6 +301,8 @@ def test_an_acknowledged_firing_is_not_repeated(stored: Engine) -> None:
         "repeat",
         "repeat",
     ]
+    titles = [one.body["title"] for one in messages(stored)]
+    assert ["still fires" in title for title in titles] == [False, True, True]
     note = Acknowledgement(saved.id, "S0USDT", bars()[0], "bob", "seen", bars()[2])
     with stored.begin() as conn:
         acknowledge(conn, [note])

@@ -55,7 +55,7 @@ EXAMPLE: Mapping[str, Any] = {
     "link": "https://cryptosatx.example/alerts?rule=7",
 }
 DEFAULT_TITLE = (
-    "{{ severity | upper }}: {{ rule }}"
+    "{{ severity | upper }}: {{ rule }}{% if kind == 'repeat' %} still fires{% endif %}"
     "{% if fired %}: {{ fired | map(attribute='symbol') | join(', ') | short(80) }}"
     "{% elif resolved %} has ended{% endif %}"
 )
