@@ -562,9 +562,9 @@ def test_naming_the_sources_does_not_import_every_exchange_there_is() -> None:
 
 
 def test_keys_are_never_shown() -> None:
-    chosen = load_settings({"COINGLASS_API_KEY": "very-secret"})
+    chosen = load_settings({"COINGLASS_API_KEY": "very-hidden"})
     shown = {one.name: one.value for one in describe_settings(chosen)}
-    assert "secret" not in repr(shown) + repr(chosen)
+    assert "very-hidden" not in repr(shown) + repr(chosen)
     assert shown["LUNARCRUSH_API_KEY"] == "not set"
 
 
