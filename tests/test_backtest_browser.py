@@ -35,10 +35,18 @@ def ask_for(page: Page, name: str, threshold: int) -> None:
         slider.first.press("ArrowRight" if threshold > at else "ArrowLeft")
         page.wait_for_timeout(150)
     expect(page.get_by_text(f"→ {threshold} points").first).to_be_visible()
-    box = page.get_by_role("textbox", name="Name", exact=True)
-    box.fill(name)
-    box.press("Enter")
-    page.get_by_role("button", name="Run on this history").click()
+    app = page.get_by_test_id("stApp")
+    run = page.get_by_role("button", name="Run on this history")
+    for _ in range(5):
+        # What is typed while the page is drawn anew can go with the field that it stood in.
+        expect(app).to_have_attribute("data-test-script-state", "notRunning")
+        box = page.get_by_role("textbox", name="Name", exact=True)
+        box.fill(name)
+        box.press("Enter")
+        page.wait_for_timeout(700)
+        if run.is_enabled():
+            break
+    run.click()
     expect(page).to_have_url(re.compile(r"\?(.*&)?run="))
     expect(page.get_by_role("heading", name=name)).to_be_visible()
 
