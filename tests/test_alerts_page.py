@@ -482,7 +482,7 @@ def test_a_channel_is_made_tested_and_its_secret_shown_once(fired):
         assert outcome.sent
         assert receiver.received[-1].path == "/secret-path"
         assert receiver.received[-1].json["data"]["kind"] == "test"
-        with pytest.raises(DeliveryError, match="wait ten seconds"):
+        with pytest.raises(DeliveryError, match="wait 10 seconds"):
             channel_actions.test(held.channel.id)
     assert ("tom", "test", "channel") in entries(fired)
 

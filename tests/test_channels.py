@@ -193,8 +193,6 @@ def test_subscriptions_are_saved_and_read_for_channels_that_can_be_sent_to(engin
         assert channels.load_subscriptions(conn, ["eve"]) == []
         newest = audit.list_changes(conn)[0]
         assert (newest.before, newest.after) == ({"rules": [1, 2]}, {"rules": "all"})
-        assert channels.disable_channels_of(conn, "bob", by="ada", now=NOON) == 1
-        assert channels.load_subscriptions(conn) == []
 
 
 def test_a_delivery_that_is_left_over_from_a_deleted_channel_is_not_sent_again(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -31,9 +28,6 @@ Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 Group = Literal["rule", "symbol"]
 LONGEST_EXPRESSION = 1000
-
-# What decides whether the condition holds, and of which symbols; a change starts states anew.
-CONDITION_FIELDS = ("expression", "profile_name", "symbols")
 
 Duration = Annotated[
     timedelta | None,
@@ -117,17 +111,6 @@ class RuleDefinition(BaseModel):
             raise ValueError("repeat must be 1m or longer")
         return self
 
-    @cached_property
-    def version(self) -> str:
-        """16 hexadecimal digits over everything but the name: the same ones act alike."""
-        return _digest(self.body_without("name"))
-
-    @cached_property
-    def condition_version(self) -> str:
-        """16 hexadecimal digits over what decides whether the condition holds."""
-        body = to_body(self)
-        return _digest({field: body[field] for field in CONDITION_FIELDS})
-
     def body_without(self, *fields: str) -> dict[str, Any]:
         """`to_body` without these fields."""
         return {key: value for key, value in to_body(self).items() if key not in fields}
@@ -135,10 +118,6 @@ class RuleDefinition(BaseModel):
     def covers(self, symbol: str) -> bool:
         """Whether the rule is about this symbol."""
         return not self.symbols or symbol in self.symbols
-
-
-def _digest(body: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def to_body(definition: RuleDefinition) -> dict[str, Any]:

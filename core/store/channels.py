@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.alerts.delivery import Sealer, Target, Written
 from core.errors import AccessDenied, DeliveryError
-from core.store import audit
+from core.store import audit, database
 from core.store.outbox import drop_waiting
 from core.store.tables import audit_log, channels, subscriptions
 
@@ -24,6 +24,7 @@ MOST_OWN = 5
 MOST_PER_MINUTE = 10_000
 MOST_TESTS, TESTED_WITHIN = 5, timedelta(minutes=10)
 BETWEEN_TESTS = timedelta(seconds=10)
+_LOCK = 7_267_283_005
 _SHOWN = ("name", "kind", "service", "shown", "per_minute", "enabled", "owner")
 
 
@@ -103,7 +104,7 @@ def change_channel(
     enabled: bool | None = None,
 ) -> None:
     """Change what is given and leave the rest; a new address needs the sealer."""
-    before = _mine(conn, channel_id, who)
+    before = load_own(conn, channel_id, who)
     values: dict[str, Any] = {"updated_at": now}
     if name is not None and _checked_name(name) != before.name:
         values["name"] = _checked_name(name)
@@ -126,7 +127,7 @@ def change_channel(
 
 def delete_channel(conn: Connection, channel_id: int, *, who: Who, now: datetime) -> None:
     """Delete a channel with its secret; what waits for it is dropped, what was sent stays in the log."""
-    before = _mine(conn, channel_id, who)
+    before = load_own(conn, channel_id, who)
     gone = update(channels).where(channels.c.id == channel_id)
     conn.execute(gone.values(deleted_at=now, updated_at=now, enabled=False, secret=b""))
     conn.execute(subscriptions.delete().where(subscriptions.c.channel_id == channel_id))
@@ -136,7 +137,7 @@ def delete_channel(conn: Connection, channel_id: int, *, who: Who, now: datetime
 
 def note_test(conn: Connection, channel_id: int, *, who: Who, now: datetime) -> Channel:
     """Note that a channel is tested; `DeliveryError` where that was done too often just now."""
-    channel = _mine(conn, channel_id, who)
+    channel = load_own(conn, channel_id, who)
     _hold(conn)
     tests = select(func.count(), func.max(audit_log.c.at)).where(
         audit_log.c.subject == "channel",
@@ -170,6 +171,15 @@ def load_channel(conn: Connection, channel_id: int) -> Channel | None:
     return None if row is None else _channel(row)
 
 
+def load_own(conn: Connection, channel_id: int, who: Who) -> Channel:
+    """A channel that this person may change; `DeliveryError` where it is gone, else `AccessDenied`."""
+    channel = load_channel(conn, channel_id)
+    if channel is None or channel.deleted_at is not None:
+        raise DeliveryError("This channel is gone.")
+    _may_change(channel.owner, who)
+    return channel
+
+
 def load_target(conn: Connection, channel_id: int, sealer: Sealer) -> Target:
     """Where a channel leads; `DeliveryError` where it is gone or its key is not here."""
     query = select(channels.c.kind, channels.c.secret).where(
@@ -197,7 +207,7 @@ def save_subscription(
     conn: Connection, channel_id: int, body: Mapping[str, Any], *, who: Who, now: datetime
 ) -> None:
     """What its owner wants on a channel: which rules and severities, and when not."""
-    channel = _mine(conn, channel_id, who)
+    channel = load_own(conn, channel_id, who)
     before = load_subscription(conn, channel_id)
     insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(subscriptions)
     statement = insert.values(channel_id=channel_id, body=dict(body), updated_at=now)
@@ -232,14 +242,6 @@ def load_subscriptions(
     return [(_channel(row), row.body) for row in conn.execute(query)]
 
 
-def disable_channels_of(conn: Connection, owner: str, *, by: str, now: datetime) -> int:
-    """Disable all channels of a person who is gone; how many."""
-    own = [one for one in list_channels(conn, owner=owner) if one.enabled]
-    for one in own:
-        change_channel(conn, one.id, who=Who(by, is_admin=True), now=now, enabled=False)
-    return len(own)
-
-
 def _of_target(written: Written, sealer: Sealer) -> dict[str, Any]:
     return {
         "kind": written.target.kind,
@@ -256,14 +258,6 @@ def _may_change(owner: str | None, who: Who) -> None:
         raise AccessDenied("This channel belongs to somebody else.")
 
 
-def _mine(conn: Connection, channel_id: int, who: Who) -> Channel:
-    channel = load_channel(conn, channel_id)
-    if channel is None or channel.deleted_at is not None:
-        raise DeliveryError("This channel is gone.")
-    _may_change(channel.owner, who)
-    return channel
-
-
 def _found(conn: Connection, channel_id: int) -> Channel:
     channel = load_channel(conn, channel_id)
     if channel is None:
@@ -277,10 +271,7 @@ def _channel(row: Row[Any]) -> Channel:
 
 def _hold(conn: Connection) -> None:
     """Only one may count channels and then add one, until its transaction ends."""
-    if conn.dialect.name == "postgresql":
-        conn.exec_driver_sql("LOCK TABLE channels IN SHARE ROW EXCLUSIVE MODE")
-    else:  # any write takes SQLite's lock
-        conn.execute(update(channels).where(channels.c.id < 0).values(name=channels.c.name))
+    database.hold(conn, _LOCK)
 
 
 def _count_own(conn: Connection, owner: str) -> int:

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import orjson
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event
+from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
@@ -50,6 +50,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def hold(conn: Connection, lock: int) -> None:
+    """Be the only holder of a lock, any number, until the transaction ends. SQLite has one for all."""
+    if conn.dialect.name == "sqlite":
+        # Any write takes it; this one changes nothing.
+        conn.exec_driver_sql("UPDATE meta SET value = value WHERE key = 'market'")
+    else:
+        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 def open_database(url: str) -> Engine:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Table, func, select
 
 from core.errors import StoreError
+from core.store import database
 from core.store.bulk import insert_all
 from core.store.contents import verdict_content
 from core.store.tables import ledger
@@ -37,11 +38,7 @@ _LOCK = 7_267_283_002  # any number of its own, the same in every process
 
 def hold(conn: Connection) -> None:
     """Be the only writer of the record until the transaction ends; call it before reading its end."""
-    if conn.dialect.name == "sqlite":
-        # Any write takes the one lock there is; this one changes nothing.
-        conn.exec_driver_sql("UPDATE meta SET value = value WHERE key = 'market'")
-    else:
-        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    database.hold(conn, _LOCK)
 
 
 def head(conn: Connection) -> tuple[int, bytes]:

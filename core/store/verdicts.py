@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, case, func, select, text, update
+from sqlalchemy import Connection, Select, and_, case, func, select, update
 
 from core.market.frame import INDEX
-from core.store import ledger, rows
+from core.store import database, ledger, rows
 from core.store.reading import moments, numbers, raw, read_columns, words
 from core.store.tables import bars, questions, signals, verdicts
 from core.store.tallies import keep_verdict_tallies
@@ -319,10 +319,7 @@ def _open_claims(since: datetime | None) -> Select[Any]:
 
 def _hold_budget(conn: Connection) -> None:
     """Only one may count what is spent and then spend, until its transaction ends."""
-    if conn.dialect.name == "sqlite":
-        ledger.hold(conn)  # there is one lock for all writing
-    else:
-        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    database.hold(conn, _LOCK)
 
 
 def load_verdict(conn: Connection, signal_id: int) -> dict[str, Any] | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, select, text
+from sqlalchemy import Connection, Table, and_, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.store import database
 from core.store.tables import (
     acknowledgements,
     alert_events,
@@ -18,11 +19,9 @@ from core.store.tables import (
     alert_states,
 )
 
-# What a message was not made of, and why, is in `told` of its event; made of is this.
-TOLD = "told"
 Parts = list[dict[str, Any]]
 _AT_ONCE = 400
-_LOCK = 0x616C65727473  # "alerts"
+_LOCK = 7_267_283_004
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,7 @@ class Acknowledgement:
 
 def hold_alerts(conn: Connection) -> None:
     """Be the only one who judges alert rules until the transaction ends."""
-    if conn.dialect.name == "sqlite":
-        # Any write takes the one lock there is; this one changes nothing.
-        conn.exec_driver_sql("UPDATE meta SET value = value WHERE key = 'market'")
-    else:
-        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    database.hold(conn, _LOCK)
 
 
 def load_progress(conn: Connection, *, values: bool = False) -> dict[int, Progress]:
@@ -201,12 +196,6 @@ def acknowledged_firings(conn: Connection) -> dict[int, list[str]]:
     for rule_id, symbol in conn.execute(query):
         found.setdefault(rule_id, []).append(symbol)
     return found
-
-
-def load_acknowledgements(conn: Connection, since: datetime) -> list[Acknowledgement]:
-    """Of firings since then."""
-    query = select(acknowledgements).where(acknowledgements.c.fired_at >= since)
-    return [Acknowledgement(**row) for row in conn.execute(query).mappings()]
 
 
 def _packed(values: Mapping[str, Parts]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -13,27 +13,14 @@ from pydantic import ValidationError
 from core.accounts import may
 from core.alerts.delivery import Written, allowed_targets, load_sealer, parse_target
 from core.alerts.delivery.outcome import Outcome
-from core.alerts.delivery.targets import open_target
 from core.alerts.subscriptions import Subscription
 from core.errors import AccessDenied, DeliveryError
-from core.store import audit, channels, outbox
-from core.store.channels import Channel, Who
+from core.jobs.sending import send_test
+from core.store import channels, outbox
+from core.store.channels import Who
 from core.ui import loaders
 from core.ui.alerts.actions import writer
 from core.ui.instance import instance
-
-# A channel is not tested more often: a test goes out past the limit of messages.
-TEST_EVERY = timedelta(seconds=10)
-
-
-@dataclass(frozen=True)
-class _Test:
-    """A message that says what it is."""
-
-    key: str
-    severity: str
-    body: Mapping[str, Any]
-    made_at: datetime
 
 
 def create(*, name: str, kind: str, address: str, shared: bool) -> Written:
@@ -72,7 +59,7 @@ def change(
     who, here = _who(), instance()
     written, sealer = None, None
     with here.engine.connect() as conn:
-        before = _own(conn, channel_id, who)
+        before = channels.load_own(conn, channel_id, who)
     if address:
         # It asks a name service: not while the database waits.
         written = parse_target(before.kind, address, allowed_targets(here.settings))
@@ -90,7 +77,6 @@ def delete(channel_id: int) -> None:
     """Delete a channel with its secret."""
     who = _who()
     with instance().engine.begin() as conn:
-        _own(conn, channel_id, who)
         channels.delete_channel(conn, channel_id, who=who, now=_now())
     loaders.forget_alerts()
 
@@ -104,38 +90,14 @@ def subscribe(channel_id: int, body: Mapping[str, Any]) -> None:
         said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise DeliveryError(f"{said[0].upper()}{said[1:]}.") from error
     with instance().engine.begin() as conn:
-        _own(conn, channel_id, who)
         channels.save_subscription(conn, channel_id, wanted, who=who, now=_now())
 
 
 def test(channel_id: int) -> Outcome:
     """Send a message that says that it is a test, now and from here; what came of it."""
-    who, here, now = _who(), instance(), _now()
-    with here.engine.begin() as conn:
-        channel = _own(conn, channel_id, who)
-        last = audit.list_changes(conn, subject="channel", subject_id=channel_id, limit=1)
-        if last and last[0].action == "test" and now - last[0].at < TEST_EVERY:
-            raise DeliveryError("It was tested a moment ago: wait ten seconds.")
-        target = channels.load_target(conn, channel_id, load_sealer(here.settings))
-        audit.note(
-            conn, at=now, by=who.name, action="test", subject="channel", subject_id=channel_id,
-            name=channel.name,
-        )  # fmt: skip
-    message = _Test(
-        f"test-{channel_id}-{int(now.timestamp())}",
-        "info",
-        {
-            "title": "CryptoSatX: a test",
-            "text": f"{who.name} tests the channel {channel.name}. Alerts will look like this.",
-            "content": {"kind": "test", "channel": channel.name},
-        },
-        now,
-    )
-    began = monotonic()
-    with open_target(target, allowed_targets(here.settings)) as send:
-        outcome = send(message, now)
-    took = f" It took {monotonic() - began:.1f} s."
-    return Outcome(outcome.sent, outcome.message + took, outcome.permanent, outcome.answered)
+    here, began = instance(), monotonic()
+    outcome = send_test(here.engine, here.settings, channel_id, who=_who(), now=_now())
+    return replace(outcome, message=f"{outcome.message} It took {monotonic() - began:.1f} s.")
 
 
 def resend(*, ids: Collection[int] | None = None, channel_id: int | None = None) -> int:
@@ -145,7 +107,7 @@ def resend(*, ids: Collection[int] | None = None, channel_id: int | None = None)
         raise AccessDenied("Administrators send single messages again.")
     with here.engine.begin() as conn:
         if channel_id is not None:
-            _own(conn, channel_id, who)
+            channels.load_own(conn, channel_id, who)
         n = outbox.resend(conn, by=who.name, now=_now(), ids=ids, channel_id=channel_id)
     loaders.forget_alerts()
     return n
@@ -154,16 +116,6 @@ def resend(*, ids: Collection[int] | None = None, channel_id: int | None = None)
 def _who(*, shared: bool = False) -> Who:
     person = writer("admin" if shared else "trader")
     return Who(person.username, may(person, "admin"))
-
-
-def _own(conn: Any, channel_id: int, who: Who) -> Channel:
-    """The channel, where it is the person's own, or shared and the person an administrator."""
-    found = channels.load_channel(conn, channel_id)
-    if found is None or found.deleted_at is not None:
-        raise DeliveryError("This channel is gone.")
-    if found.owner != who.name and not who.is_admin:
-        raise AccessDenied("This channel belongs to somebody else.")
-    return found
 
 
 def _now() -> datetime:
