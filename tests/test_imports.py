@@ -165,3 +165,31 @@ def test_pages_hold_no_sql_and_no_http() -> None:
     for module, tree in modules().items():
         if belongs(module, ("pages",)):
             assert not {name.split(".")[0] for name in imports(tree)} & {"sqlalchemy", "httpx"}
+
+
+# What is drawn above every page, whatever the page is.
+ON_EVERY_PAGE = ("header", "controls", "auto_banner", "replaying", "alerts.bell")
+
+
+def keys(tree: ast.Module) -> set[str]:
+    """The keys that a module gives to elements."""
+    return {
+        word.value.value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+        if word.arg == "key" and isinstance(word.value, ast.Constant)
+    }
+
+
+def test_no_page_has_an_element_with_the_key_of_one_that_is_on_every_page() -> None:
+    above = {f"core.ui.{name}" for name in ON_EVERY_PAGE}
+    drawn = {
+        name: keys(tree)
+        for name, tree in modules().items()
+        if name.startswith(("core.ui", "pages"))
+    }
+    taken = set().union(*(drawn[name] for name in above))
+    assert taken > {"header", "mode", "bells"}
+    both = {name: found & taken for name, found in drawn.items() if name not in above}
+    assert {name: found for name, found in both.items() if found} == {}

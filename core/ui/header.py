@@ -36,7 +36,9 @@ def draw_header(person: Person) -> None:
         horizontal=True, vertical_alignment="center", gap="small", key="header", wrap=True
     ):
         if market.kind != "live":
-            with st.container(width="stretch" if market.simulated else "content", key="market"):
+            with st.container(
+                width="stretch" if market.simulated else "content", key="which_market"
+            ):
                 st.html(badge_html(market))
         # Filled last: its words are in the zone that is chosen beside it.
         age = st.container(width="content" if market.simulated else "stretch", key="data_age")
@@ -55,7 +57,7 @@ def draw_bare_header() -> None:
     """Only which market it is and what is amiss, for whoever looks."""
     market = instance().market
     st.html(f"<style>{_STYLE}</style>")
-    with st.container(key="market"):
+    with st.container(key="which_market"):
         st.html(badge_html(market, "stale"))
     _draw_amiss(shown=False)
 
