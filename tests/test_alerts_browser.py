@@ -99,7 +99,7 @@ def row(page: Page, symbol: str) -> Locator:
 
 def test_a_rule_fires_the_bell_shows_it_and_a_silence_stops_the_next_message(
     tmp_path: Path,
-    visitor: BrowserContext,  # noqa: F811
+    visitor: BrowserContext,
 ) -> None:
     bar = newest_bar(datetime.now(UTC))
     with Receiver() as receiver, desk(tmp_path, receiver) as here:
