@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from core.accounts import sessions
+from core.accounts import people, sessions
 from core.backtest import decide
 from core.market.frame import SOURCES
 from core.outcomes import resolve
@@ -124,3 +124,19 @@ def serve_copy(monkeypatch: pytest.MonkeyPatch, past: Path, folder: Path) -> Ins
     path = folder / "copy.sqlite"
     shutil.copyfile(past, path)
     return serve(monkeypatch, f"sqlite:///{path}", folder)
+
+
+def sign_in_as(here: Instance, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+    """Have somebody new of a role sit in front of the page."""
+    now = datetime.now(UTC)
+    with here.accounts.begin() as conn:
+        person = people.create_user(
+            conn,
+            username=f"an_{role}",
+            name=role,
+            role=role,
+            password="four unrelated words",
+            now=now,
+        )
+        token = sessions.start(conn, person.id, now=now)
+    monkeypatch.setattr(session, "_browser_token", lambda: token)

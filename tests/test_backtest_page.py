@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.accounts import people, sessions
+from core.accounts import people
 from core.accuracy.eras import overlap
 from core.accuracy.tallies import COLUMNS
 from core.backtest.paired import paired
@@ -23,11 +23,10 @@ from core.signals import Profile, load_profile
 from core.store import backtests as store
 from core.store.profiles import load_schedule, load_settings, load_versions, save_version
 from core.store.tables import signals
-from core.ui import session
 from core.ui.backtest_compare import comparison_headline
 from core.ui.instance import Instance
 from tests.builders import START, make_frame
-from tests.pages import copy_of_past, open_page, run, serve_copy, words
+from tests.pages import copy_of_past, open_page, run, serve_copy, sign_in_as, words
 
 HOURS = 24 * 40
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
@@ -52,21 +51,7 @@ def market(monkeypatch: pytest.MonkeyPatch, past: Path, tmp_path: Path) -> Itera
 def sign_in(market: Instance, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Have somebody of a role sit in front of the page."""
 
-    def sign(role: str) -> None:
-        now = datetime.now(UTC)
-        with market.accounts.begin() as conn:
-            person = people.create_user(
-                conn,
-                username=f"an_{role}",
-                name=role,
-                role=role,
-                password="four unrelated words",
-                now=now,
-            )
-            token = sessions.start(conn, person.id, now=now)
-        monkeypatch.setattr(session, "_browser_token", lambda: token)
-
-    return sign
+    return lambda role: sign_in_as(market, monkeypatch, role)
 
 
 def do_run(here: Instance, profile: Profile = LOOSE, name: str = "a try", **asked: object) -> str:

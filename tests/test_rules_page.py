@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.accounts import people, sessions
 from core.alerts import compile_rule
 from core.alerts.definition import RuleDefinition, parse_definition, to_body
 from core.alerts.functions import FUNCTIONS
@@ -37,7 +36,6 @@ from core.store.alerts.states import (
 from core.store.audit import list_changes
 from core.store.signals import market_range
 from core.store.tables import alert_rule_versions, alert_rules
-from core.ui import session
 from core.ui.instance import Instance
 from core.ui.rules import completion
 from core.ui.rules.drafts import Draft, recover
@@ -47,7 +45,7 @@ from core.ui.rules.templates import BY_KEY, TEMPLATES, Template
 from core.ui.rules.trials import MOST_WAITING, TRIALS, Asked, Trials
 from core.ui.rules.wording import clauses, lines
 from tests.builders import make_frame
-from tests.pages import copy_of_past, open_page, run, serve_copy, words
+from tests.pages import copy_of_past, open_page, run, serve_copy, sign_in_as, words
 
 NOW = datetime(2025, 11, 1, tzinfo=UTC)
 HOT = parse_definition({"name": "Hot", "expression": "score > 52", "for": "2h"})
@@ -71,21 +69,7 @@ def market(monkeypatch: pytest.MonkeyPatch, past: Path, tmp_path: Path) -> Itera
 def sign_in(market: Instance, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Have somebody of a role sit in front of the page."""
 
-    def sign(role: str) -> None:
-        now = datetime.now(UTC)
-        with market.accounts.begin() as conn:
-            person = people.create_user(
-                conn,
-                username=f"an_{role}",
-                name=role,
-                role=role,
-                password="four unrelated words",
-                now=now,
-            )
-            token = sessions.start(conn, person.id, now=now)
-        monkeypatch.setattr(session, "_browser_token", lambda: token)
-
-    return sign
+    return lambda role: sign_in_as(market, monkeypatch, role)
 
 
 @pytest.fixture

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
 
-from tests.world.server import last_tasks
+from tests.world.site import Site, Sites
 
 SECONDS = 20.0
 USAGE = {"prompt_tokens": 1_200, "completion_tokens": 150, "total_tokens": 1_350}
@@ -189,7 +187,7 @@ MODES = ("good", *CONTENTS, *ENVELOPES, *STATUS, *TRANSPORT)
 
 
 @dataclass
-class ModelServer:
+class ModelServer(Sites):
     """`with ModelServer() as server`: what comes next is in ``script``, and then always ``mode``.
 
     ``answer`` computes the content of a good answer; ``bodies`` and ``headers`` are what was asked.
@@ -207,59 +205,28 @@ class ModelServer:
     most_at_once: int = 0
     # Sent as it is where there is one: status and body.
     verbatim: tuple[int, str] | None = None
-    port: int = 0
 
     def __post_init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="model", daemon=True)
-        self._runner: web.AppRunner | None = None
+        super().__init__("model")
+        self._sites["model"] = Site(self._app)
+
+    @property
+    def port(self) -> int:
+        return self._sites["model"].port
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def __enter__(self) -> ModelServer:
-        self._thread.start()
-        self._do(self._start())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._do(self._stop())
-        self._do(last_tasks())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS)
-        self._loop.close()
-
     def switch_off(self) -> None:
         """Nothing listens any more."""
-        self._do(self._stop())
+        self.do(self._sites["model"].stop())
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
-
-    async def _start(self) -> None:
+    def _app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", self._models)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def _stop(self) -> None:
-        if self._runner is None:
-            return
-        runner, self._runner = self._runner, None
-        for connection in list(runner.server.connections if runner.server else []):
-            if connection.transport is not None:
-                connection.transport.abort()
-        await runner.cleanup()
+        return app
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         if self.mode in STATUS:

@@ -7,17 +7,15 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
 
-from tests.world.server import last_tasks
+from tests.world.site import Site, Sites
 
 SECONDS = 20.0
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four.").decode()
@@ -48,7 +46,7 @@ def is_signed(received: Received, secret: str = SECRET) -> bool:
 
 
 @dataclass
-class Receiver:
+class Receiver(Sites):
     """`with Receiver() as receiver`: every path is a target of its own, whose mode is in ``modes``
     (else ``mode``); a number is answered as a status. ``retry_after`` goes with the modes of 429.
 
@@ -64,14 +62,16 @@ class Receiver:
     most_at_once: Counter[str] = field(default_factory=Counter)
     script: deque[str] = field(default_factory=deque)
     host: str = "127.0.0.1"
-    port: int = 0
     tls: Any = None
 
     def __post_init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="receiver", daemon=True)
-        self._runner: web.AppRunner | None = None
+        super().__init__("receiver")
+        self._sites["receiver"] = Site(self._app, self.host, self.tls)
         self._at_once: Counter[str] = Counter()
+
+    @property
+    def port(self) -> int:
+        return self._sites["receiver"].port
 
     def url(self, path: str = "/hook") -> str:
         scheme = "http" if self.tls is None else "https"
@@ -86,52 +86,17 @@ class Receiver:
         """How often something was accepted that had been accepted before."""
         return sum(self.accepted.values()) - len(self.accepted)
 
-    def __enter__(self) -> Receiver:
-        self._thread.start()
-        self._do(self._start())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._do(self._stop())
-        self._do(last_tasks())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS)
-        self._loop.close()
-
     def switch_off(self) -> None:
         """Nothing listens any more."""
-        self._do(self._stop())
+        self.do(self._sites["receiver"].stop())
 
     def switch_on(self) -> None:
-        self._do(self._start())
+        self.do(self._sites["receiver"].start())
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
-
-    async def _start(self) -> None:
+    def _app(self) -> web.Application:
         app = web.Application(client_max_size=2**24)
         app.router.add_route("*", "/{path:.*}", self._receive)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self.host, self.port, reuse_address=True, ssl_context=self.tls
-        )
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def _stop(self) -> None:
-        if self._runner is None:
-            return
-        runner, self._runner = self._runner, None
-        for connection in list(runner.server.connections if runner.server else []):
-            if connection.transport is not None:
-                connection.transport.abort()
-        await runner.cleanup()
+        return app
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         self._at_once[request.path] += 1

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import pandas as pd
 from aiohttp import web
 
 from tests.world.faults import FAULTS, SOCKET
 from tests.world.market import Market
+from tests.world.site import Site, Sites
 from tests.world.source import all_sources
 from tests.world.tape import MANNERS, Tape
 
@@ -22,47 +21,7 @@ T = TypeVar("T")
 SECONDS = 20.0
 
 
-class Site:
-    """One source's server, on the same port however often it is switched off and on."""
-
-    def __init__(self, app: web.Application) -> None:
-        self.app = app
-        self.port = 0
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def up(self) -> bool:
-        return self._runner is not None
-
-    async def start(self) -> None:
-        self._runner = web.AppRunner(self._fresh(), access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """From here on connections are refused; those that stand are cut."""
-        if self._runner is None:
-            return
-        runner, self._runner = self._runner, None
-        for connection in list(runner.server.connections if runner.server else []):
-            if connection.transport is not None:
-                connection.transport.abort()
-        await runner.cleanup()
-
-    def _fresh(self) -> web.Application:
-        """An application that was stopped cannot be started again, so its routes are copied."""
-        app = web.Application(middlewares=list(self.app.middlewares))
-        for route in self.app.router.routes():
-            if route.method == "HEAD":
-                continue  # comes along with GET
-            assert route.resource is not None
-            app.router.add_route(route.method, route.resource.canonical, route.handler)
-        return app
-
-
-class World:
+class World(Sites):
     """Every source on a port of its own, from `with World() as world` to the end of the block.
 
     ``tables`` are what it knows, in the format of a recording; ``clock`` says up to when.
@@ -76,28 +35,8 @@ class World:
         self.market = Market(tables or {}, clock)
         self.sources = all_sources()
         self.tapes = {venue: Tape(manners) for venue, manners in MANNERS.items()}
-        self._sites = {name: Site(self._app(name)) for name in self.sources}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="world", daemon=True)
-
-    def __enter__(self) -> World:
-        self._thread.start()
-        for site in self._sites.values():
-            self.do(site.start())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for site in self._sites.values():
-            self.do(site.stop())
-        self.do(last_tasks())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS)
-        self._loop.close()
+        super().__init__("world")
+        self._sites = {name: Site(partial(self._app, name)) for name in self.sources}
 
     @property
     def endpoints(self) -> dict[str, str]:
@@ -139,21 +78,9 @@ class World:
     def switch_on(self, source: str) -> None:
         self.do(self._sites[source].start())
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something on the world's loop and wait for it; to be called from another thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
-
     def _app(self, name: str) -> web.Application:
         app = web.Application()
         self.sources[name].add_routes(app, self.market)
         if name in MANNERS:
             app.router.add_get(MANNERS[name].path, self.tapes[name].answer)
         return app
-
-
-async def last_tasks() -> None:
-    """Nothing that still hangs outlives the world."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
