@@ -1,17 +1,19 @@
-"""Putting many rows into a table at once, leaving rows that are already there as they are."""
+"""Putting many rows into a table at once: new ones only, or in the place of those that are there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import JSON, Connection, Engine, Table
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import StoreError
+from core.store.database import UtcDateTime, dump_json
 
 Values = Sequence[Any]
 
@@ -26,16 +28,63 @@ def insert_new(
     come sorted, so that two writers of the same rows wait for each other instead of locking up;
     with ``fill`` each key may come once.
     """
+    return _put(conn, table, columns, _on_conflict(table, fill))
+
+
+def replace_rows(
+    conn: Connection, table: Table, columns: Mapping[str, Values], kept: Collection[str] = ()
+) -> int:
+    """Insert rows given by column, in the place of those with the same primary key; how many.
+
+    An empty value leaves what was in a column named in ``kept``. Each key may come once.
+    """
+    keys = [column.name for column in table.primary_key]
+    pairs = [
+        f'"{name}" = COALESCE(excluded."{name}", {table.name}."{name}")'
+        if name in kept
+        else f'"{name}" = excluded."{name}"'
+        for name in columns
+        if name not in keys
+    ]
+    return _put(
+        conn, table, columns, f"ON CONFLICT ({_quoted(keys)}) DO UPDATE SET {', '.join(pairs)}"
+    )
+
+
+def columns_of(
+    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Values]:
+    """Rows by column, with values as the driver takes them; every row has the columns of the first."""
+    found: dict[str, Values] = {}
+    for name in rows[0] if rows else ():
+        values, kind = [row[name] for row in rows], table.c[name].type
+        if isinstance(kind, UtcDateTime):
+            values = _moments(conn, values)
+        elif isinstance(kind, JSON):
+            values = [None if value is None else dump_json(value) for value in values]
+        found[name] = values
+    return found
+
+
+def _moments(conn: Connection, values: Sequence[datetime | None]) -> list[str | None]:
+    """There are few that differ."""
+    unique = list({value for value in values if value is not None})
+    written = (
+        dict(zip(unique, times(conn, pd.DatetimeIndex(unique)), strict=True)) if unique else {}
+    )
+    return [None if value is None else written[value] for value in values]
+
+
+def _put(conn: Connection, table: Table, columns: Mapping[str, Values], on_conflict: str) -> int:
     rows = list(zip(*columns.values(), strict=True))
     if not rows:
         return 0
     if conn.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
         return conn.exec_driver_sql(
-            f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({marks}) {_on_conflict(table, fill)}",
-            rows,
+            f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({marks}) {on_conflict}", rows
         ).rowcount
-    return _copy_new(conn, table.name, _quoted(columns), rows, _on_conflict(table, fill))
+    return _copy(conn, table.name, _quoted(columns), rows, on_conflict)
 
 
 def insert_all(conn: Connection, table: Table, columns: Mapping[str, Values]) -> int:
@@ -71,7 +120,7 @@ def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _copy_new(
+def _copy(
     conn: Connection, table: str, quoted: str, rows: Sequence[Values], on_conflict: str
 ) -> int:
     """COPY knows no ON CONFLICT, so rows go through a table that lives as long as the transaction."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, select
+from sqlalchemy import Connection, Table, and_, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store import database
+from core.store.bulk import columns_of, insert_new, replace_rows
 from core.store.tables import (
     acknowledgements,
     alert_events,
@@ -20,7 +21,6 @@ from core.store.tables import (
 )
 
 Parts = list[dict[str, Any]]
-_AT_ONCE = 400
 _LOCK = 7_267_283_004
 
 
@@ -92,7 +92,7 @@ def load_progress(conn: Connection, *, values: bool = False) -> dict[int, Progre
 def save_progress(conn: Connection, found: Iterable[Progress]) -> None:
     """Write down how far rules are."""
     rows = [{**vars(one), "values": _packed(one.values)} for one in found]
-    _upsert(conn, alert_progress, rows, ["rule_id"])
+    replace_rows(conn, alert_progress, columns_of(conn, alert_progress, rows))
 
 
 def load_states(
@@ -116,7 +116,8 @@ def load_states(
 
 def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows of `core.alerts.states.to_rows` with rule_id and fired_parts in their place."""
-    _upsert(conn, alert_states, [dict(row) for row in rows], ["rule_id", "symbol"], ["fired_parts"])
+    columns = columns_of(conn, alert_states, rows)
+    replace_rows(conn, alert_states, columns, kept=("fired_parts",))
 
 
 def drop_states(conn: Connection, rule_id: int, symbols: Collection[str] | None = None) -> None:
@@ -159,16 +160,7 @@ def _severity(conn: Connection, rule_id: int) -> str:
 def add_events(conn: Connection, events: Iterable[StoredEvent]) -> int:
     """Store what happened, once each; how many are new."""
     rows = [{n: v for n, v in vars(one).items() if n != "id"} for one in events]
-    if not rows:
-        return 0
-    before = conn.scalar(select(func.count()).select_from(alert_events)) or 0
-    keys = ["rule_id", "symbol", "at", "kind"]
-    insert = _insert(conn, alert_events)
-    for start in range(0, len(rows), _AT_ONCE):
-        conn.execute(
-            insert.on_conflict_do_nothing(index_elements=keys), rows[start : start + _AT_ONCE]
-        )
-    return (conn.scalar(select(func.count()).select_from(alert_events)) or 0) - before
+    return insert_new(conn, alert_events, columns_of(conn, alert_events, rows))
 
 
 def acknowledge(conn: Connection, found: Iterable[Acknowledgement]) -> None:
@@ -219,24 +211,3 @@ def _unpacked(packed: Mapping[str, Any] | None) -> dict[str, Parts]:
 
 def _insert(conn: Connection, table: Table) -> Any:
     return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
-
-
-def _upsert(
-    conn: Connection,
-    table: Table,
-    rows: Sequence[dict[str, Any]],
-    keys: list[str],
-    kept: Collection[str] = (),
-) -> None:
-    """Rows in the place of those with the same keys; NULL leaves what was in ``kept``."""
-    insert = _insert(conn, table)
-    names = [column.name for column in table.c if column.name not in keys]
-    changed = {
-        name: func.coalesce(insert.excluded[name], table.c[name])
-        if name in kept
-        else insert.excluded[name]
-        for name in names
-    }
-    statement = insert.on_conflict_do_update(index_elements=keys, set_=changed)
-    for start in range(0, len(rows), _AT_ONCE):
-        conn.execute(statement, rows[start : start + _AT_ONCE])
