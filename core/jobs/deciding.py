@@ -16,7 +16,7 @@ from core.backtest import decide_by
 from core.market.frame import NAMES
 from core.market.recording import Recording, assemble
 from core.signals import Profile, Schedule
-from core.store.due import load_frame
+from core.store.due import count_frame, load_frame
 from core.store.ledger import hold
 from core.store.observations import load_closes, load_observations
 from core.store.profiles import load_schedules
@@ -28,6 +28,7 @@ HISTORY = timedelta(days=70)
 # A candle that comes this late still gets its bar; older ones only when nothing newer is stored.
 LATE = timedelta(hours=24)
 STEP_ROWS = 6_000
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Decided:
 class History:
     """The stored bars of some symbols, so that each bar reads only what is new since the last.
 
-    What is older than `LATE` before the newest stored bar no longer changes and is kept.
+    Bars are only ever added. So what is kept still holds all there is while it has as many rows as the
+    database; where it has fewer, what is older than `LATE` before its newest bar no longer changes
+    and stays, and the rest is read again.
     """
 
     _kept: dict[tuple[str, ...], pd.DataFrame] = field(default_factory=dict)
@@ -61,15 +64,24 @@ class History:
             self._forget_other_sets(key)
             kept = self._kept.get(key) if self._reach.get(key) == reach else None
             self._reach[key] = reach
-        since = start if kept is None or kept.empty else _times(kept).max() + timedelta(seconds=1)
-        fresh = load_frame(conn, symbols, max(since, start), bar)
-        whole = fresh if kept is None else pd.concat([kept, fresh]).sort_index()
-        whole = whole[(_times(whole) >= start) & (_times(whole) <= pd.Timestamp(bar))]
-        if len(whole):
-            settled = whole[_times(whole) < _times(whole).max() - 2 * LATE]
-            with self._lock:
-                self._kept[key] = settled
+        if kept is not None:
+            kept = kept[(_times(kept) >= start) & (_times(kept) <= pd.Timestamp(bar))]
+        if kept is None or kept.empty:
+            whole = load_frame(conn, symbols, start, bar)
+        else:
+            settled = _times(kept) < _times(kept).max() - 2 * LATE
+            since = _times(kept)[settled].max() + _TICK if settled.any() else start
+            if count_frame(conn, symbols, since, bar) == int((~settled).sum()):
+                return kept
+            fresh = load_frame(conn, symbols, since, bar)
+            whole = pd.concat([kept[settled], fresh]).sort_index()
+        self.keep(symbols, whole)
         return whole
+
+    def keep(self, symbols: Sequence[str], whole: pd.DataFrame) -> None:
+        """Take these for all bars of the symbols that are stored, from where `load` was asked for."""
+        with self._lock:
+            self._kept[tuple(symbols)] = whole
 
     def _forget_other_sets(self, key: tuple[str, ...]) -> None:
         """What is kept of these symbols together with others, as before a market was listed."""
@@ -104,7 +116,9 @@ def decide_bars(
     total = Decided()
     if known is None:
         return total
-    new = known.frame[~known.frame.index.isin(stored.index)].reindex(columns=list(NAMES))
+    new = (
+        known.frame[~known.frame.index.isin(stored.index)].reindex(columns=list(NAMES)) + 0.0
+    )  # as they are stored
     for step in _steps(new):
         stored = pd.concat([stored, step]).sort_index()
         done = None
@@ -119,6 +133,8 @@ def decide_bars(
                     told(conn, len(step))
             schedules = newest
         total += done
+        if done.bars == len(step):  # else another has stored some, and they may differ
+            history.keep(symbols, stored)
     return total
 
 

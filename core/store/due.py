@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, exists, or_, select
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
 
 from core.market.frame import INDEX, NAMES
 from core.outcomes import HORIZONS
 from core.signals import Profile, parse_profile
 from core.store import rows
-from core.store.reading import between, moments, numbers, raw, read_columns, words
+from core.store.reading import between, instants, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, outcomes, profiles, signals
 
 LONGEST = max(pd.Timedelta(horizon) for horizon in HORIZONS).to_pytimedelta()
@@ -26,13 +26,20 @@ def load_frame(
     end: datetime | None = None,
 ) -> pd.DataFrame:
     """Stored bars of these symbols from ``start`` to ``end`` (both included), a market frame."""
-    query = select(*raw(bars, *INDEX, *NAMES)).where(bars.c.symbol.in_(sorted(symbols)))
+    columns = [*raw(bars, "symbol", *NAMES), *instants(bars, "time")]
+    query = select(*columns).where(bars.c.symbol.in_(sorted(symbols)))
     query = between(query, bars, start, end).order_by(bars.c.symbol, bars.c.time)
     found = read_columns(conn, query)
     index = pd.MultiIndex.from_arrays(
         [words(found["symbol"]).astype("str"), moments(found["time"], "time")], names=list(INDEX)
     )
     return pd.DataFrame({name: numbers(found[name]) for name in NAMES}, index=index)
+
+
+def count_frame(conn: Connection, symbols: Collection[str], start: datetime, end: datetime) -> int:
+    """How many rows `load_frame` would give."""
+    query = select(func.count()).where(bars.c.symbol.in_(sorted(symbols)))
+    return conn.scalar(between(query, bars, start, end)) or 0
 
 
 def load_due(

@@ -23,7 +23,7 @@ from core.market.files import (
     Source,
 )
 from core.store.bulk import floats, insert_new, times
-from core.store.reading import moments, numbers, raw, read_columns, words
+from core.store.reading import instants, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, observed
 
 
@@ -89,7 +89,7 @@ def load_closes(
 ) -> pd.MultiIndex:
     """Symbol and close of every candle of these symbols that was published from ``start`` to ``end``."""
     table = observed[CANDLES.file]
-    query = select(*raw(table, "symbol", "open_at")).where(
+    query = select(*raw(table, "symbol"), *instants(table, "open_at")).where(
         table.c.symbol.in_(sorted(symbols)), table.c.published_at.between(start, end)
     )
     found = read_columns(conn, query)
@@ -144,8 +144,10 @@ def _load(
     end: datetime | None,
     symbols: Collection[str] | None,
 ) -> pd.DataFrame:
-    names = [column.name for column in table.c]
-    query: Select[Any] = select(*raw(table, *names)).order_by(*table.primary_key)
+    stamped = (*source.times, "seen_at")
+    others = [column.name for column in table.c if column.name not in stamped]
+    query: Select[Any] = select(*raw(table, *others), *instants(table, *stamped))
+    query = query.order_by(*table.primary_key)
     known_at = table.c[source.known_at]
     if start is not None:
         query = query.where(known_at >= start)
@@ -155,7 +157,7 @@ def _load(
         query = query.where(table.c.symbol.in_(sorted(symbols)))
     found = read_columns(conn, query)
     rows = pd.DataFrame({name: words(found[name]).astype("str") for name in _labels(source)})
-    for name in (*source.times, "seen_at"):
+    for name in stamped:
         rows[name] = moments(found[name], name)
     for name in (*source.numbers, *source.optional):
         rows[name] = numbers(found[name])
