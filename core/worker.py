@@ -7,6 +7,7 @@ dies; as many as wanted may run on one PostgreSQL.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -71,6 +72,16 @@ def new_name() -> str:
     False
     """
     return f"{socket.gethostname()[:24]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def collect_garbage_seldom() -> None:
+    """For a process that is a worker: to look through all it keeps takes longer than a part of a round.
+
+    What is there by now stays, and looking begins when a round has made as much as a round makes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @dataclass

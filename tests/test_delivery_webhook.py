@@ -70,6 +70,22 @@ def test_every_try_sends_the_same_bytes_with_the_same_key(receiver: Receiver) ->
     assert receiver.keys() == ["key-1"]
 
 
+def test_messages_one_after_the_other_share_a_connection(receiver: Receiver) -> None:
+    sent = send(receiver.url(), *(Told(f"key-{number}") for number in range(5)))
+    assert all(one.sent for one in sent)
+    assert len({one.peer for one in receiver.received}) == 1
+
+
+def test_what_is_accepted_counts_though_the_rest_of_the_answer_never_comes(
+    receiver: Receiver,
+) -> None:
+    receiver.mode = "good and slow"
+    first, second = send(receiver.url(), Told("a"), Told("b"))
+    assert first.sent
+    assert second.sent
+    assert receiver.repeated == 0
+
+
 @pytest.mark.parametrize(
     ("mode", "permanent", "answered", "said"),
     [

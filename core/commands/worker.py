@@ -19,7 +19,7 @@ from core.market.choice import Market, database_url
 from core.market.sources import coinglass, key_of
 from core.settings import Settings, load_settings
 from core.store import open_store
-from core.worker import Worker
+from core.worker import Worker, collect_garbage_seldom
 
 
 def command() -> None:
@@ -82,6 +82,7 @@ def _stoppable(worker: Worker) -> Worker:
 
 
 def _run(worker: Worker) -> None:
+    collect_garbage_seldom()
     if not worker.run():
         # Threads that wait for a source may never end; others take their work up.
         os._exit(0)

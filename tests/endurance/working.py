@@ -132,8 +132,9 @@ def main(options: dict[str, Any]) -> None:
     from core.market.sources import key_of
     from core.settings import load_settings
     from core.store.database import open_database
-    from core.worker import Worker
+    from core.worker import Worker, collect_garbage_seldom
 
+    collect_garbage_seldom()
     if options["hasty"]:
         hasten()
     settings, clock = load_settings(options["settings"]), clock_as(options["clock"])

@@ -29,6 +29,8 @@ class Received:
     headers: Mapping[str, str]
     body: bytes
     at: float
+    # The connection it came by.
+    peer: Any = None
 
     @property
     def json(self) -> dict[str, Any]:
@@ -110,7 +112,9 @@ class Receiver(Sites):
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        one = Received(request.path, headers.get("webhook-id", ""), headers, body, time.time())
+        key = headers.get("webhook-id", "")
+        peer = request.transport and request.transport.get_extra_info("peername")
+        one = Received(request.path, key, headers, body, time.time(), peer)
         self.received.append(one)
         mode = self.script.popleft() if self.script else self.modes.get(request.path, self.mode)
         if self.latency_s:
@@ -128,6 +132,9 @@ class Receiver(Sites):
             said = "Too Many Requests: retry after 35"
             body = {"ok": False, "error_code": 429, "description": said}
             return web.json_response(body, status=429)
+        if mode == "good and slow":
+            self.accepted[one.path, one.key] += 1
+            return await _never_whole(request)
         if mode == "ok":
             return web.Response(text="ok")
         if mode == "hang":
@@ -142,6 +149,15 @@ class Receiver(Sites):
         if mode.startswith("echo"):
             return web.Response(status=500, text=f"{request.rel_url} {dict(request.headers)}")
         return web.Response(status=int(mode) if mode.isdecimal() else 200, text="said so")
+
+
+async def _never_whole(request: web.Request) -> web.StreamResponse:
+    """Accepted, and of what it says the end never comes."""
+    response = web.StreamResponse(headers={"Content-Length": "100"})
+    await response.prepare(request)
+    await response.write(b"so")
+    await asyncio.sleep(3600)
+    return response
 
 
 async def _endless(request: web.Request, mode: str) -> web.StreamResponse:

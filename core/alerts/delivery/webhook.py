@@ -35,6 +35,7 @@ from core.market.http import retry_after
 
 TOTAL_SECONDS, CONNECT_SECONDS, READ_SECONDS = 15.0, 4.0, 10.0
 MOST_BYTES = 4_096
+_READ_OUT_SECONDS = 0.5
 _ADDRESSES_TRIED = 2
 _PREFIX = "whsec_"
 _LOWEST_FREE_PORT = 1024
@@ -185,7 +186,9 @@ class OpenWebhook:
         response = await self._client.send(request, stream=True)
         try:
             said = b""
-            if not response.is_success:
+            if response.is_success:
+                await _read_out(response)
+            else:
                 async for part in response.aiter_raw():
                     said += part
                     if len(said) >= MOST_BYTES:
@@ -195,6 +198,14 @@ class OpenWebhook:
         wait = retry_after(response.headers.get("retry-after", ""), now)
         words = self._secrets.hide(said[:160].decode("utf-8", "replace"))
         return from_status(response.status_code, wait, words)
+
+
+async def _read_out(response: httpx.Response) -> None:
+    """So that the next message finds the connection open; what was accepted is accepted anyhow."""
+    if int(response.headers.get("content-length") or MOST_BYTES + 1) <= MOST_BYTES:
+        with suppress(httpx.HTTPError, httpx.StreamError, TimeoutError):
+            async with asyncio.timeout(_READ_OUT_SECONDS):
+                await response.aread()
 
 
 @cache
