@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def field_data(draft: Draft, check: Check, symbols: Sequence[str], *, who: str) 
             "start": check.start,
             "end": check.end,
             "fixes": list(check.fixes),
+            "doubts": [asdict(doubt) for doubt in check.doubts],
         },
         "words": words(),
         "texts": texts(symbols),
