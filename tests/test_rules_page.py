@@ -21,6 +21,7 @@ from core.alerts.functions import FUNCTIONS
 from core.alerts.history import backtest
 from core.alerts.names import NAMES
 from core.alerts.rule_files import FileRefused
+from core.alerts.saving import saving_faults
 from core.alerts.states import fresh, to_rows
 from core.errors import RuleError
 from core.store.alerts import rules as store
@@ -39,7 +40,6 @@ from core.store.tables import alert_rule_versions, alert_rules
 from core.ui.instance import Instance
 from core.ui.rules import completion
 from core.ui.rules.drafts import Draft, recover
-from core.ui.rules.fault import faults_of
 from core.ui.rules.importing import read_file
 from core.ui.rules.templates import BY_KEY, TEMPLATES, Template
 from core.ui.rules.trials import MOST_WAITING, TRIALS, Asked, Trials
@@ -421,11 +421,12 @@ def test_a_file_is_shown_before_anything_of_it_is_saved(admin: Instance) -> None
 def test_a_file_with_a_channel_that_is_not_here_is_refused_with_its_line() -> None:
     text = FILE + "  channels: [7]\n  title: '{{ nothing }}'\n"
     with pytest.raises(FileRefused) as refused:
-        read_file(text, "rules.yaml", frozenset())
+        read_file(text, "rules.yaml", {3: "desk"})
     assert [(fault.line, fault.where) for fault in refused.value.faults] == [
-        (7, "rule 'Calm', title"),
         (6, "rule 'Calm', channels"),
+        (7, "rule 'Calm', title"),
     ]
+    assert "there are 'desk': write one of these, " in str(refused.value)
 
 
 def test_of_a_file_all_is_saved_or_nothing(admin: Instance) -> None:
@@ -534,7 +535,7 @@ def test_a_template_holds_when_its_thing_happens_and_not_before(template: Templa
     assert truth.iloc[-1] is np.True_ or truth.iloc[-1] is True
     assert not truth.iloc[-40:-1].any()
     assert truth.iloc[-40:-1].notna().all()
-    assert faults_of(to_body(template.definition), ()) == {}
+    assert saving_faults(to_body(template.definition), ()) == {}
 
 
 def test_a_template_fills_a_new_rule(admin: Instance) -> None:

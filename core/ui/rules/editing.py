@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.alerts.definition import to_body
+from core.alerts.saving import saving_faults
 from core.errors import CryptoSatXError
 from core.signals import PROFILE_NAMES
 from core.store.alerts.rules import StoredRule
@@ -22,7 +23,6 @@ from core.ui.rules.drafts import (
     open_draft,
     renew,
 )
-from core.ui.rules.fault import faults_of
 from core.ui.rules.fields import (
     draw_description,
     draw_name,
@@ -69,8 +69,8 @@ def draw_rule(stored: StoredRule | None, *, who: str) -> None:
     channels = loaders.load_shared_channels()
     profile_name = draft.body["profile_name"]
     symbols = loaders.load_symbols(profile_name if profile_name in PROFILE_NAMES else chosen_mode())
-    faults = faults_of(definition_of(draft), channels)
-    _draw_head(stored)
+    faults = saving_faults(definition_of(draft), channels)
+    _draw_head(stored, channels)
     if stored is not None and draft.based_on != stored.version:
         _draw_conflict(stored, draft)
     if stored is None and not draft.changed:
@@ -104,7 +104,7 @@ def draw_lost(asked: object) -> None:
         st.button("All rules", on_click=open_rule, args=(None,), key="rule_all")
 
 
-def _draw_head(stored: StoredRule | None) -> None:
+def _draw_head(stored: StoredRule | None, channels: Mapping[int, str]) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="rule_head"):
         st.button(
             "All rules",
@@ -128,7 +128,7 @@ def _draw_head(stored: StoredRule | None) -> None:
             f"version {stored.version} by {plain(stored.author)}, {clock.stamp(stored.made_at)}",
             width="content",
         )
-        draw_menu(stored)
+        draw_menu(stored, channels)
     say_market_ended()
 
 
