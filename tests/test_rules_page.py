@@ -183,6 +183,24 @@ def test_a_rule_is_written_with_a_fault_put_right_tried_and_saved(admin: Instanc
     assert "Everything is saved" in said(at)
 
 
+def test_a_warning_stands_beside_what_is_written_and_forbids_nothing(admin: Instance) -> None:
+    at = open_rules(rule="new")
+    write(at, "new", 'funding_rate > 0.0001 and change(change(close, "25d"), "25d") > 1')
+    act(at.text_input("rule new 0 name").set_value("Odd"))
+    check = given(at)["check"]
+    (doubt,) = check["doubts"]
+    assert (check["state"], doubt["start"], doubt["end"]) == ("ok", 0, 21)
+    assert doubt["fixes"] == [{"start": 0, "end": 12, "put": "funding_rate_8h"}]
+    assert "it looks back 50 days, and 40 days are stored here" in said(at)
+    write(at, "new", "coverage > 60 and scor > 60")
+    check = given(at)["check"]
+    assert (check["reason"], len(check["doubts"])) == ("There is no scor.", 1)
+    write(at, "new", "coverage > 60")
+    assert "are stored here" not in said(at)
+    act(at.button("rule_save").click())
+    assert stored(admin)[0].definition.expression == "coverage > 60"
+
+
 def test_a_backtest_is_what_the_machine_gives_and_is_made_once(admin: Instance) -> None:
     rule = keep(admin)
     at = open_rules(rule=str(rule.id), view="On history")
@@ -410,7 +428,13 @@ def test_a_file_is_shown_before_anything_of_it_is_saved(admin: Instance) -> None
     assert "1 fault; nothing was saved" in said(at)
     assert "**Line 5**" in said(at)
     assert "volatility" in said(at)
+    assert "**Line 3**" not in said(at)
+    act(at.text_area("rules_pasted").set_value(FILE.replace("score > 60", "score > 160")))
+    assert "1 warning.** Such a rule can be saved" in said(at)
+    assert "**Line 3**" in said(at)
+    assert "score is 0 to 100, so this never holds" in said(at)
     act(at.text_area("rules_pasted").set_value(FILE))
+    assert "warning" not in said(at)
     assert "1 new, 1 changed, 0 the same" in said(at)
     assert "<del>52</del><ins>60</ins>" in said(at)
     assert len(stored(admin)) == 1

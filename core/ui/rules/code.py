@@ -93,9 +93,13 @@ def says(check: Check) -> str:
             check.reason if check.text.strip() else "Type a name, or press Ctrl and Space for all."
         )
     hours = check.rule.lookback_hours
-    back = "looks at each bar alone" if not hours else f"looks back {_back(hours)}"
+    back = "looks at each bar alone" if not hours else f"looks back {hours_words(hours)}"
     return f"This can be judged: it {back}."
 
 
-def _back(hours: int) -> str:
+def hours_words(hours: int) -> str:
+    """
+    >>> hours_words(36), hours_words(72)
+    ('36 hours', '3 days')
+    """
     return count(hours // 24, "day") if hours % 24 == 0 and hours > 24 else count(hours, "hour")

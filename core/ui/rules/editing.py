@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import streamlit as st
 
@@ -15,7 +16,7 @@ from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.rules import actions
 from core.ui.rules.check import Check
-from core.ui.rules.code import draw_code
+from core.ui.rules.code import draw_code, hours_words
 from core.ui.rules.drafts import (
     Draft,
     definition_of,
@@ -77,6 +78,7 @@ def draw_rule(stored: StoredRule | None, *, who: str) -> None:
         _draw_templates(draft)
     draw_name(draft, faults if draft.body["name"] or stored is not None else {})
     check = draw_code(draft, symbols, who=who)
+    _say_short_past(check)
     _draw_words(check)
     _draw_save(stored, draft, faults)
     view = choose_view(new=stored is None)
@@ -153,6 +155,20 @@ def _start_from(draft: Draft, key: str) -> None:
     template = next(one for one in TEMPLATES if one.key == key)
     draft.replace(to_body(template.definition))
     draft.fresh = False
+
+
+def _say_short_past(check: Check) -> None:
+    """On windows that are longer than what is stored, that they stay unknown for now."""
+    span = loaders.load_span()
+    if check.rule is None or span is None:
+        return
+    stored = (span[1] - span[0]) / timedelta(hours=1) + 1
+    if check.rule.lookback_hours >= stored:
+        st.markdown(
+            f":material/warning: **Warning:** it looks back {hours_words(check.rule.lookback_hours)}, and "
+            f"{hours_words(int(stored))} are stored here. What needs more than there is stays unknown "
+            "until there is enough."
+        )
 
 
 def _draw_words(check: Check) -> None:
