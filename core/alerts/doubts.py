@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from core.alerts.names import BY_NAME, Name
 from core.alerts.ranges import settled
+from core.alerts.reading import cut
 from core.alerts.tree import Piece
 
 Span = tuple[int, int]
@@ -56,6 +57,11 @@ class Side:
         value: float = self.piece.node.value
         return value
 
+    @property
+    def words(self) -> str:
+        """Its text, cut where it is long, and between what it lies."""
+        return f"{cut(self.text)} is {self.piece.range.words}"
+
 
 def doubt_comparison(
     left: Side, op: ast.cmpop, right: Side, whole: Span, *, crossing: bool = False
@@ -68,14 +74,14 @@ def doubt_comparison(
     fixed, other = (left, right) if left.piece.is_fixed else (right, left)
     if not fixed.piece.is_fixed:
         return _of_two(left, right, None if crossing else holds, whole)
-    number, span = fixed.number, other.piece.range
-    if holds is False or (holds is True and not span.holds(number)):
+    number = fixed.number
+    if holds is False or (holds is True and not other.piece.range.holds(number)):
         result = _NEVER if crossing or holds is False else _ALWAYS
-        reason = f"{other.text} is {span.words}, so {result}."
+        reason = f"{other.words}, so {result}."
     elif _is_tiny(other.piece, number):
-        reason = f"{other.text} is {span.words}, so {number:g} is as good as 0 for it."
+        reason = f"{other.words}, so {number:g} is as good as 0 for it."
     elif _is_huge(other.piece, number):
-        reason = f"{other.text} is a fraction, so {number:g} is {100 * number:g} %."
+        reason = f"{cut(other.text)} is a fraction, so {number:g} is {100 * number:g} %."
     else:
         return None
     return _with_hint(reason, other, fixed, whole)
@@ -97,12 +103,12 @@ def doubt_conflict(text: str, word: str, whole: Span) -> Doubt:
     if word == "and":
         return Doubt(
             *whole,
-            f"{text} cannot meet all of these at once, so {_NEVER}.",
+            f"{cut(text)} cannot meet all of these at once, so {_NEVER}.",
             "Write or, or turn one of the signs around.",
         )
     return Doubt(
         *whole,
-        f"{text} always meets one of these, so {_ALWAYS}.",
+        f"{cut(text)} always meets one of these, so {_ALWAYS}.",
         "Write and, or turn the signs around.",
     )
 
@@ -119,12 +125,10 @@ def doubt_rule(holds: bool, whole: Span) -> Doubt:
 def _of_two(left: Side, right: Side, holds: bool | None, whole: Span) -> Doubt | None:
     if holds is None:
         return None
-    ranges = (
-        f"{left.text} is {left.piece.range.words} and {right.text} is {right.piece.range.words}"
-    )
+    result = _ALWAYS if holds else _NEVER
     return Doubt(
         *whole,
-        f"{ranges}, so {_ALWAYS if holds else _NEVER}.",
+        f"{left.words} and {right.words}, so {result}.",
         "Compare with something in the same unit.",
     )
 

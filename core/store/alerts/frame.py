@@ -144,15 +144,25 @@ def _lag(conn: Connection, profile_name: str, own: pd.Series) -> pd.Series:
     worker had stored the bar before for other markets, so that this one had none, and where nothing had
     ever been stored by then: such a past was filled in afterwards, and says nothing of the worker.
     """
+    # Rows are added and never changed, so the first one is the one recorded first.
+    first_ever = conn.scalar(
+        select(signals.c.recorded_at)
+        .where(signals.c.profile_name == profile_name)
+        .order_by(signals.c.id)
+        .limit(1)
+    )
+    if first_ever is None:
+        return own
     times = pd.DatetimeIndex(own.index.get_level_values("time")).as_unit("us")
-    if not len(times) or own.notna().all():
+    asked = times[own.isna().to_numpy() & (times >= pd.Timestamp(first_ever))]
+    if not len(asked):
         return own
     query = (
         select(*raw(signals, "time"), func.min(raw(signals, "recorded_at")[0]).label("first"))
         .where(signals.c.profile_name == profile_name)
         .group_by(signals.c.time)
     )
-    found = read_columns(conn, between(query, signals, times.min() - _AWAY, times.max()))
+    found = read_columns(conn, between(query, signals, asked.min() - _AWAY, asked.max()))
     stored, first = moments(found["time"], "time"), moments(found["first"], "first")
     order = np.argsort(first.asi8, kind="stable")
     # Of everything that was there at a moment, the newest bar.
