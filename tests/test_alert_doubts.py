@@ -142,7 +142,7 @@ CONDITIONS = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CONDITIONS)
 def test_what_is_seen_never_or_always_to_hold_does_so_on_a_market(text: str) -> None:
     checked = check(text)

@@ -36,10 +36,10 @@ def bars() -> list[datetime]:
 
 def store(engine: Engine, recorded: Mapping[int, datetime], symbols: list[str] = SYMBOLS) -> None:
     """Store the signals of some of the twelve bars, each when it was recorded."""
-    for number, at in recorded.items():
-        rows = decided().loc[(symbols, [bars()[number]]), :]
-        ages = pd.DataFrame(0.0, index=rows.index, columns=list(SOURCES))
-        with engine.begin() as conn:
+    with engine.begin() as conn:
+        for number, at in recorded.items():
+            rows = decided().loc[(symbols, [bars()[number]]), :]
+            ages = pd.DataFrame(0.0, index=rows.index, columns=list(SOURCES))
             save_bars(conn, rows)
             save_profile(conn, PROFILE, at)
             save_signals(conn, rows, ages, PROFILE, at)
@@ -76,26 +76,26 @@ def test_a_lag_grows_while_nothing_is_stored_and_is_what_was_known_at_the_time(
     assert late.fillna(False).tolist() == [False] * 5 + [True] * 6 + [False]
 
 
-def test_bars_that_were_never_stored_count_as_well(engine: Engine) -> None:
-    store(engine, soon(0, 1, 8, 9))
-    found = lag(engine)[SYMBOLS[0]]
+def test_bars_that_were_never_stored_count_as_well(sqlite_engine: Engine) -> None:
+    store(sqlite_engine, soon(0, 1, 8, 9))
+    found = lag(sqlite_engine)[SYMBOLS[0]]
     assert found.loc[bars()[8]] == 6 * 3600
     assert found.loc[bars()[9]] == 5
 
 
-def test_a_past_that_was_filled_in_says_nothing_of_the_worker(engine: Engine) -> None:
-    store(engine, {**dict.fromkeys(range(9), bars()[9] + MINUTE), **soon(10, 11)})
-    found = lag(engine)[SYMBOLS[0]]
+def test_a_past_that_was_filled_in_says_nothing_of_the_worker(sqlite_engine: Engine) -> None:
+    store(sqlite_engine, {**dict.fromkeys(range(9), bars()[9] + MINUTE), **soon(10, 11)})
+    found = lag(sqlite_engine)[SYMBOLS[0]]
     assert found.iloc[:9].isna().all()
     # The newest of the past was there at the close of bar 10, and bar 9 was not.
     assert found.loc[bars()[10]] == 3600
     assert found.loc[bars()[11]] == 5
 
 
-def test_a_market_without_a_bar_is_no_lag_of_the_worker(engine: Engine) -> None:
-    store(engine, soon(*range(12)), [SYMBOLS[0]])
-    store(engine, soon(0, 1, 2, 8, 9), [SYMBOLS[1]])
-    found = lag(engine)
+def test_a_market_without_a_bar_is_no_lag_of_the_worker(sqlite_engine: Engine) -> None:
+    store(sqlite_engine, soon(*range(12)), [SYMBOLS[0]])
+    store(sqlite_engine, soon(0, 1, 2, 8, 9), [SYMBOLS[1]])
+    found = lag(sqlite_engine)
     assert (found[SYMBOLS[0]].iloc[1:] == 5).all()
     assert np.isnan(found.loc[bars()[8], SYMBOLS[1]])
     assert found.loc[bars()[9], SYMBOLS[1]] == 5
