@@ -13,12 +13,15 @@ import pytest
 from alert_strategies import definitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from core import __main__ as cli
 from core.alerts.definition import RuleDefinition, parse_definition
-from core.alerts.rule_files import FileRefused, dump_rules, load_rules
+from core.alerts.rule_files import FileRefused, Here, dump_rules, load_rules, read_rules
 from core.alerts.rule_tests import Report, run_tests
 from core.alerts.series import parse_series
+from core.store import claim_market
+from tests.channelled import add_channel
 
 RULES = """\
 rules:
@@ -109,6 +112,59 @@ def test_all_faults_are_told_at_once() -> None:
         (4, "rule 'Hot', for"),
         (9, "rule 'Cold', severity"),
     ]
+
+
+ASKING = """\
+rules:
+  - name: Hot
+    expression: score > 60
+    channels: [Desk, 5]
+"""
+
+
+def test_channels_are_read_by_name_or_by_id() -> None:
+    (rule,) = read_rules(ASKING, here=Here({9: "desk", 5: "ops"})).rules
+    assert rule.channels == (5, 9)
+    # Nobody can look: ids stay, names are left out.
+    assert load_rules(ASKING)[0].channels == (5,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "channels", "says"),
+    [
+        ("[dsk]", {3: "desk"}, "no shared channel 'dsk' here; did you mean 'desk'? There are 'd"),
+        (
+            "[night]",
+            {3: "desk", 4: "ops"},
+            "there are 'desk', 'ops': write one of these, make it on",
+        ),
+        ("[7]", {3: "desk"}, "there is no shared channel 7 here; there are 'desk'"),
+        ("['3']", {3: "desk"}, "there is no shared channel '3' here"),
+        ("[desk]", {3: "desk", 4: "Desk"}, "2 shared channels are called 'desk'; rename one"),
+        ("[[desk]]", {3: "desk"}, "a channel is written by its name"),
+        ("desk", {3: "desk"}, "must be a list"),
+    ],
+)
+def test_a_channel_that_is_not_here_is_refused_with_those_that_are(
+    asked: str, channels: dict[int, str], says: str
+) -> None:
+    with pytest.raises(FileRefused) as refused:
+        read_rules(ASKING.replace("[Desk, 5]", asked), "my.yaml", Here(channels))
+    (fault,) = refused.value.faults
+    assert str(fault).startswith("my.yaml, line 4, rule 'Hot', channels: ")
+    assert says in str(fault)
+
+
+def test_what_is_odd_about_a_rule_is_a_warning_with_its_line() -> None:
+    text = RULES.replace("score > 60", "coverage > 60").replace("severity: info", "severity: no")
+    with pytest.raises(FileRefused) as refused:
+        read_rules(text)
+    (warning,) = refused.value.warnings
+    assert str(warning) == (
+        "rules.yaml, line 3, rule 'Hot', expression: warning: at character 1: coverage is 0 to 1, so "
+        "this never holds. Did you mean 0.6?"
+    )
+    assert read_rules(text.replace("severity: no", "severity: info")).warnings == [warning]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +289,13 @@ def test_faults_of_the_rules_file_are_named_as_its_own() -> None:
 
 
 @pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+def core(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Any]:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "auto")
+    monkeypatch.setenv("CRYPTOSATX_DATA", str(tmp_path / "data"))
+
     def call(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["core", "alerts", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
@@ -269,6 +331,13 @@ def test_the_command_checks_rules(core: Callable[..., Any], tmp_path: Path) -> N
     file = tmp_path / "rules.yaml"
     file.write_text(RULES)
     assert core("check", file) == (0, f"{file}: 2 rules, all right.\n")
+    file.write_text(RULES.replace("severity: info", "title: '{{ rul }}'\n    profile_name: brave"))
+    code, said = core("check", file)
+    assert code == 1
+    assert said.splitlines() == [
+        f"{file}, line 9, rule 'Cold', title: Line 1: there is no rul; did you mean rule?.",
+        f"{file}, line 10, rule 'Cold', profile_name: must be conservative, balanced, aggressive",
+    ]
     file.write_text(RULES.replace("score > 60", "score >"))
     code, said = core("check", file)
     assert code == 1
@@ -278,6 +347,57 @@ def test_the_command_checks_rules(core: Callable[..., Any], tmp_path: Path) -> N
     file.write_bytes(b"\xff\xfe\x00")
     code, said = core("check", file)
     assert (code, "no text in UTF-8" in said) == (1, True)
+
+
+def test_a_warning_ends_the_command_with_1_only_where_that_is_asked_for(
+    core: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES.replace("score > 60", "score > 120"))
+    code, said = core("check", file)
+    assert code == 0
+    assert f"{file}, line 3, rule 'Hot', expression: warning: at character 1: score is 0" in said
+    assert said.endswith(f"{file}: 2 rules, 1 warning.\n")
+    assert core("check", "--strict", file) == (1, said)
+
+
+def test_channels_are_looked_up_where_something_is_stored(
+    core: Callable[..., Any], tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(ASKING.replace(", 5", ""))
+    code, said = core("check", file)
+    assert code == 0
+    assert "Whether the channels exist could not be looked up: nothing is stored yet here." in said
+    monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
+    with engine.begin() as conn:
+        claim_market(conn, "demo")
+    code, said = core("check", file)
+    assert (code, "there is no shared channel 'Desk' here; make it on the" in said) == (1, True)
+    add_channel(engine, owner="ada", name="desk")
+    assert core("check", file)[0] == 1
+    add_channel(engine, name="desk")
+    assert core("check", file) == (0, f"{file}: 1 rules, all right.\n")
+
+
+def test_rules_go_from_one_installation_to_another_with_their_channels(
+    engine: Engine, sqlite_engine: Engine
+) -> None:
+    here = {add_channel(engine, name=name): name for name in ("desk", "7", "night desk")}
+    add_channel(sqlite_engine, name="other")
+    there = {add_channel(sqlite_engine, name=name): name for name in ("Night Desk", "desk", "7")}
+    assert set(here.items()).isdisjoint(there.items())
+    rules = [
+        RuleDefinition(name="Hot", expression="score > 60", channels=tuple(here)),
+        RuleDefinition(name="Calm", expression="score < 60", channels=(min(here),), for_="2h"),
+        RuleDefinition(name="Quiet", expression="score == 60"),
+    ]
+    read = read_rules(dump_rules(rules, here), here=Here(there)).rules
+    for before, after in zip(rules, read, strict=True):
+        assert before.body_without("channels") == after.body_without("channels")
+        names = sorted(here[one] for one in before.channels)
+        assert names == sorted(there[one].lower() for one in after.channels)
+    assert read_rules(dump_rules(read, there), here=Here(here)).rules == rules
 
 
 def test_an_exported_definition_is_imported_as_the_same() -> None:

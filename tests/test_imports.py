@@ -16,6 +16,7 @@ PURE = (
     "core.alerts.checking",
     "core.alerts.cost",
     "core.alerts.definition",
+    "core.alerts.doubts",
     "core.alerts.durations",
     "core.alerts.engine",
     "core.alerts.evaluating",
@@ -26,6 +27,7 @@ PURE = (
     "core.alerts.kernels",
     "core.alerts.names",
     "core.alerts.notices",
+    "core.alerts.ranges",
     "core.alerts.reading",
     "core.alerts.reference",
     "core.alerts.replaying",
@@ -55,7 +57,13 @@ PURE = (
 # From the inside out: a module may import its own layer and the ones before it.
 LAYERS = (
     (*PURE, "core.verdicts", "core.alerts"),
-    ("core.settings", "core.market", "core.verdicts.model.asking", "core.alerts.delivery"),
+    (
+        "core.settings",
+        "core.market",
+        "core.verdicts.model.asking",
+        "core.alerts.delivery",
+        "core.alerts.saving",
+    ),
     ("core.store", "core.accounts"),
     (
         "core.replay",

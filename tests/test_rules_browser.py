@@ -90,6 +90,20 @@ def test_an_admin_writes_a_rule_sees_what_is_wrong_tries_it_and_saves_it(
     expect(page.get_by_text("direction is LONG")).to_be_visible()
     expect(save).to_be_enabled()
 
+    # Something is odd: said, marked, and put right by a choice.
+    field.press("End")
+    field.press_sequentially(" and coverage < 70")
+    field.press("Escape")
+    expect(said.filter(has_text="Warning, at character 40: coverage is 0 to 1")).to_be_visible()
+    expect(page.locator(".doubt").first).to_have_text("coverage")
+    expect(save).to_be_enabled()
+    page.get_by_role("button", name="0.7", exact=True).click()
+    expect(field).to_have_value('direction == "LONG" and score > 52 and coverage < 0.7')
+    expect(page.locator(".doubt")).to_have_count(0)
+    field.fill('direction == "LONG" and score > 52')
+    field.press("Escape")
+    expect(said.filter(has_text="This can be judged")).to_be_visible()
+
     # Loading the page anew is warned of, and loses nothing.
     at_rest(page)
     warned: list[str] = []

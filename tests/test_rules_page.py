@@ -21,6 +21,7 @@ from core.alerts.functions import FUNCTIONS
 from core.alerts.history import backtest
 from core.alerts.names import NAMES
 from core.alerts.rule_files import FileRefused
+from core.alerts.saving import saving_faults
 from core.alerts.states import fresh, to_rows
 from core.errors import RuleError
 from core.store.alerts import rules as store
@@ -39,7 +40,6 @@ from core.store.tables import alert_rule_versions, alert_rules
 from core.ui.instance import Instance
 from core.ui.rules import completion
 from core.ui.rules.drafts import Draft, recover
-from core.ui.rules.fault import faults_of
 from core.ui.rules.importing import read_file
 from core.ui.rules.templates import BY_KEY, TEMPLATES, Template
 from core.ui.rules.trials import MOST_WAITING, TRIALS, Asked, Trials
@@ -181,6 +181,24 @@ def test_a_rule_is_written_with_a_fault_put_right_tried_and_saved(admin: Instanc
     assert (rule.name, rule.author, rule.note) == ("Hot", "an_admin", "To see when it is hot.")
     assert str(at.query_params["rule"]) == str(rule.id)
     assert "Everything is saved" in said(at)
+
+
+def test_a_warning_stands_beside_what_is_written_and_forbids_nothing(admin: Instance) -> None:
+    at = open_rules(rule="new")
+    write(at, "new", 'funding_rate > 0.0001 and change(change(close, "25d"), "25d") > 1')
+    act(at.text_input("rule new 0 name").set_value("Odd"))
+    check = given(at)["check"]
+    (doubt,) = check["doubts"]
+    assert (check["state"], doubt["start"], doubt["end"]) == ("ok", 0, 21)
+    assert doubt["fixes"] == [{"start": 0, "end": 12, "put": "funding_rate_8h"}]
+    assert "it looks back 50 days, and 40 days are stored here" in said(at)
+    write(at, "new", "coverage > 60 and scor > 60")
+    check = given(at)["check"]
+    assert (check["reason"], len(check["doubts"])) == ("There is no scor.", 1)
+    write(at, "new", "coverage > 60")
+    assert "are stored here" not in said(at)
+    act(at.button("rule_save").click())
+    assert stored(admin)[0].definition.expression == "coverage > 60"
 
 
 def test_a_backtest_is_what_the_machine_gives_and_is_made_once(admin: Instance) -> None:
@@ -410,7 +428,13 @@ def test_a_file_is_shown_before_anything_of_it_is_saved(admin: Instance) -> None
     assert "1 fault; nothing was saved" in said(at)
     assert "**Line 5**" in said(at)
     assert "volatility" in said(at)
+    assert "**Line 3**" not in said(at)
+    act(at.text_area("rules_pasted").set_value(FILE.replace("score > 60", "score > 160")))
+    assert "1 warning.** Such a rule can be saved" in said(at)
+    assert "**Line 3**" in said(at)
+    assert "score is 0 to 100, so this never holds" in said(at)
     act(at.text_area("rules_pasted").set_value(FILE))
+    assert "warning" not in said(at)
     assert "1 new, 1 changed, 0 the same" in said(at)
     assert "<del>52</del><ins>60</ins>" in said(at)
     assert len(stored(admin)) == 1
@@ -421,11 +445,12 @@ def test_a_file_is_shown_before_anything_of_it_is_saved(admin: Instance) -> None
 def test_a_file_with_a_channel_that_is_not_here_is_refused_with_its_line() -> None:
     text = FILE + "  channels: [7]\n  title: '{{ nothing }}'\n"
     with pytest.raises(FileRefused) as refused:
-        read_file(text, "rules.yaml", frozenset())
+        read_file(text, "rules.yaml", {3: "desk"})
     assert [(fault.line, fault.where) for fault in refused.value.faults] == [
-        (7, "rule 'Calm', title"),
         (6, "rule 'Calm', channels"),
+        (7, "rule 'Calm', title"),
     ]
+    assert "there are 'desk': write one of these, " in str(refused.value)
 
 
 def test_of_a_file_all_is_saved_or_nothing(admin: Instance) -> None:
@@ -534,7 +559,7 @@ def test_a_template_holds_when_its_thing_happens_and_not_before(template: Templa
     assert truth.iloc[-1] is np.True_ or truth.iloc[-1] is True
     assert not truth.iloc[-40:-1].any()
     assert truth.iloc[-40:-1].notna().all()
-    assert faults_of(to_body(template.definition), ()) == {}
+    assert saving_faults(to_body(template.definition), ()) == {}
 
 
 def test_a_template_fills_a_new_rule(admin: Instance) -> None:

@@ -9,11 +9,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NoReturn
 
 from core.alerts import functions, names
+from core.alerts.doubts import (
+    Doubt,
+    Side,
+    doubt_comparison,
+    doubt_conflict,
+    doubt_name,
+    doubt_rule,
+)
 from core.alerts.functions import Function
 from core.alerts.names import Name
+from core.alerts.ranges import ANYTHING, Bound, Range, bound_of, conflict, settled
 from core.alerts.reading import Reader, cut, is_quoted
 from core.alerts.scanning import did_you_mean, scan
 from core.alerts.tree import (
@@ -30,6 +40,7 @@ from core.alerts.tree import (
     one_of,
     unit_of,
 )
+from core.errors import RuleError
 
 MOST_NODES = 200
 MOST_DEPTH = 20
@@ -51,7 +62,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Checked:
-    """A rule that is allowed."""
+    """A rule that is allowed. ``holds`` is True where it is seen to be true whenever it is known,
+    False where it is seen never to be; ``doubts`` say why, and what else is odd."""
 
     root: ast.expr
     key: str
@@ -59,11 +71,29 @@ class Checked:
     functions: tuple[str, ...]
     columns: tuple[str, ...]
     parts: tuple[Part, ...]
+    holds: bool | None
+    doubts: tuple[Doubt, ...]
 
 
 def check(text: str) -> Checked:
     """The tree of a rule's text. Raises `RuleError` with the place and a hint."""
     return _Checker(scan(text)).checked()
+
+
+def doubts_before(text: str) -> tuple[Doubt, ...]:
+    """What is odd about a rule up to where it is refused.
+
+    >>> [doubt.start for doubt in doubts_before("coverage > 60 and scor > 60")]
+    [0]
+    """
+    try:
+        checker = _Checker(scan(text))
+    except RuleError:
+        return ()
+    try:
+        return checker.checked().doubts
+    except RuleError:
+        return checker.doubts
 
 
 class _Checker:
@@ -73,6 +103,11 @@ class _Checker:
         self._functions: dict[str, None] = {}
         self._columns: dict[str, None] = {}
         self._parts: list[Part] = []
+        self._doubts: dict[tuple[int, int], Doubt] = {}
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        return tuple(sorted(self._doubts.values(), key=lambda doubt: (doubt.start, -doubt.end)))
 
     def checked(self) -> Checked:
         tree = self._reader.parse()
@@ -84,6 +119,8 @@ class _Checker:
                 tree,
                 "Compare it with something: score > 60.",
             )
+        if piece.holds is not None and not self._doubts:
+            self._doubt(doubt_rule(piece.holds, self._reader.span(tree)))
         return Checked(
             piece.node,
             piece.node.key,
@@ -91,6 +128,8 @@ class _Checker:
             tuple(self._functions),
             tuple(self._columns),
             tuple(sorted(self._parts, key=lambda part: (part.start, -part.end))),
+            piece.holds,
+            self.doubts,
         )
 
     def _measure(self, tree: ast.expr) -> None:
@@ -176,7 +215,10 @@ class _Checker:
     def _column(self, name: Name, source: ast.expr) -> Piece:
         self._names[name.name] = None
         self._columns |= dict.fromkeys(name.needs)
-        piece = Piece(column(name.name, source), name.kind, name.unit, name.values or None)
+        piece = Piece(
+            column(name.name, source), name.kind, name.unit, name.values or None, name.range, name
+        )
+        self._doubt(doubt_name(name, self._text(source), self._reader.span(source)))
         if name.kind != "symbol":
             self._show(source, piece, name.title, name.values)
         return piece
@@ -185,7 +227,8 @@ class _Checker:
         inner = self._check(node.operand)
         if isinstance(node.op, ast.Not):
             self._expect(inner, "truth", node.operand, "not turns a condition around")
-            return Piece(negated(inner.node, node), "truth")
+            turned = None if inner.holds is None else not inner.holds
+            return Piece(negated(inner.node, node), "truth", holds=turned)
         self._expect(inner, "number", node.operand, "a sign stands before a number")
         if inner.is_fixed:
             sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
@@ -193,7 +236,7 @@ class _Checker:
         if isinstance(node.op, ast.UAdd):
             return inner
         new = keyed(ast.UnaryOp(ast.USub(), inner.node), f"-({inner.node.key})", node)
-        return Piece(new, "number", inner.unit)
+        return Piece(new, "number", inner.unit, range=inner.range.times(-1))
 
     def _binary(self, node: ast.BinOp) -> Piece:
         signs: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -209,7 +252,8 @@ class _Checker:
             self._refuse("Nothing can be divided by 0.", node.right, "Write another number.")
         key = f"({left.node.key} {sign} {right.node.key})"
         unit = unit_of(sign, left, right)
-        return Piece(keyed(ast.BinOp(left.node, node.op, right.node), key, node), "number", unit)
+        new = keyed(ast.BinOp(left.node, node.op, right.node), key, node)
+        return Piece(new, "number", unit, range=_range_of_binary(sign, left, right))
 
     def _folded(self, sign: str, a: float, b: float, node: ast.expr) -> Piece:
         if sign == "/" and b == 0:
@@ -232,7 +276,25 @@ class _Checker:
             piece = self._check(value)
             self._expect(piece, "truth", value, f"{word} joins conditions")
             pieces.append(piece)
-        return Piece(joined(node.op, [piece.node for piece in pieces], node), "truth")
+        return self._joined(node.op, pieces, node)
+
+    def _joined(self, op: ast.boolop, pieces: list[Piece], node: ast.expr) -> Piece:
+        """Conditions joined, and what follows of each of them and of all together."""
+        whole = joined(op, [piece.node for piece in pieces], node)
+        decides = isinstance(op, ast.Or)
+        found = [piece.holds for piece in pieces]
+        if decides in found:
+            return Piece(whole, "truth", holds=decides)
+        if all(one is not None for one in found):
+            return Piece(whole, "truth", holds=not decides)
+        bounds = [bound for piece in pieces for bound in _bounds_in(piece.node, op)]
+        # That one of them always holds is that never all of them fail.
+        value = conflict([bound.negated for bound in bounds] if decides else bounds)
+        if value is None:
+            return Piece(whole, "truth")
+        word = "or" if decides else "and"
+        self._doubt(doubt_conflict(self._text(value), word, self._reader.span(node)))
+        return Piece(whole, "truth", holds=decides)
 
     def _choice(self, node: ast.IfExp) -> Piece:
         test = self._check(node.test)
@@ -247,7 +309,14 @@ class _Checker:
         self._expect(other, body.kind, node.orelse, "both sides of a choice are alike")
         key = f"({body.node.key} if {test.node.key} else {other.node.key})"
         new = keyed(ast.IfExp(test.node, body.node, other.node), key, node)
-        return Piece(new, body.kind, body.unit if body.unit == other.unit else "")
+        return Piece(
+            new,
+            body.kind,
+            body.unit if body.unit == other.unit else "",
+            range=body.range.around(other.range),
+            of=body.of if body.of == other.of else None,
+            holds=body.holds if body.holds == other.holds else None,
+        )
 
     # Comparisons.
 
@@ -262,21 +331,21 @@ class _Checker:
             self._pair(pieces[at], pieces[at + 1], op, sources[at], sources[at + 1])
             for at, op in enumerate(node.ops)
         ]
-        piece = Piece(joined(ast.And(), pairs, node), "truth")
+        piece = self._joined(ast.And(), pairs, node)
         self._show(node, piece, "")
         return piece
 
     def _pair(
         self, left: Piece, right: Piece, op: ast.cmpop, at_left: ast.expr, at_right: ast.expr
-    ) -> Any:
+    ) -> Piece:
         for one, other, source in ((left, right, at_right), (right, left, at_left)):
             if other.is_quoted and not one.is_quoted:
-                return self._with_text(one, other, op, source)
+                return Piece(self._with_text(one, other, op, source), "truth")
         if left.kind == right.kind == "text" and not left.is_quoted:
             if left.values != right.values:
                 self._refuse("These two never say the same.", at_right, "Compare with a text.")
             self._only_equal(op, at_right)
-            return compared(left.node, op, right.node)
+            return Piece(compared(left.node, op, right.node), "truth")
         for piece, source in ((left, at_left), (right, at_right)):
             if piece.kind == "truth":
                 self._refuse(
@@ -289,7 +358,27 @@ class _Checker:
                 at_left,
                 "Put a name on one side.",
             )
-        return compared(left.node, op, right.node)
+        holds = self._doubt_pair(left, right, op, at_left, at_right)
+        return Piece(compared(left.node, op, right.node), "truth", holds=holds)
+
+    def _doubt_pair(
+        self,
+        left: Piece,
+        right: Piece,
+        op: ast.cmpop,
+        at_left: ast.expr,
+        at_right: ast.expr,
+        *,
+        crossing: bool = False,
+    ) -> bool | None:
+        """Note what is odd about comparing two numbers; whether it always or never holds."""
+        sides = [
+            Side(piece, self._text(source), self._reader.span(source))
+            for piece, source in ((left, at_left), (right, at_right))
+        ]
+        whole = (sides[0].span[0], sides[1].span[1])
+        self._doubt(doubt_comparison(sides[0], op, sides[1], whole, crossing=crossing))
+        return settled(left.range, op, right.range)
 
     def _with_text(self, piece: Piece, text: Piece, op: ast.cmpop, source: ast.expr) -> Any:
         if piece.kind == "symbol":
@@ -399,7 +488,26 @@ class _Checker:
         units = {piece.unit for piece in pieces}
         own = units.pop() if len(units) == 1 else ""
         unit = own if function.unit == "same" else function.unit
-        return Piece(called(function.name, args, node), function.gives, unit)
+        of = pieces[0].of if len(pieces) == 1 and function.name in _KEEPING else None
+        holds = None
+        if function.way == "pair":
+            holds = self._doubt_crossing(function, pieces, node)
+        return Piece(
+            called(function.name, args, node),
+            function.gives,
+            unit,
+            range=_range_of_call(function, pieces, args),
+            of=of,
+            holds=holds,
+        )
+
+    def _doubt_crossing(
+        self, function: Function, pieces: list[Piece], node: ast.Call
+    ) -> bool | None:
+        """What is never above, or never anything else, never comes to be above."""
+        op = ast.Gt() if function.name == "crosses_above" else ast.Lt()
+        holds = self._doubt_pair(pieces[0], pieces[1], op, *node.args, crossing=True)
+        return None if holds is None else False
 
     def _argument(self, function: Function, wanted: str, source: ast.expr) -> Piece:
         piece = self._check(source)
@@ -422,7 +530,8 @@ class _Checker:
     def _statistic(self, function: Function, node: ast.Call) -> Piece:
         name = self._reader.statistic(function.name, node.args).column
         self._columns[name] = None
-        piece = Piece(column(name, node), "number", function.unit)
+        most = 1.0 if function.name == "win_rate" else inf
+        piece = Piece(column(name, node), "number", function.unit, range=Range(0.0, most))
         self._show(node, piece, function.name)
         return piece
 
@@ -440,6 +549,15 @@ class _Checker:
             hint = 'Texts stand after == or in, and as durations: avg(x, "4h").'
         self._refuse(f"This is {KINDS[piece.kind]}, and {why}.", source, hint)
 
+    def _text(self, source: ast.expr) -> str:
+        start, end = self._reader.span(source)
+        return self._reader.text[start:end]
+
+    def _doubt(self, doubt: Doubt | None) -> None:
+        """Note what is odd, once for each place."""
+        if doubt is not None:
+            self._doubts.setdefault((doubt.start, doubt.end), doubt)
+
     def _refuse(self, reason: str, source: ast.AST, hint: str = "Write one condition.") -> NoReturn:
         self._reader.refuse(reason, source, hint)
 
@@ -449,3 +567,53 @@ class _Checker:
         start, end = self._reader.span(source)
         named = {code: text for text, code in (texts or {}).items()}
         self._parts.append(Part(start, end, piece.kind, piece.unit, title, named, piece.node))
+
+
+# Functions of one name whose values are still values of that name, in its unit.
+_KEEPING = ("abs", "avg", "highest", "lowest", "round")
+
+
+def _range_of_binary(sign: str, left: Piece, right: Piece) -> Range:
+    if sign == "+":
+        return left.range.plus(right.range)
+    if sign == "-":
+        return left.range.minus(right.range)
+    if sign == "*" and (left.is_fixed or right.is_fixed):
+        fixed, other = (left, right) if left.is_fixed else (right, left)
+        return other.range.times(fixed.node.value)
+    if sign == "/" and right.is_fixed and abs(right.node.value) >= 1 / LARGEST_NUMBER:
+        return left.range.times(1 / right.node.value)
+    return ANYTHING
+
+
+def _range_of_call(function: Function, pieces: list[Piece], args: list[Any]) -> Range:
+    """The range of what a function gives; anything where that is not plain."""
+    ranges = [piece.range for piece in pieces]
+    match function.name:
+        case "abs":
+            return ranges[0].size
+        case "avg" | "highest" | "lowest":
+            return ranges[0]
+        case "round":
+            return ranges[0].rounded
+        case "min":
+            return Range(min(one.low for one in ranges), min(one.high for one in ranges))
+        case "max":
+            return Range(max(one.low for one in ranges), max(one.high for one in ranges))
+        case "change":
+            return ranges[0].change
+        case "std":
+            return Range(0.0, ranges[0].change.high)
+        case "count":
+            return Range(0.0, args[1].value)
+        case "rank":
+            return Range(1.0, inf)
+    return ANYTHING
+
+
+def _bounds_in(node: Any, op: ast.boolop) -> list[Bound]:
+    """What a condition says of single values, through conditions that are joined in the same way."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, type(op)):
+        return [bound for value in node.values for bound in _bounds_in(value, op)]
+    bound = bound_of(node)
+    return [] if bound is None else [bound]

@@ -18,6 +18,7 @@ import pandas as pd
 
 from core.alerts.checking import Checked, check
 from core.alerts.cost import MOST_LOOKBACK_HOURS, MOST_MILLISECONDS, SYMBOLS, Cost, cost_of
+from core.alerts.doubts import Doubt
 from core.alerts.evaluating import Evaluation
 from core.alerts.kernels import TRUE, UNKNOWN, Truth
 from core.alerts.reading import Reader
@@ -43,6 +44,7 @@ class Rule:
     """A checked rule.
 
     ``canonical`` is the same for rules that differ in spaces, parentheses or spelling only.
+    ``doubts`` are what is odd about it and does not forbid it.
     ``needs`` are the columns without which something of it is unknown; ``lookback_hours`` is the
     history before a row on which its value can depend; ``milliseconds`` is what the newest bar of a
     thousand symbols takes at most.
@@ -55,6 +57,7 @@ class Rule:
     needs: tuple[str, ...]
     lookback_hours: int
     milliseconds: float
+    doubts: tuple[Doubt, ...]
     _checked: Checked = field(compare=False, repr=False)
 
     def evaluate(self, frame: pd.DataFrame, since: pd.Timestamp | None = None) -> pd.Series:
@@ -153,5 +156,6 @@ def compile_rule(text: str) -> Rule:
         checked.columns,
         cost.lookback_hours,
         cost.milliseconds,
+        checked.doubts,
         checked,
     )

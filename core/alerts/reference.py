@@ -7,6 +7,7 @@ from itertools import groupby
 
 from core.alerts.functions import FUNCTIONS
 from core.alerts.names import NAMES, Name
+from core.alerts.ranges import ANYTHING
 
 BEGIN = "<!-- begin: names and functions of alert rules -->"
 END = "<!-- end: names and functions of alert rules -->"
@@ -19,7 +20,7 @@ def reference() -> str:
         # Names that mean the same of different things share a row.
         alike = (list(names) for _, names in groupby(members, key=lambda name: name.meaning))
         rows = (_row(names) for names in alike)
-        parts.append(_table((group, "unit", "meaning", "usually", "example"), rows))
+        parts.append(_table((group, "unit", "meaning", "range", "usually", "example"), rows))
     functions = (
         (
             f"`{one.signature}`",
@@ -41,7 +42,16 @@ def _row(names: list[Name]) -> tuple[str, ...]:
     first, units = names[0], dict.fromkeys(name.unit for name in names)
     usual = ", ".join(f"`{text}`" for text in first.values) or first.typical
     unit = first.unit if len(units) == 1 else "its own"
-    return called, unit, first.meaning, usual, f"`{first.example}`"
+    alike = all(name.range == first.range for name in names)
+    between = _between(first) if alike else "its own"
+    return called, unit, first.meaning, between, usual, f"`{first.example}`"
+
+
+def _between(name: Name) -> str:
+    """Outside of what no known value lies; empty where that is not known, or where there are texts."""
+    if name.range == ANYTHING or name.kind != "number":
+        return ""
+    return name.range.words
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

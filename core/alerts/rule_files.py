@@ -4,17 +4,23 @@ rules:
   - name: Crowded longs
     expression: funding_rate_8h > 0.0005 and long_account_share > 0.6
     for: 2h
+    channels: [desk]
+
+Channels are written by their names, because their ids are others on every installation; files with
+ids are read as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import yaml
 
 from core.alerts.definition import RuleDefinition, definition_faults, parse_definition, to_body
+from core.alerts.expression import compile_rule
 from core.errors import RuleError
 
 LONGEST_FILE = 1_000_000
@@ -39,10 +45,10 @@ class Fault:
 
 
 class FileRefused(RuleError):
-    """A file cannot be taken as it is; ``faults`` are all that was found."""
+    """A file cannot be taken as it is; ``faults`` are all that was found, ``warnings`` what is odd."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(faults)
+    def __init__(self, faults: Sequence[Fault], warnings: Sequence[Fault] = ()) -> None:
+        self.faults, self.warnings = tuple(faults), tuple(warnings)
         super().__init__("\n".join(map(str, faults)))
 
 
@@ -132,8 +138,44 @@ def _walk(
             lines[inner] = key.start_mark.line + 1
 
 
+Further = Callable[[Mapping[str, Any]], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Here:
+    """What rules of a file are held against beside their definition.
+
+    ``channels`` are the names of the shared channels by id; None where nobody could look, and then what
+    a channel that has only a name is left out. ``further`` are faults of a rule by field.
+    """
+
+    channels: Mapping[int, str] | None = None
+    further: Further = lambda _: {}
+
+
+@dataclass
+class RuleFile:
+    """The rules of a file in its order, what is wrong with it, and what is odd and forbids nothing.
+
+    ``asks_for_channels``: whether a rule names any.
+    """
+
+    rules: list[RuleDefinition] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    asks_for_channels: bool = False
+
+
+_NOBODY_ASKED = Here()
+
+
 def load_rules(text: str, file: str = "rules.yaml") -> list[RuleDefinition]:
-    """The rules of a file, in its order. Raises `FileRefused` with everything that is wrong."""
+    """The rules of a file, without channels that have only a name. Raises `FileRefused` with everything that is wrong."""
+    return read_rules(text, file).rules
+
+
+def read_rules(text: str, file: str = "rules.yaml", here: Here = _NOBODY_ASKED) -> RuleFile:
+    """A file of rules. Raises `FileRefused` with everything that is wrong."""
     document = parse_document(text, file)
     body = document.body
     if not isinstance(body, dict):
@@ -146,54 +188,148 @@ def load_rules(text: str, file: str = "rules.yaml") -> list[RuleDefinition]:
     if not isinstance(body.get("rules"), list):
         faults.append(document.fault(("rules",), "", "rules must be a list of rules"))
         raise FileRefused(faults)
-    definitions, found = rules_of(document, body["rules"], ("rules",))
-    if faults or found:
-        raise FileRefused([*faults, *found])
-    return definitions
+    found = rules_of(document, body["rules"], ("rules",), here)
+    if faults or found.faults:
+        raise FileRefused([*faults, *found.faults], found.warnings)
+    return found
 
 
 def rules_of(
-    document: Document, bodies: Sequence[Any], path: tuple[object, ...]
-) -> tuple[list[RuleDefinition], list[Fault]]:
+    document: Document,
+    bodies: Sequence[Any],
+    path: tuple[object, ...],
+    here: Here = _NOBODY_ASKED,
+) -> RuleFile:
     """The rules of a list that stands at ``path``, and what is wrong with them."""
-    definitions: list[RuleDefinition] = []
-    faults: list[Fault] = []
+    found = RuleFile()
     seen: set[str] = set()
     for number, body in enumerate(bodies):
         place = (*path, number)
         if not isinstance(body, dict):
             said = "must be a rule with name: and expression:"
-            faults.append(document.fault(place, f"rule {number + 1}", said))
+            found.faults.append(document.fault(place, f"rule {number + 1}", said))
             continue
         named = body.get("name")
         rule = f"rule {named!r}" if isinstance(named, str) and named else f"rule {number + 1}"
-        wrong = definition_faults({str(key): value for key, value in body.items()})
-        for field, said in wrong.items():
-            faults.append(document.fault((*place, *field.split(".")), f"{rule}, {field}", said))
+        wrong, read = _rule_faults(body, here)
+        found.asks_for_channels |= bool(body.get("channels"))
+        for key, said in wrong.items():
+            where = f"{rule}, {key.split('.')[0] if key.startswith('channels') else key}"
+            found.faults.append(document.fault((*place, *_path(key)), where, said))
+        for said in _doubts(read):
+            found.warnings.append(
+                document.fault((*place, "expression"), f"{rule}, expression", f"warning: {said}")
+            )
         if not wrong:
-            definition = parse_definition(body)
+            definition = parse_definition(read)
             if definition.name in seen:
-                faults.append(document.fault((*place, "name"), rule, "this name stands twice"))
+                fault = document.fault((*place, "name"), rule, "this name stands twice")
+                found.faults.append(fault)
             seen.add(definition.name)
-            definitions.append(definition)
-    return definitions, faults
+            found.rules.append(definition)
+    return found
 
 
-def dump_rules(definitions: Iterable[RuleDefinition]) -> str:
-    """The rules as a file that `load_rules` reads as the same; fields that say nothing are left out.
+def _rule_faults(body: Mapping[Any, Any], here: Here) -> tuple[dict[str, str], dict[str, Any]]:
+    """What is wrong with a rule by field, and the rule with the ids of its channels."""
+    read = {str(key): value for key, value in body.items()}
+    wrong: dict[str, str] = {}
+    if isinstance(read.get("channels"), list):
+        read["channels"], wrong = _channel_ids(read["channels"], here.channels)
+    wrong |= definition_faults(read)
+    for key, said in here.further(read).items():
+        wrong.setdefault(key, said)
+    return wrong, read
 
-    >>> print(dump_rules([RuleDefinition(name="Hot", expression="score > 60", for_="90m")]))
+
+def _channel_ids(
+    asked: Sequence[Any], channels: Mapping[int, str] | None
+) -> tuple[list[Any], dict[str, str]]:
+    """The ids of channels that are asked for by name or by id, and what is wrong by place."""
+    if channels is None:
+        return [one for one in asked if not isinstance(one, str)], {}
+    ids: list[Any] = []
+    wrong: dict[str, str] = {}
+    for number, one in enumerate(asked):
+        if not isinstance(one, int | str) or isinstance(one, bool):
+            wrong[f"channels.{number}"] = "a channel is written by its name"
+            continue
+        meant = [
+            id
+            for id, name in channels.items()
+            if (id == one if isinstance(one, int) else name.casefold() == one.casefold())
+        ]
+        ids += meant[:1]
+        if len(meant) != 1:
+            said = _two_channels(one, len(meant)) if meant else _no_channel(one, channels)
+            wrong[f"channels.{number}"] = said
+    return ids, wrong
+
+
+def _no_channel(asked: str | int, channels: Mapping[int, str]) -> str:
+    """
+    >>> _no_channel("dsk", {3: "desk", 5: "ops"})
+    "there is no shared channel 'dsk' here; did you mean 'desk'? There are 'desk', 'ops'"
+    >>> _no_channel(7, {})
+    'there is no shared channel 7 here; make it on the Alerts page, or leave it out'
+    """
+    said = f"there is no shared channel {asked!r} here; "
+    known = ", ".join(repr(name) for name in channels.values())
+    near = get_close_matches(str(asked), channels.values(), n=1) if isinstance(asked, str) else []
+    if near:
+        return f"{said}did you mean {near[0]!r}? There are {known}"
+    there = f"there are {known}: write one of these, " if known else ""
+    return f"{said}{there}make it on the Alerts page, or leave it out"
+
+
+def _two_channels(asked: str | int, number: int) -> str:
+    return f"{number} shared channels are called {asked!r}; rename one of them on the Alerts page"
+
+
+def _path(key: str) -> Iterator[object]:
+    """The way to a field in the file; places of a list are numbers."""
+    return (int(part) if part.isdecimal() else part for part in key.split("."))
+
+
+def _doubts(body: Mapping[str, Any]) -> list[str]:
+    """What is odd about the expression of a rule, where it can be read."""
+    text = body.get("expression")
+    if not isinstance(text, str):
+        return []
+    try:
+        return [str(doubt) for doubt in compile_rule(text.strip()).doubts]
+    except RuleError:
+        return []
+
+
+def dump_rules(
+    definitions: Iterable[RuleDefinition], channels: Mapping[int, str] | None = None
+) -> str:
+    """The rules as a file that is read as the same; fields that say nothing are left out.
+
+    With ``channels``, the names of the shared ones by id, rules name them, so that the file can be read
+    where they have other ids. One that is gone has no name: it is left out, and a remark says so.
+
+    >>> hot = RuleDefinition(name="Hot", expression="score > 60", for_="90m", channels=[3, 4])
+    >>> print(dump_rules([hot], {3: "desk"}))
+    # Hot: channel 4 is gone and left out.
     rules:
     - name: Hot
       expression: score > 60
       for: 1h30m
+      channels:
+      - desk
     <BLANKLINE>
     """
-    bodies = [
-        {key: value for key, value in to_body(each).items() if value != _DEFAULTS[key]}
-        for each in definitions
-    ]
-    return yaml.dump(
+    bodies, remarks = [], []
+    for each in definitions:
+        body = to_body(each)
+        if channels is not None:
+            gone = [one for one in body["channels"] if one not in channels]
+            remarks += [f"# {each.name}: channel {one} is gone and left out.\n" for one in gone]
+            body["channels"] = [channels[one] for one in body["channels"] if one in channels]
+        bodies.append({key: value for key, value in body.items() if value != _DEFAULTS[key]})
+    return "".join(remarks) + yaml.dump(
         {"rules": bodies}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
 

@@ -199,8 +199,9 @@ class _Reader:
         if not isinstance(inline, list):
             self._wrong(("rules",), "rules must be a list of rules")
             inline = []
-        rules, faults = rules_of(self.document, inline, ("rules",))
-        self.faults += faults
+        found = rules_of(self.document, inline, ("rules",))
+        rules = found.rules
+        self.faults += found.faults
         if named is not None:
             try:
                 rules += load_rules(self.read(str(named)), str(named))

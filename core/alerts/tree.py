@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from core.alerts.names import Name
+from core.alerts.ranges import ANYTHING, Range
+
 Kind = Literal["number", "truth", "text", "symbol"]
 KINDS = {"number": "a number", "truth": "a condition", "text": "a text", "symbol": "a symbol"}
 SYMBOL_IN = "symbol_in"
@@ -22,12 +25,19 @@ _SIGNS: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Piece:
-    """A checked node with its type. ``values`` are the texts that it may be compared with."""
+    """A checked node with its type. ``values`` are the texts that it may be compared with.
+
+    Known values of a number lie in ``range``; ``of`` is the name whose values they are, in its unit.
+    ``holds`` of a condition is True where it is true whenever it is known, False where it never is.
+    """
 
     node: Any
     kind: Kind
     unit: str = ""
     values: Mapping[str, float] | None = None
+    range: Range = ANYTHING
+    of: Name | None = None
+    holds: bool | None = None
 
     @property
     def is_fixed(self) -> bool:
@@ -46,7 +56,9 @@ def keyed(node: Any, key: str, source: ast.expr) -> Any:
 
 def number(value: float, source: ast.expr) -> Piece:
     plain = float(value)
-    return Piece(keyed(ast.Constant(plain), repr(plain), source), "number")
+    return Piece(
+        keyed(ast.Constant(plain), repr(plain), source), "number", range=Range(plain, plain)
+    )
 
 
 def column(name: str, source: ast.expr) -> Any:

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from core.alerts.rule_files import FileRefused, load_rules
+from core.alerts.rule_files import FileRefused, Here, read_rules
 from core.alerts.rule_tests import run_tests
+from core.alerts.saving import further_faults
 from core.commands.console import out
+from core.commands.stored import shared_channels
 from core.errors import SettingsError
 
 app = typer.Typer(help="Check and test files of alert rules.", no_args_is_help=True)
@@ -38,17 +40,35 @@ def test(files: Files) -> None:
 
 
 @app.command("check")
-def check(files: Files) -> None:
-    """Say what is wrong with the rules in these files; 1 when something is."""
-    good = True
+def check(
+    files: Files,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with 1 for warnings too, not for faults alone.")
+    ] = False,
+) -> None:
+    """Say what would keep the rules in these files from being saved, and what is odd about them.
+
+    Channels are looked up where something is stored for the market. 1 when something is wrong.
+    """
+    channels, why = shared_channels()
+    here = Here(channels, further_faults)
+    good, unlooked = True, False
     for file in files:
         try:
-            rules = load_rules(_read(file), str(file))
+            found = read_rules(_read(file), str(file), here)
         except FileRefused as refused:
             good = False
-            _say(str(refused))
+            _say("\n".join(map(str, (*refused.faults, *refused.warnings))))
             continue
-        _say(f"{file}: {len(rules)} rules, all right.")
+        for warning in found.warnings:
+            _say(str(warning))
+        good &= not (strict and found.warnings)
+        unlooked |= channels is None and found.asks_for_channels
+        odd = len(found.warnings)
+        verdict = f"{odd} warning{'s' * (odd > 1)}" if odd else "all right"
+        _say(f"{file}: {len(found.rules)} rules, {verdict}.")
+    if unlooked:
+        _say(f"Whether the channels exist could not be looked up: {why}")
     raise typer.Exit(0 if good else 1)
 
 

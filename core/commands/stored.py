@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 from core.commands.choosing import choose
 from core.commands.console import beside
-from core.errors import StoreError
-from core.market.choice import Market, database_url
-from core.settings import load_settings
-from core.store import held_market, open_store
+from core.errors import CryptoSatXError, StoreError
+from core.market.choice import Market, choose_market, database_url, live_market
+from core.settings import Settings, load_settings
+from core.store import held_market, open_store, tables
+from core.store.channels import list_channels
+from core.store.database import open_database
 
 
 @contextmanager
@@ -30,6 +32,42 @@ def stored_record() -> Iterator[tuple[Market, Engine]]:
     engine = open_store(url, market.key)
     try:
         yield market, engine
+    finally:
+        engine.dispose()
+
+
+def shared_channels() -> tuple[dict[int, str] | None, str]:
+    """The shared channels of what is stored here, by id; None and the reason where nobody can look.
+
+    Asks no exchange, and makes and changes nothing. Under ``auto`` the live market counts, where it has
+    been followed before.
+    """
+    try:
+        settings = load_settings()
+        for url in _addresses(settings):
+            if held_market(url) is not None:
+                return _read_channels(url)
+    except CryptoSatXError as error:
+        return None, str(error)
+    return None, "nothing is stored yet here. DATABASE_URL or CRYPTOSATX_DATA say where to look."
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    if settings.market == "auto":
+        yield database_url(settings, live_market())
+    yield database_url(settings, choose_market(settings))
+
+
+def _read_channels(url: str) -> tuple[dict[int, str] | None, str]:
+    engine = open_database(url)
+    try:
+        with engine.connect() as conn:
+            if not inspect(conn).has_table(tables.channels.name):
+                return None, "the database is of an older version. The next start brings it up."
+            return {one.id: one.name for one in list_channels(conn)}, ""
     finally:
         engine.dispose()
 

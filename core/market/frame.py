@@ -29,6 +29,12 @@ class Column:
     meaning: str
     source: str
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Its smallest and its largest possible value; a price is above 0."""
+        low, high, _ = _BOUNDS[self.kind]
+        return (0.0 if self.kind == "price" else low), high
+
 
 COLUMNS: tuple[Column, ...] = (
     Column("open", "price", "quote", "first price of the bar, perpetual future", "candles"),

@@ -107,6 +107,7 @@ def change_channel(
     before = load_own(conn, channel_id, who)
     values: dict[str, Any] = {"updated_at": now}
     if name is not None and _checked_name(name) != before.name:
+        _hold(conn)
         values["name"] = _checked_name(name)
         _refuse_twice(conn, values["name"], before.owner)
     if written is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from core.accuracy.tallies import DAY, RULES
 from core.alerts.names import Statistic
@@ -39,8 +39,8 @@ AFTERWARDS = (LAG, MODEL)
 _WORDS = ("verdict", "risk_mode")
 _TRADES = ("CONFIRM", "DOWNSIZE")
 _BAR = timedelta(hours=1)
-# What is stored this much later was filled in from a past, and says nothing of the worker.
-_LIVE = timedelta(hours=2)
+# A worker that stored nothing for longer than this is not followed back to when it did.
+_AWAY = timedelta(days=7)
 
 
 def load_alert_frame(
@@ -74,6 +74,8 @@ def load_alert_frame(
     if later:
         after = _afterwards(conn, profile_name, start, end, symbols)
         frame = frame.join(after[later]) if len(after) else frame.assign(**dict.fromkeys(later))
+        if LAG in later:
+            frame[LAG] = _lag(conn, profile_name, frame[LAG].astype(np.float64))
         frame = frame[frame.index.get_level_values("time") >= pd.Timestamp(start)]
     return _with_statistics(conn, frame, profile_name, columns)
 
@@ -128,10 +130,50 @@ def _afterwards(
         [words(found["symbol"]).astype("str"), time + _BAR], names=list(INDEX)
     )
     content = {
-        LAG: np.where(lag <= _LIVE.total_seconds(), lag, np.nan),
+        LAG: np.where(lag <= _BAR.total_seconds(), lag, np.nan),
         MODEL: words(found["said"]).where(answered, None).to_numpy(),
     }
     return pd.DataFrame(content, index=index)[~index.duplicated()]
+
+
+def _lag(conn: Connection, profile_name: str, own: pd.Series) -> pd.Series:
+    """The lag of the bar before where its signal was there at the close of the row's bar (``own``).
+
+    Where it was not, seconds since the close of the first bar of which no market had a signal by then:
+    a lag of at least so much, which grows from bar to bar until something is stored. Unknown where the
+    worker had stored the bar before for other markets, so that this one had none, and where nothing had
+    ever been stored by then: such a past was filled in afterwards, and says nothing of the worker.
+    """
+    # Rows are added and never changed, so the first one is the one recorded first.
+    first_ever = conn.scalar(
+        select(signals.c.recorded_at)
+        .where(signals.c.profile_name == profile_name)
+        .order_by(signals.c.id)
+        .limit(1)
+    )
+    if first_ever is None:
+        return own
+    times = pd.DatetimeIndex(own.index.get_level_values("time")).as_unit("us")
+    asked = times[own.isna().to_numpy() & (times >= pd.Timestamp(first_ever))]
+    if not len(asked):
+        return own
+    query = (
+        select(*raw(signals, "time"), func.min(raw(signals, "recorded_at")[0]).label("first"))
+        .where(signals.c.profile_name == profile_name)
+        .group_by(signals.c.time)
+    )
+    found = read_columns(conn, between(query, signals, asked.min() - _AWAY, asked.max()))
+    stored, first = moments(found["time"], "time"), moments(found["first"], "first")
+    order = np.argsort(first.asi8, kind="stable")
+    # Of everything that was there at a moment, the newest bar.
+    newest = np.maximum.accumulate(stored.asi8[order])
+    place = np.searchsorted(first.asi8[order], times.asi8, side="right") - 1
+    behind = pd.Series(
+        times - pd.DatetimeIndex(newest[np.maximum(place, 0)].view("M8[us]"), tz="UTC") - _BAR,
+        index=own.index,
+    )
+    known = (place >= 0) & (behind > timedelta()).to_numpy()
+    return own.where(own.notna(), behind.dt.total_seconds().where(known))
 
 
 def _with_statistics(

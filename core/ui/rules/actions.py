@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.alerts.definition import RuleDefinition, new_definition
+from core.alerts.saving import saving_faults
 from core.errors import RuleError
 from core.store.alerts import rules as store
 from core.store.channels import list_channels
 from core.ui.instance import instance
-from core.ui.rules.fault import further_faults
 from core.ui.session import require_user
 
 # What turning a switch is called in the log of changes.
@@ -29,7 +29,7 @@ def save(
     """Save a new rule, or a further version of one. Raises `RuleError` with what is wrong."""
     who, definition = _writer(), new_definition(body)
     with instance().engine.begin() as conn:
-        faults = further_faults(body, [one.id for one in list_channels(conn)])
+        faults = saving_faults(body, [one.id for one in list_channels(conn)])
         if faults:
             raise RuleError("; ".join(f"{field}: {said}" for field, said in faults.items()))
         if rule_id is None:

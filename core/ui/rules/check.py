@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from core.alerts import Rule, compile_rule
+from core.alerts.checking import doubts_before
+from core.alerts.doubts import Doubt
 from core.errors import RuleError
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|[0-9.]+|\"[^\"\n]*\"?|'[^'\n]*'?|[^\w\s\"'(),]+|.")
@@ -20,7 +22,8 @@ _LOUD = {"AND", "OR", "NOT", "IN", "IF", "ELSE"}
 @dataclass(frozen=True)
 class Check:
     """What the language says to a text. Without a ``rule`` there is a ``reason``; the fault stands from
-    ``start`` to ``end``, in characters, and each of ``fixes`` may be put in its place."""
+    ``start`` to ``end``, in characters, and each of ``fixes`` may be put in its place. ``doubts`` are
+    what is odd about it and forbids nothing."""
 
     text: str
     rule: Rule | None
@@ -29,6 +32,7 @@ class Check:
     start: int = 0
     end: int = 0
     fixes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @lru_cache(maxsize=512)
@@ -42,13 +46,16 @@ def check_text(text: str) -> Check:
     (('==',), 7)
     """
     try:
-        return Check(text, compile_rule(text))
+        rule = compile_rule(text)
+        return Check(text, rule, doubts=rule.doubts)
     except RuleError as error:
         start = min(error.position or 0, len(text))
         found = _TOKEN.match(text, start)
         token = found.group() if found else ""
         fixes = _fixes(error.hint, token)
-        return Check(text, None, error.reason, error.hint, start, start + len(token), fixes)
+        end = start + len(token)
+        doubts = doubts_before(text)
+        return Check(text, None, error.reason, error.hint, start, end, fixes, doubts)
 
 
 def _fixes(hint: str, token: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ const esc = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(
 // The server counts characters, JavaScript halves of some of them.
 const unit = (text, at) => [...text].slice(0, at).join("").length
 
-function marked(text, fault, caret) {
+function marked(text, fault, doubts, caret) {
   let html = "", at = 0
   const put = (piece, cls) => {
     const from = at
@@ -22,8 +22,9 @@ function marked(text, fault, caret) {
     } else html += wrap(piece, cls, from)
   }
   const wrap = (piece, cls, from) => {
-    const wrong = fault && from < fault.end && from + piece.length > fault.start
-    const classes = [cls, wrong ? "fault" : ""].filter(Boolean).join(" ")
+    const within = (one) => from < one.end && from + piece.length > one.start
+    const state = fault && within(fault) ? "fault" : doubts.some(within) ? "doubt" : ""
+    const classes = [cls, state].filter(Boolean).join(" ")
     return classes ? `<span class="${classes}">${esc(piece)}</span>` : esc(piece)
   }
   for (const [piece, quoted, word, digits] of text.matchAll(TOKEN)) {
@@ -148,13 +149,24 @@ class Field {
   get fault() {
     const { check } = this.data
     if (check.state !== "fault" || check.text !== this.area.value) return null
-    return { start: unit(check.text, check.start), end: unit(check.text, check.end) }
+    return this.span(check)
+  }
+
+  // What is odd and forbids nothing.
+  get doubts() {
+    const { check } = this.data
+    return check.text === this.area.value ? check.doubts.map((doubt) => this.span(doubt)) : []
+  }
+
+  span({ start, end }) {
+    const { text } = this.data.check
+    return { start: unit(text, start), end: unit(text, end) }
   }
 
   draw() {
     const text = this.area.value
     const open = !this.list.hidden
-    this.shown.innerHTML = marked(text, this.fault, open ? this.where.from : null)
+    this.shown.innerHTML = marked(text, this.fault, this.doubts, open ? this.where.from : null)
     this.area.style.height = "auto"
     this.area.style.height = `${Math.max(this.area.scrollHeight, 76)}px`
     this.area.setAttribute("aria-invalid", String(Boolean(this.fault)))
@@ -173,13 +185,26 @@ class Field {
       if (!this.said.innerHTML) this.said.textContent = "Being checked"
       return
     }
-    if (check.state !== "fault") {
-      this.said.innerHTML = esc(check.reason)
-      return
-    }
-    const fixes = check.fixes.map((fix) => `<button type="button" data-fix="${esc(fix)}">${esc(fix)}</button>`)
-    const hint = fixes.length ? `<span>${check.text.slice(this.fault.start, this.fault.end).trim() ? "Put in its place:" : "Put in:"}</span> ${fixes.join(" ")}` : esc(check.hint)
-    this.said.innerHTML = `<b>At character ${check.start + 1}: ${esc(check.reason)}</b> ${hint}`
+    this.said.innerHTML = [this.verdict(), ...check.doubts.map((doubt) => this.warning(doubt))]
+      .map((line) => `<p>${line}</p>`).join("")
+  }
+
+  verdict() {
+    const { check } = this.data
+    if (check.state !== "fault") return esc(check.reason)
+    const fixes = check.fixes.map((put) => this.fix({ ...check, put }))
+    const there = check.text.slice(this.fault.start, this.fault.end).trim()
+    const hint = fixes.length ? `<span>${there ? "Put in its place:" : "Put in:"}</span> ${fixes.join(" ")}` : esc(check.hint)
+    return `<b>At character ${check.start + 1}: ${esc(check.reason)}</b> ${hint}`
+  }
+
+  warning(doubt) {
+    const fixes = doubt.fixes.map((fix) => this.fix(fix)).join(" ")
+    return `<strong>Warning, at character ${doubt.start + 1}:</strong> ${esc(doubt.reason)} ${esc(doubt.hint)} ${fixes}`
+  }
+
+  fix({ start, end, put }) {
+    return `<button type="button" data-start="${start}" data-end="${end}" data-fix="${esc(put)}">${esc(put)}</button>`
   }
 
   typed() {
@@ -309,9 +334,9 @@ class Field {
     }
     this.said.onclick = (event) => {
       const button = event.target.closest("[data-fix]")
-      const fault = this.fault
-      if (!button || !fault) return
-      this.replace(fault.start, fault.end, button.dataset.fix)
+      if (!button || this.data.check.text !== this.area.value) return
+      const { start, end } = this.span({ start: Number(button.dataset.start), end: Number(button.dataset.end) })
+      this.replace(start, end, button.dataset.fix)
       this.close()
       this.flush()
     }

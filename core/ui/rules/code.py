@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def field_data(draft: Draft, check: Check, symbols: Sequence[str], *, who: str) 
             "start": check.start,
             "end": check.end,
             "fixes": list(check.fixes),
+            "doubts": [asdict(doubt) for doubt in check.doubts],
         },
         "words": words(),
         "texts": texts(symbols),
@@ -91,9 +93,13 @@ def says(check: Check) -> str:
             check.reason if check.text.strip() else "Type a name, or press Ctrl and Space for all."
         )
     hours = check.rule.lookback_hours
-    back = "looks at each bar alone" if not hours else f"looks back {_back(hours)}"
+    back = "looks at each bar alone" if not hours else f"looks back {hours_words(hours)}"
     return f"This can be judged: it {back}."
 
 
-def _back(hours: int) -> str:
+def hours_words(hours: int) -> str:
+    """
+    >>> hours_words(36), hours_words(72)
+    ('36 hours', '3 days')
+    """
     return count(hours // 24, "day") if hours % 24 == 0 and hours > 24 else count(hours, "hour")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import streamlit as st
 
 from core.alerts.definition import to_body
+from core.alerts.saving import saving_faults
 from core.errors import CryptoSatXError
 from core.signals import PROFILE_NAMES
 from core.store.alerts.rules import StoredRule
@@ -14,7 +16,7 @@ from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.rules import actions
 from core.ui.rules.check import Check
-from core.ui.rules.code import draw_code
+from core.ui.rules.code import draw_code, hours_words
 from core.ui.rules.drafts import (
     Draft,
     definition_of,
@@ -22,7 +24,6 @@ from core.ui.rules.drafts import (
     open_draft,
     renew,
 )
-from core.ui.rules.fault import faults_of
 from core.ui.rules.fields import (
     draw_description,
     draw_name,
@@ -69,14 +70,15 @@ def draw_rule(stored: StoredRule | None, *, who: str) -> None:
     channels = loaders.load_shared_channels()
     profile_name = draft.body["profile_name"]
     symbols = loaders.load_symbols(profile_name if profile_name in PROFILE_NAMES else chosen_mode())
-    faults = faults_of(definition_of(draft), channels)
-    _draw_head(stored)
+    faults = saving_faults(definition_of(draft), channels)
+    _draw_head(stored, channels)
     if stored is not None and draft.based_on != stored.version:
         _draw_conflict(stored, draft)
     if stored is None and not draft.changed:
         _draw_templates(draft)
     draw_name(draft, faults if draft.body["name"] or stored is not None else {})
     check = draw_code(draft, symbols, who=who)
+    _say_short_past(check)
     _draw_words(check)
     _draw_save(stored, draft, faults)
     view = choose_view(new=stored is None)
@@ -104,7 +106,7 @@ def draw_lost(asked: object) -> None:
         st.button("All rules", on_click=open_rule, args=(None,), key="rule_all")
 
 
-def _draw_head(stored: StoredRule | None) -> None:
+def _draw_head(stored: StoredRule | None, channels: Mapping[int, str]) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="rule_head"):
         st.button(
             "All rules",
@@ -128,7 +130,7 @@ def _draw_head(stored: StoredRule | None) -> None:
             f"version {stored.version} by {plain(stored.author)}, {clock.stamp(stored.made_at)}",
             width="content",
         )
-        draw_menu(stored)
+        draw_menu(stored, channels)
     say_market_ended()
 
 
@@ -153,6 +155,20 @@ def _start_from(draft: Draft, key: str) -> None:
     template = next(one for one in TEMPLATES if one.key == key)
     draft.replace(to_body(template.definition))
     draft.fresh = False
+
+
+def _say_short_past(check: Check) -> None:
+    """On windows that are longer than what is stored, that they stay unknown for now."""
+    span = loaders.load_span()
+    if check.rule is None or span is None:
+        return
+    stored = (span[1] - span[0]) / timedelta(hours=1) + 1
+    if check.rule.lookback_hours >= stored:
+        st.markdown(
+            f":material/warning: **Warning:** it looks back {hours_words(check.rule.lookback_hours)}, and "
+            f"{hours_words(int(stored))} are stored here. What needs more than there is stays unknown "
+            "until there is enough."
+        )
 
 
 def _draw_words(check: Check) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
 from core.alerts.definition import RuleDefinition, fields_changed, to_body
-from core.alerts.rule_files import Fault, FileRefused, load_rules, parse_document
+from core.alerts.rule_files import Fault, FileRefused, Here, RuleFile, read_rules
+from core.alerts.saving import further_faults
 from core.errors import CryptoSatXError
 from core.store.alerts.rules import StoredRule
 from core.ui import loaders
 from core.ui.formats import count
 from core.ui.rules import actions
-from core.ui.rules.fault import further_faults
 from core.ui.rules.words import changed_words, difference_html, plain
 
 _MOST_FAULTS = 30
@@ -33,18 +34,9 @@ class Plan:
         return [*self.new, *(after for _, after in self.changed)]
 
 
-def read_file(text: str, file: str, channel_ids: frozenset[int]) -> list[RuleDefinition]:
-    """The rules of a file as they could be saved here. Raises `FileRefused` with every fault."""
-    definitions = load_rules(text, file)
-    document = parse_document(text, file)
-    faults: list[Fault] = []
-    for number, definition in enumerate(definitions):
-        for field, said in further_faults(to_body(definition), channel_ids).items():
-            where = f"rule {definition.name!r}, {field}"
-            faults.append(document.fault(("rules", number, field), where, said))
-    if faults:
-        raise FileRefused(faults)
-    return definitions
+def read_file(text: str, file: str, channels: Mapping[int, str]) -> RuleFile:
+    """A file as it could be saved here. Raises `FileRefused` with every fault."""
+    return read_rules(text, file, Here(channels, further_faults))
 
 
 def plan(definitions: list[RuleDefinition], stored: list[StoredRule]) -> Plan:
@@ -75,21 +67,32 @@ def draw_import() -> None:
     try:
         text = pasted if file is None else file.getvalue().decode("utf-8")
         name = "pasted text" if file is None else file.name
-        definitions = read_file(text, name, frozenset(loaders.load_shared_channels()))
+        read = read_file(text, name, loaders.load_shared_channels())
     except UnicodeDecodeError:
         st.markdown(":material/error: **The file is no text in UTF-8.**")
         return
     except FileRefused as error:
+        st.markdown(
+            f":material/error: **{count(len(error.faults), 'fault')}; nothing was saved.** Put them "
+            "right in the file, and choose it again."
+        )
         _draw_faults(error.faults)
+        _draw_warnings(error.warnings)
         return
-    _draw_plan(plan(definitions, [one.rule for one in loaders.load_rules_now()]))
+    _draw_warnings(read.warnings)
+    _draw_plan(plan(read.rules, [one.rule for one in loaders.load_rules_now()]))
 
 
-def _draw_faults(faults: tuple[Fault, ...]) -> None:
-    st.markdown(
-        f":material/error: **{count(len(faults), 'fault')}; nothing was saved.** Put them right in the "
-        "file, and choose it again."
-    )
+def _draw_warnings(warnings: Sequence[Fault]) -> None:
+    if warnings:
+        st.markdown(
+            f":material/warning: **{count(len(warnings), 'warning')}.** Such a rule can be saved, and "
+            "probably means something else."
+        )
+        _draw_faults(warnings)
+
+
+def _draw_faults(faults: Sequence[Fault]) -> None:
     for fault in faults[:_MOST_FAULTS]:
         where = f", {fault.where}" if fault.where else ""
         with st.container(horizontal=True, gap="small"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -29,8 +29,8 @@ _SHOWN = ("All", "Firing", "Not ok", "Disabled or muted")
 
 def draw_list() -> None:
     """Draw every rule in use."""
-    found = loaders.load_rules_now()
-    _draw_tools(found)
+    found, channels = loaders.load_rules_now(), loaders.load_shared_channels()
+    _draw_tools(found, channels)
     say_market_ended()
     if not found:
         _draw_empty()
@@ -45,7 +45,7 @@ def draw_list() -> None:
         for column, head in zip(st.columns(_WIDTHS), _HEADS, strict=True):
             column.caption(head)
     for one in chosen[_ROWS * (page - 1) : _ROWS * page]:
-        _draw_row(one)
+        _draw_row(one, channels)
     st.caption(f"Times in {reader_clock().label}.")
 
 
@@ -62,7 +62,7 @@ def say_market_ended() -> None:
     )
 
 
-def _draw_tools(found: Sequence[RuleNow]) -> None:
+def _draw_tools(found: Sequence[RuleNow], channels: Mapping[int, str]) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="rules_tools"):
         st.button(
             "New rule", type="primary", icon=":material/add:", key="rule_new",
@@ -72,7 +72,7 @@ def _draw_tools(found: Sequence[RuleNow]) -> None:
             draw_import()
         st.download_button(
             "Export all",
-            dump_rules([one.rule.definition for one in found]),
+            dump_rules([one.rule.definition for one in found], channels),
             "rules.yaml",
             "application/yaml",
             icon=":material/download:",
@@ -133,7 +133,7 @@ def _text(one: RuleNow) -> str:
     return " ".join(said).lower()
 
 
-def _draw_row(one: RuleNow) -> None:
+def _draw_row(one: RuleNow, channels: Mapping[int, str]) -> None:
     rule, clock = one.rule, reader_clock()
     definition = rule.definition
     firing = count(one.firing, "market") if one.firing else "nothing"
@@ -167,12 +167,13 @@ def _draw_row(one: RuleNow) -> None:
             for column, text in zip(columns[1:7], texts, strict=True):
                 column.markdown(f":small[{text}]")
         with columns[7]:
-            draw_menu(rule)
+            draw_menu(rule, channels)
 
 
-def draw_menu(rule: StoredRule) -> None:
-    """What can be done with a rule, whatever is open."""
+def draw_menu(rule: StoredRule, channels: Mapping[int, str]) -> None:
+    """What can be done with a rule, whatever is open; its file names channels, by id, by their names."""
     definition = rule.definition
+    file = dump_rules([definition], channels)
     with st.popover(
         "More",
         help=f"What to do with {plain(rule.name)}",
@@ -186,7 +187,7 @@ def draw_menu(rule: StoredRule) -> None:
         ):  # fmt: skip
             _duplicate(rule)
         st.download_button(
-            "Export", dump_rules([definition]), _file_name(rule.name), "application/yaml",
+            "Export", file, _file_name(rule.name), "application/yaml",
             icon=":material/download:", width="stretch", on_click="ignore", key=f"rule_export_{rule.id}",
         )  # fmt: skip
         if st.button(
