@@ -145,7 +145,9 @@ def test_neither_a_second_worker_nor_a_restart_nor_missed_bars_change_what_happe
     judge(stored, bars()[14:20], first)
     judge(stored, [bars()[29]])
     judge(stored, bars()[25:], first)
-    assert happened(stored) == sorted(each for one in definitions for each in expected(one))
+    # What fired while nobody judged, and still fires, is told late; stepping knows nothing of that.
+    said = [one for one in happened(stored) if one[1] != "late"]
+    assert said == sorted(each for one in definitions for each in expected(one))
     before = happened(stored)
     assert judge(stored, bars()).judge(bars()[-1]) == 0
     assert happened(stored) == before
@@ -182,6 +184,10 @@ def live_and_die(engine: Engine, kills: int, chance: random.Random) -> int:
                         judge(engine, [bar])
                 except Killed:
                     died += 1
+            if number % 2:
+                # What nobody got to judge for hours would be no news.
+                fate.left = 0
+                judge(engine, [bar])
     finally:
         fate.left = 0
         event.remove(engine, "before_cursor_execute", fate.step)
@@ -302,7 +308,7 @@ def test_an_acknowledged_firing_is_not_repeated(stored: Engine) -> None:
         "repeat",
     ]
     titles = [one.body["title"] for one in messages(stored)]
-    assert ["still fires" in title for title in titles] == [False, True, True]
+    assert [title.startswith("Still firing: ") for title in titles] == [False, True, True]
     note = Acknowledgement(saved.id, "S0USDT", bars()[0], "bob", "seen", bars()[2])
     with stored.begin() as conn:
         acknowledge(conn, [note])
