@@ -120,17 +120,15 @@ def _split(text: str) -> dict[str, object]:
 
 
 def split_values(text: str) -> tuple[str, ...]:
-    """Values that are divided by commas. Raises ValueError where quotation marks do not match.
+    """Values that are divided by commas, but for those in quotation marks.
 
     >>> split_values('BTC*, ETH*'), split_values('"Hot, now"')
     (('BTC*', 'ETH*'), ('Hot, now',))
     """
     try:
-        values = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+        values = next(csv.reader([re.sub(r"[\r\n]+", " ", text)], skipinitialspace=True), [])
     except csv.Error:
-        raise ValueError(
-            f'{text[:60]!r} cannot be divided: write "Hot, now" for a value with a comma'
-        ) from None
+        raise ValueError("these values are too long: write 100 letters each at most") from None
     return tuple(value.strip() for value in values if value.strip())
 
 
