@@ -117,6 +117,12 @@ def test_whether_an_old_end_is_silenced_is_a_matter_of_when_it_is_told() -> None
     assert not decide(event("ended"), rule(), [quiet], AT).sent
 
 
+def test_a_silence_that_begins_before_it_is_told_holds_too() -> None:
+    begun = silence("symbol = BTCUSDT", starts_at=AT + HOUR / 2)
+    assert decide(event(), rule(), [begun]).sent
+    assert decide(event(), rule(), [begun], AT + 0.6 * HOUR).reason == "silenced"
+
+
 def test_what_is_told_late_says_until_when_it_was_silenced() -> None:
     begun = {"fired_at": AT - 5 * HOUR}
     over = silence("symbol = BTCUSDT", starts_at=AT - 9 * HOUR, ends_at=AT - HOUR)

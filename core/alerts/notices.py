@@ -109,7 +109,8 @@ def decide(
         return Decision(event, False, "old")
     at = now if old and now is not None else event.at
     about = Subject(definition.name, event.symbol, definition.severity)
-    silence = silenced_by(silences, about, at)
+    # Also by one that somebody has made since the bar closed.
+    silence = silenced_by(silences, about, at) or silenced_by(silences, about, now or at)
     if silence is not None:
         return Decision(event, False, "silenced", silence)
     if not is_inside(definition, np.array([to_us(at)]))[0]:
