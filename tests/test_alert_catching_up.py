@@ -252,6 +252,23 @@ def test_of_bars_that_come_much_too_late_the_last_is_judged_too(engine: Engine) 
     assert len(desk.messages) == 3
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_market_that_comes_back_after_more_than_a_day_is_caught_up(
+    engine: Engine, *, restarted: bool
+) -> None:
+    gap = 30
+    desk = Desk(engine, "F" * (gap + 2), "F" + "tf" * (gap // 2) + "T").judge(0, 1, gap)
+    desk.arrives("S1USDT", *range(1, gap + 1))
+    if restarted:
+        desk.alerting = Alerting(engine, lambda: desk.now)
+    desk.judge(gap + 1)
+    fired = [each for each in desk.happened if "fired" in each]
+    assert fired[:2] == ["1 S1USDT fired (old)", "3 S1USDT fired (old)"]
+    assert fired[-1] == f"{gap + 1} S1USDT fired (fired)"
+    assert len(fired) == gap // 2 + 1
+    assert desk.told == [f"{gap + 1} fired: S1USDT fires"]
+
+
 def test_a_bar_that_came_before_what_was_judged_is_left(engine: Engine) -> None:
     desk = Desk(engine, "FFFF", "FtFF").judge(0, 1, 2)
     desk.arrives("S1USDT", 1)
