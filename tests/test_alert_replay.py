@@ -66,11 +66,10 @@ def test_a_replay_is_bit_equal_to_stepping_bar_by_bar(
     assert [*first.named(SYMBOLS), *second.named(SYMBOLS)] == events
     # From states of which nobody was told, as after a silence.
     unheard = untold(half, SYMBOLS)
-    assert (
-        replay(definition, unheard, us, truth)[0] == stepped(definition, unheard, times, truth)[0]
-    )
-    late = replay(definition, unheard, us, truth)[1].named(SYMBOLS)
-    assert list(late) == stepped(definition, unheard, times, truth)[1]
+    states, events = stepped(definition, unheard, times, truth)
+    whole, found = replay(definition, unheard, us, truth)
+    assert whole == states
+    assert list(found.named(SYMBOLS)) == events
 
 
 @pytest.mark.parametrize("setting", ["for", "keep_firing", "cooldown", "rearm", "repeat", "hours"])
