@@ -60,7 +60,7 @@ def fire(engine: Engine) -> None:
     """Two rules fire on three markets, one of them tells a shared channel; a third sees nothing."""
     bars = store_market(engine)
     channel = add_channel(engine, name="Desk")
-    made = bars[0] - timedelta(minutes=1)
+    made = bars[-3] - timedelta(minutes=1)
     save(engine, rule("Up", "close > 0", severity="critical", channels=[channel]), made)
     save(engine, rule(HOSTILE[:100], "score > 0", description=HOSTILE), made)
     save(engine, rule("Blind", 'model_verdict == "SKIP"'), made)

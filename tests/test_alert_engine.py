@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from core.alerts.definition import RuleDefinition, parse_definition
-from core.alerts.engine import Event, acknowledge, carry_over, older, remove, step
+from core.alerts.engine import (
+    Event,
+    acknowledge,
+    carry_over,
+    older,
+    remove,
+    reopen,
+    step,
+    untold,
+)
 from core.alerts.states import PHASE, PHASES, fresh, from_rows, to_rows
 
 # A Monday.
@@ -202,6 +211,44 @@ def test_an_acknowledged_firing_is_known_until_it_ends() -> None:
     }
     idle = fresh(["BTCUSDT"])
     assert acknowledge(idle, ["BTCUSDT"], START) == idle
+
+
+def test_a_firing_that_nobody_was_told_of_is_told_late_with_and_without_reminders() -> None:
+    for more in ({}, {"repeat": "2h"}):
+        seen = Watched(rule(**more), "TT")
+        seen.states = untold(seen.states, ["S0USDT", "NEWUSDT"])
+        seen.go("?TTTTF")
+        reminders = ["5 repeat"] if more else []
+        assert seen.said == ["0 fired", "3 late", *reminders, "7 ended resolved"]
+        assert [e.untold for e in seen.events if e.kind == "ended"] == [False]
+    ended = Watched(rule(keep_firing="1h"), "T")
+    ended.states = untold(ended.states, ["S0USDT"])
+    # Not while it recovers: it is not known to go on.
+    assert ended.go("FFT").said == ["0 fired", "2 ended resolved", "3 fired"]
+    assert [e.untold for e in ended.events] == [False, True, False]
+
+
+def test_what_is_told_late_waits_for_active_hours() -> None:
+    seen = Watched(rule(active_hours={"start": "02:00", "end": "04:00"}), "TTT")
+    seen.states = untold(seen.states, ["S0USDT"])
+    seen.go("T")
+    assert seen.said[-1] == "3 late"
+    seen.states = untold(seen.states, ["S0USDT"])
+    assert seen.go("T" * 23).said[-1] == "26 late"
+
+
+def test_a_market_goes_back_to_its_gap_and_no_further() -> None:
+    seen = Watched(rule(), "FF?F", "F??T", "TT??")
+    assert reopen(seen.states, {"S0USDT": [START + 2 * HOUR]}) == seen.states
+    assert reopen(seen.states, {"S1USDT": [START + 2 * HOUR]}) == seen.states
+    assert reopen(seen.states, {"S2USDT": [START + HOUR, START + 9 * HOUR]}) == seen.states
+    assert reopen(seen.states, {"NEWUSDT": [START]}) == seen.states
+    late = [START + n * HOUR for n in (3, 1)]
+    states, events = step(
+        seen.definition, reopen(seen.states, {"S2USDT": late}), late[0], codes("FFF")
+    )
+    assert [(e.symbol, e.kind, e.at) for e in events] == [("S2USDT", "ended", START + 3 * HOUR)]
+    assert to_rows(states)[2]["run_lost_s"] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.alerts.definition import RuleDefinition, parse_definition
 from core.alerts.engine import Event
-from core.alerts.notices import Notice, decide, notices
+from core.alerts.notices import (
+    NEWS,
+    SENT,
+    WORDS,
+    CaughtUp,
+    Notice,
+    decide,
+    notices,
+    possible_keys,
+    without_superseded,
+)
 from core.alerts.silences import (
     Silence,
     Subject,
+    join_values,
     parse_matcher,
     parse_silence,
     silenced_by,
+    split_values,
     would_suppress,
 )
 from core.alerts.subscriptions import Subscription, quiet_until, route
@@ -44,10 +59,11 @@ def silence(*matchers: str, **changes: Any) -> Silence:
     return parse_silence({**body, **changes})
 
 
-@pytest.mark.parametrize("kind", ["fired", "ended", "repeat"])
+@pytest.mark.parametrize("kind", SENT)
 def test_what_happens_is_sent(kind: str) -> None:
     decision = decide(event(kind), rule())
     assert (decision.sent, decision.reason) == (True, kind)
+    assert decision.words == WORDS[kind]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +72,9 @@ def test_what_happens_is_sent(kind: str) -> None:
         (event("held", reason="cooldown"), rule(), "held"),
         (event(), rule(muted=True), "muted"),
         (event("repeat", acknowledged=True), rule(), "acknowledged"),
+        (event("late", acknowledged=True), rule(), "acknowledged"),
         (event("ended", reason="disabled"), rule(), "disabled"),
+        (event("ended", untold=True), rule(), "untold"),
         (
             event("ended"),
             rule(active_hours={"start": "00:00", "end": "12:00"}),
@@ -70,6 +88,51 @@ def test_what_is_not_sent_has_its_reason(
     decision = decide(what, definition)
     assert (decision.sent, decision.reason) == (False, reason)
     assert decision.words.startswith("not sent: ")
+
+
+@pytest.mark.parametrize("kind", ["fired", "late", "repeat"])
+def test_what_is_old_is_not_sent(kind: str) -> None:
+    assert decide(event(kind), rule(), now=AT + NEWS).sent
+    late = decide(event(kind), rule(), now=AT + NEWS + HOUR)
+    assert (late.sent, late.reason) == (False, "old")
+    assert late.words == "not sent: it was old news when it was judged"
+
+
+def test_an_old_end_is_told_where_nothing_later_is() -> None:
+    now = AT + 9 * HOUR
+    end = decide(event("ended"), rule(), now=now)
+    assert end.sent
+    others = [decide(event(kind), rule(), now=now) for kind in ("fired", "held")]
+    assert [one.sent for one in without_superseded([end, *others])] == [True, False, False]
+    again = decide(event("late"), rule(), now=AT)
+    said = without_superseded([end, again])
+    assert [(one.sent, one.reason) for one in said] == [(False, "old"), (True, "late")]
+    elsewhere = decide(event("late", "ETHUSDT"), rule(), now=AT)
+    assert [one.sent for one in without_superseded([end, elsewhere])] == [True, True]
+
+
+def test_whether_an_old_end_is_silenced_is_a_matter_of_when_it_is_told() -> None:
+    quiet = silence("symbol = BTCUSDT", ends_at=AT + 2 * HOUR)
+    assert decide(event("ended"), rule(), [quiet], AT + 9 * HOUR).sent
+    assert not decide(event("ended"), rule(), [quiet], AT).sent
+
+
+def test_a_silence_that_begins_before_it_is_told_holds_too() -> None:
+    begun = silence("symbol = BTCUSDT", starts_at=AT + HOUR / 2)
+    assert decide(event(), rule(), [begun]).sent
+    assert decide(event(), rule(), [begun], AT + 0.6 * HOUR).reason == "silenced"
+
+
+def test_what_is_told_late_says_until_when_it_was_silenced() -> None:
+    begun = {"fired_at": AT - 5 * HOUR}
+    over = silence("symbol = BTCUSDT", starts_at=AT - 9 * HOUR, ends_at=AT - HOUR)
+    before = silence("symbol = BTCUSDT", starts_at=AT - 9 * HOUR, ends_at=AT - 6 * HOUR)
+    told = decide(event("late", **begun), rule(), [before, over])
+    assert (told.sent, told.silence) == (True, over)
+    assert told.note == "still firing, was silenced until 2025-09-01 11:00 UTC"
+    assert decide(event("late", **begun), rule(), [before]).note == "still firing, not told before"
+    assert decide(event("repeat"), rule()).note == "still firing"
+    assert decide(event(), rule(), [over]).note == ""
 
 
 def test_the_end_of_an_acknowledged_firing_is_sent() -> None:
@@ -98,12 +161,30 @@ def test_a_silence_holds_from_its_start_up_to_its_end() -> None:
         ("rule = hot", True),
         ("severity != critical", True),
         ("severity = critical", False),
+        ('rule = "Hot, now", Hot', True),
+        ('rule = "Hot, now"', False),
+        ('rule = "Hot', True),
+        ("rule = Cold,\nHot", True),
     ],
 )
 def test_a_matcher_looks_at_rule_symbol_or_severity(matcher: str, matches: bool) -> None:
     parsed = parse_matcher(matcher)
     assert parsed.matches(Subject("Hot", "BTCUSDT", "warning")) == matches
     assert parse_matcher(str(parsed)) == parsed
+
+
+@given(st.lists(st.text(st.sampled_from('ab ,"*'), min_size=1).filter(str.strip), min_size=1))
+def test_whatever_a_rule_is_called_a_matcher_survives_being_written(names: list[str]) -> None:
+    values = [name.strip() for name in names]
+    assert split_values(join_values(values)) == tuple(values)
+
+
+def test_a_silence_goes_along_with_the_name_of_a_rule() -> None:
+    named = silence("rule = hot, Cold", "symbol != Hot").renamed("Hot", "Warm, or so")
+    assert [str(one) for one in named.matchers] == ['rule = "Warm, or so", Cold', "symbol != Hot"]
+    assert named.matches(Subject("Warm, or so", "BTCUSDT", "info"))
+    pattern = silence("rule =~ H*")
+    assert pattern.renamed("H*", "Warm") == pattern
 
 
 def test_no_pattern_takes_long() -> None:
@@ -125,6 +206,7 @@ def test_all_matchers_of_a_silence_must_match() -> None:
         ({"matchers": ["colour = red"]}, "write rule, symbol or severity"),
         ({"matchers": ["symbol ="]}, "write rule, symbol or severity"),
         ({"matchers": ["symbol = ,"]}, "must not be empty"),
+        ({"matchers": [f"rule = {'x' * 200_000}"]}, "too long"),
         ({"matchers": ["severity = high"]}, "is no severity"),
         ({"ends_at": AT - HOUR}, "ends_at must be after starts_at"),
         ({"ends_at": "2025-09-01 12:00"}, "has no time zone"),
@@ -171,6 +253,37 @@ def test_one_message_tells_of_all_symbols_of_a_bar() -> None:
     assert notices("8", rule(), decisions)[0].key != notice.key
 
 
+def test_what_came_late_and_what_is_old_are_messages_of_their_own() -> None:
+    now = AT + 9 * HOUR
+    bars = CaughtUp(now, newest=now - HOUR, told_until=AT)
+    old = decide(event("ended"), rule(), now=now)
+    late, newest = (decide(event("fired", f"{n}USDT"), rule()) for n in "LN")
+    newest = decide(newest.event._replace(at=bars.newest), rule())
+    for group in ("rule", "symbol"):
+        told = notices("7", rule(group=group), [old, late, newest], caught_up=bars)
+        assert [(one.symbols[0], one.at) for one in told] == [
+            ("BTCUSDT", bars.newest), ("LUSDT", AT), ("NUSDT", bars.newest)
+        ]  # fmt: skip
+        keys = {one.key for one in told}
+        assert len(keys) == 3
+        assert len(keys | {one.key for one in notices("7", rule(group=group), [late])}) == 4
+        for one, decision in zip(told, [old, late, newest], strict=True):
+            what = decision.event
+            assert one.key in possible_keys("7", what.symbol, what.at, now)
+
+
+def test_a_message_has_one_word_for_what_it_tells_and_notes_for_what_is_not_new() -> None:
+    said = [event("repeat", "RUSDT"), event("late", "LUSDT"), event("fired", "FUSDT")]
+    decisions = [decide(each, rule()) for each in said]
+    words = [notices("7", rule(), decisions[:number])[0].kind for number in (1, 2, 3)]
+    assert words == ["repeat", "late", "fired"]
+    (whole,) = notices("7", rule(), decisions)
+    assert whole.symbols == ("FUSDT", "LUSDT", "RUSDT")
+    assert whole.notes == {
+        "RUSDT": "still firing", "LUSDT": "still firing, not told before"
+    }  # fmt: skip
+
+
 def test_a_rule_may_tell_of_each_symbol_by_itself() -> None:
     events = [event("fired", "BTCUSDT"), event("ended", "ETHUSDT")]
     each = rule(group="symbol")
@@ -201,6 +314,7 @@ NIGHT = {"start": "22:00", "end": "07:00"}
         ({"enabled": False}, notice(), "no"),
         ({"with_ends": False}, notice(ended=True), "no"),
         ({"with_ends": False}, notice(), "now"),
+        ({"with_ends": False}, replace(notice(ended=True), late=(event("late"),)), "now"),
     ],
 )
 def test_people_hear_of_what_they_chose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.alerts.definition import RuleDefinition, parse_definition
-from core.alerts.engine import Event, Judged, step, step_all
+from core.alerts.engine import Event, Judged, reopen, step, step_all, untold
 from core.alerts.kernels import FALSE, TRUE, UNKNOWN
 from core.alerts.replaying import replay
 from core.alerts.states import ERROR_TRUTH, States, fresh, from_rows, to_moment, to_rows, to_us
@@ -63,6 +64,12 @@ def test_a_replay_is_bit_equal_to_stepping_bar_by_bar(
     again, second = replay(definition, half, us, truth)
     assert again == states
     assert [*first.named(SYMBOLS), *second.named(SYMBOLS)] == events
+    # From states of which nobody was told, as after a silence.
+    unheard = untold(half, SYMBOLS)
+    states, events = stepped(definition, unheard, times, truth)
+    whole, found = replay(definition, unheard, us, truth)
+    assert whole == states
+    assert list(found.named(SYMBOLS)) == events
 
 
 @pytest.mark.parametrize("setting", ["for", "keep_firing", "cooldown", "rearm", "repeat", "hours"])
@@ -95,17 +102,64 @@ def test_the_machine_does_what_a_plain_one_does(
         plain = Plain(definition)
         for at, value in zip(times, truth[place].tolist(), strict=True):
             plain.see(at, value)
-        said = [(e.kind, e.reason, e.at, e.began_at) for e in events if e.symbol == symbol]
-        assert said == plain.said
+        assert said_of(events, symbol) == plain.said
+
+
+@settings(max_examples=120, deadline=None)
+@given(definitions(), truths(), st.lists(st.integers(0, 50), max_size=3))
+def test_what_could_not_be_told_is_told_late_and_once_as_by_a_plain_machine(
+    definition: RuleDefinition, truth: np.ndarray, turns: list[int]
+) -> None:
+    times = bar_times(truth.shape[1], 60)
+    quiet = {at for bar, at in enumerate(times) if sum(turn <= bar for turn in turns) % 2}
+    states, events = fresh(SYMBOLS), list[Event]()
+    for column, at in enumerate(times):
+        states, found = step(definition, states, at, truth[:, column])
+        if at in quiet:
+            kept_back = [each.symbol for each in found if each.kind in ("fired", "late")]
+            states = untold(states, kept_back)
+            found = [each for each in found if each.kind != "late"]
+        events += found
+    for place, symbol in enumerate(SYMBOLS):
+        plain = Plain(definition, quiet)
+        for at, value in zip(times, truth[place].tolist(), strict=True):
+            plain.see(at, value)
+        assert said_of(events, symbol) == plain.said
+
+
+@settings(max_examples=120, deadline=None)
+@given(definitions(), truths(), st.data())
+def test_bars_that_come_late_are_judged_as_if_they_had_been_there(
+    definition: RuleDefinition, truth: np.ndarray, data: st.DataObject
+) -> None:
+    times = bar_times(truth.shape[1], 60)
+    cut = data.draw(st.integers(0, len(times)))
+    ends = definition.expires_at
+    if ends is not None and cut and ends <= times[cut - 1]:
+        return
+    first = data.draw(st.lists(st.integers(0, cut), min_size=3, max_size=3))
+    known = truth.copy()
+    for place, begins in enumerate(first):
+        known[place, begins:cut] = UNKNOWN
+    there, before = stepped(definition, fresh(SYMBOLS), times[:cut], known[:, :cut])
+    late = {symbol: times[begins:cut] for symbol, begins in zip(SYMBOLS, first, strict=True)}
+    states, after = stepped(definition, reopen(there, late), times, truth)
+    straight, events = stepped(definition, fresh(SYMBOLS), times, truth)
+    assert states == straight
+    assert sorted(before + after, key=lambda each: (each.at, each.symbol)) == events
+
+
+def said_of(events: list[Event], symbol: str) -> list[Any]:
+    return [(e.kind, e.reason, e.at, e.began_at, e.untold) for e in events if e.symbol == symbol]
 
 
 class Plain:
     """One symbol, written to be read: bars that nobody saw are taken out of the clock of the
-    condition, all else follows the calendar."""
+    condition, all else follows the calendar. At the bars of ``quiet`` nothing may be told."""
 
-    def __init__(self, definition: RuleDefinition) -> None:
-        self.d = definition
-        self.said: list[tuple[str, str, datetime, datetime | None]] = []
+    def __init__(self, definition: RuleDefinition, quiet: Collection[datetime] = ()) -> None:
+        self.d, self.quiet = definition, quiet
+        self.said: list[tuple[str, str, datetime, datetime | None, bool]] = []
         self.clock = timedelta(0)  # seen time
         self.last_bar: datetime | None = None
         self.blind_since: datetime | None = None
@@ -151,7 +205,7 @@ class Plain:
             self._end(at, "resolved")
 
     def _end(self, at: datetime, why: str) -> None:
-        self.said.append(("ended", why, at, self.began))
+        self.said.append(("ended", why, at, self.began, self.told is None))
         self.firing, self.ended = False, at
 
     def _true(self, at: datetime, held: timedelta) -> None:
@@ -160,9 +214,13 @@ class Plain:
         inside = hours is None or bool(hours.contains(np.array([to_us(at)]))[0])
         if self.firing:
             self.armed = False
-            if d.repeat is not None and inside and at - self.told >= d.repeat:
+            if inside and self.told is None:
+                if at not in self.quiet:
+                    self.told = at
+                    self.said.append(("late", "", at, self.began, False))
+            elif d.repeat is not None and inside and at - self.told >= d.repeat:
                 self.told = at
-                self.said.append(("repeat", "", at, self.began))
+                self.said.append(("repeat", "", at, self.began, False))
             return
         if held < (d.for_ or timedelta(0)):
             return
@@ -175,11 +233,11 @@ class Plain:
             why = "active_hours"
         if not why:
             self.firing, self.armed, self.waiting = True, False, False
-            self.began, self.told = self.run[2], at
-            self.said.append(("fired", "", at, self.began))
+            self.began, self.told = self.run[2], None if at in self.quiet else at
+            self.said.append(("fired", "", at, self.began, False))
         elif not self.waiting:
             self.waiting = True
-            self.said.append(("held", why, at, self.run[2]))
+            self.said.append(("held", why, at, self.run[2], False))
 
 
 @settings(max_examples=60, deadline=None)

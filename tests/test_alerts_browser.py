@@ -128,6 +128,8 @@ def test_a_rule_fires_the_bell_shows_it_and_a_silence_stops_the_next_message(
         expect(bell).to_contain_text("◆ 2 critical")
 
         row(page, "ETHUSDT").get_by_role("button", name="Silence").click()
+        # The rows of the view before stay until the next one is drawn.
+        expect(row(page, "SOLUSDT")).to_have_count(0)
         expect(page.get_by_role("textbox", name="Values 1")).to_have_value(HOSTILE)
         expect(page.get_by_role("textbox", name="Values 2")).to_have_value("ETHUSDT")
         reason = page.get_by_role("textbox", name="Reason")

@@ -66,6 +66,13 @@ def test_a_rule_that_sees_nothing_is_said_to_and_not_passed_over(fired):
     assert "Blind** sees nothing" in shown(page())
 
 
+def test_a_firing_says_when_it_was_last_told_and_that_nobody_was(fired):
+    assert "last told nobody yet" not in shown(page())
+    with fired.engine.begin() as conn:
+        conn.exec_driver_sql("UPDATE alert_states SET told_at = NULL WHERE symbol = 'ETHUSDT'")
+    assert shown(page()).count("last told nobody yet") == 2
+
+
 def test_the_filters_of_the_address_narrow_what_is_listed(fired):
     assert {row["key"] for row in rows(page(rule="Up", market="ETHUSDT"))} == {"1.ETHUSDT"}
     assert len(rows(page(severity="warning"))) == 3

@@ -16,7 +16,7 @@ from core.alerts.delivery import (
     compose,
     preview,
 )
-from core.alerts.delivery.messages import LONGEST_TEXT
+from core.alerts.delivery.messages import LONGEST_TEXT, LONGEST_TITLE
 from core.alerts.delivery.sandbox import LONGEST_SECONDS
 from core.errors import DeliveryError
 
@@ -218,12 +218,31 @@ def test_the_defaults_say_what_fires_and_what_has_ended() -> None:
         "",
         "BTCUSDT SHORT since 2025-06-02 11:00 UTC, score 36.2, funding_rate_8h 0.00042",
         "ETHUSDT SHORT since 2025-06-02 12:00 UTC, score 39.8, funding_rate_8h 0.00038",
-        "SOLUSDT has ended (since 2025-06-02 08:00 UTC)",
+        "SOLUSDT has ended at 2025-06-02 12:00 UTC (since 2025-06-02 08:00 UTC)",
         "2025-06-02 12:00 UTC",
         "https://cryptosatx.example/alerts?rule=7",
     ]
     check_template(DEFAULT_TITLE, title=True)
     check_template(DEFAULT_TEXT)
+
+
+@pytest.mark.parametrize("kind", ["late", "repeat"])
+def test_a_title_of_what_is_not_new_says_so_whatever_its_template(kind: str) -> None:
+    values = {**EXAMPLE, "kind": kind}
+    title, _, _ = compose(None, None, values)
+    assert title == "Still firing: WARNING: Crowded longs: BTCUSDT, ETHUSDT"
+    assert compose("{{ rule }}", None, values)[0] == "Still firing: Crowded longs"
+    assert compose("{{ rule }}: {{ kind }}", None, values)[0] == f"Crowded longs: {kind}"
+    assert compose("{{ rule }}", None, EXAMPLE)[0] == "Crowded longs"
+    long = compose("{{ rule }}", None, {**values, "rule": "x" * 300})[0]
+    assert long.startswith("Still firing: xxx")
+    assert len(long) == LONGEST_TITLE
+
+
+def test_a_text_says_why_a_firing_is_told_that_is_not_new() -> None:
+    again = {**EXAMPLE["fired"][0], "note": "still firing, not told before"}
+    said = preview(DEFAULT_TEXT, {**EXAMPLE, "kind": "late", "fired": [again]})
+    assert "since 2025-06-02 11:00 UTC (still firing, not told before), score 36.2" in said
 
 
 def test_every_variable_is_described_and_in_the_example() -> None:

@@ -12,6 +12,10 @@ hours, is held back and not lost: it stays pending and fires at the first bar at
 is still true. One that turned true without having been false for `rearm` is no new event: it stays
 inactive until it was.
 
+The machine takes a firing to be told at the bar it fires at. Where it was not, because it was silenced
+or muted, whoever decides that says so (`untold`), and the machine emits it as told late at every bar
+at which it is known to fire, until one of these is sent. No bar of a history is silenced.
+
 A firing ends with a reason: resolved (the condition was false for `keep_firing`), expired, disabled,
 rule_changed or removed. Missing data and errors are none: they keep the phase and are its health.
 """
@@ -67,8 +71,8 @@ from core.alerts.states import (
 )
 from core.errors import RuleError
 
-KINDS: tuple[str, ...] = ("fired", "ended", "repeat", "held")
-FIRED, ENDED, REPEATED, HELD = range(len(KINDS))
+KINDS: tuple[str, ...] = ("fired", "ended", "repeat", "held", "late")
+FIRED, ENDED, REPEATED, HELD, LATE = range(len(KINDS))
 ENDINGS: tuple[str, ...] = ("resolved", "expired", "disabled", "rule_changed", "removed")
 RESOLVED, EXPIRED, DISABLED, RULE_CHANGED, REMOVED = range(len(ENDINGS))
 
@@ -78,9 +82,11 @@ _NEVER = int(np.iinfo(np.int64).max)
 class Event(NamedTuple):
     """What happened to one symbol at the bar ``at``.
 
-    ``kind`` is fired, ended, repeat, or held: the condition has become one that would fire, and is
-    held back by ``reason`` (cooldown, active_hours, rearm). Of an end ``reason`` is one of
-    `ENDINGS`. ``began_at`` is when the condition became true, ``fired_at`` None for held.
+    ``kind`` is fired, ended, repeat, late (it still fires, and nobody was told), or held: the
+    condition has become one that would fire, and is held back by ``reason`` (cooldown,
+    active_hours, rearm). Of an end ``reason`` is one of `ENDINGS`, and ``untold`` whether nobody
+    was told of the firing. ``began_at`` is when the condition became true, ``fired_at`` None for
+    held.
     """
 
     symbol: str
@@ -90,6 +96,7 @@ class Event(NamedTuple):
     began_at: datetime | None = None
     fired_at: datetime | None = None
     acknowledged: bool = False
+    untold: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,6 +238,7 @@ class Events:
     began_at: Ints
     fired_at: Ints
     acknowledged: Ints
+    untold: Ints
 
     def __len__(self) -> int:
         return len(self.place)
@@ -245,19 +253,18 @@ class Events:
             us: to_moment(us) for us in np.unique(np.concatenate(self.columns[3:6])).tolist()
         }
         columns = (column.tolist() for column in self.columns)
-        for place, kind, reason, us, began, fired, known in zip(*columns, strict=True):
+        for place, kind, reason, us, began, fired, *flags in zip(*columns, strict=True):
             at = moments[us]
             assert at is not None
             why = _reason(kind, reason)
-            yield Event(
-                symbols[place], KINDS[kind], at, why, moments[began], moments[fired], bool(known)
-            )
+            times = at, why, moments[began], moments[fired]
+            yield Event(symbols[place], KINDS[kind], *times, *map(bool, flags))
 
     @property
     def columns(self) -> tuple[Ints, ...]:
         """All of them, in the order of the fields."""
         times = self.at, self.began_at, self.fired_at
-        return self.place, self.kind, self.reason, *times, self.acknowledged
+        return self.place, self.kind, self.reason, *times, self.acknowledged, self.untold
 
 
 def _reason(kind: int, reason: int) -> str:
@@ -340,13 +347,15 @@ def _true(
     table[BEGAN_AT, idle] = table[RUN_SINCE, idle]
     table[PHASE, idle] = PENDING
     table[PHASE, lasting] = FIRING
-    due = lasting & inside & (at - table[TOLD_AT] >= timing.repeat)
+    # Of one nobody was told of `NONE` is long enough ago, also where nothing is repeated.
+    due = lasting & inside & (table[TOLD_AT] <= at - timing.repeat)
     table[PHASE, fires] = FIRING
     table[ARMED, fires] = 0
     table[FIRED_AT, fires] = at[fires]
+    told[fires], told[due] = FIRED, REPEATED
+    told[due & (table[TOLD_AT] == NONE)] = LATE
     speaks = fires | due
     table[TOLD_AT, speaks] = at[speaks]
-    told[fires], told[due] = FIRED, REPEATED
 
 
 def _stop(table: Ints, at: Ints, which: Bools, why: Ints) -> Events:
@@ -379,6 +388,7 @@ def _events(table: Ints, at: Ints, told: Ints, why: Ints | None = None) -> Event
         np.where(unarmed, found[RUN_SINCE], found[BEGAN_AT]),
         np.where(held, NONE, found[FIRED_AT]),
         (~held & (found[ACKNOWLEDGED_AT] != NONE)).astype(np.int64),
+        (ended & (found[TOLD_AT] == NONE)).astype(np.int64),
     )
 
 
@@ -412,6 +422,9 @@ def next_due(timing: Timing, hours: Window | None, table: Ints, at: Ints) -> Int
     ]
     if (timing.repeat != _NEVER).any():
         candidates.append((lasting, table[TOLD_AT] + timing.repeat))
+    untold = lasting & (table[TOLD_AT] == NONE)
+    if untold.any():
+        candidates.append((untold, at + 1))
     if hours is not None:
         candidates.append((waiting | lasting, hours.next_change(at)))
     for which, time in candidates:
@@ -426,6 +439,33 @@ def acknowledge(states: States, symbols: Iterable[str], at: datetime) -> States:
     chosen[places] = True
     chosen &= (table[PHASE] >= FIRING) & (table[ACKNOWLEDGED_AT] == NONE)
     table[ACKNOWLEDGED_AT, chosen] = to_us(at)
+    return States(states.symbols, table)
+
+
+def untold(states: States, symbols: Iterable[str]) -> States:
+    """Nobody was told of the firings of these symbols: while they last they are told late."""
+    table, places = states.table.copy(), [states.places[s] for s in symbols if s in states.places]
+    table[TOLD_AT, places] = NONE
+    return States(states.symbols, table)
+
+
+def reopen(states: States, late: Mapping[str, Iterable[datetime]]) -> States:
+    """As before the bars of some symbols that came late, so that these can be stepped now.
+
+    While a symbol is unknown nothing of its state changes but that it is. So it can go back to any bar
+    of its present gap, and to none before: what has been judged since cannot be taken back.
+    """
+    table = states.table.copy()
+    for symbol, times in late.items():
+        place = states.places.get(symbol)
+        if place is None or table[HEALTH, place] == OK:
+            continue
+        since, seen = table[UNKNOWN_SINCE, place], table[SEEN_AT, place]
+        inside = [us for us in map(to_us, times) if since <= us <= seen]
+        if inside:
+            table[SEEN_AT, place] = min(inside) - 1
+            if since == min(inside):
+                table[HEALTH, place], table[UNKNOWN_SINCE, place] = OK, NONE
     return States(states.symbols, table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Matcher(BaseModel):
     """One condition of a silence, written ``symbol =~ BTC*, ETH*``.
 
     ``=`` and ``!=`` compare with a list of texts, ``=~`` and ``!~`` with a list of patterns in
-    which ``*`` stands for anything and ``?`` for one character. Upper and lower case are one.
+    which ``*`` stands for anything and ``?`` for one character. Upper and lower case are one. A value
+    with a comma stands in quotation marks: ``rule = "Hot, now"``.
 
     >>> parse_matcher("symbol=~BTC*,ETH*").matches(Subject("Hot", "ETHUSDT", "info"))
     True
@@ -88,7 +90,14 @@ class Matcher(BaseModel):
         return str(self)
 
     def __str__(self) -> str:
-        return f"{self.field} {self.operator} {', '.join(self.values)}"
+        return f"{self.field} {self.operator} {join_values(self.values)}"
+
+    def renamed(self, old: str, new: str) -> Matcher:
+        """With the new name of a rule in the place of its old one, where that is written out."""
+        if self.field != "rule" or self.operator.endswith("~"):
+            return self
+        values = tuple(new if one.lower() == old.lower() else one for one in self.values)
+        return self.model_copy(update={"values": values})
 
     def matches(self, about: About) -> bool:
         """Whether this is about it."""
@@ -107,8 +116,36 @@ def _split(text: str) -> dict[str, object]:
             f"{text[:60]!r} is no matcher: write rule, symbol or severity, then =, !=, =~ or !~, "
             "then values, as in symbol =~ BTC*, ETH*"
         )
-    values = tuple(value.strip() for value in found[3].split(",") if value.strip())
-    return {"field": found[1], "operator": found[2], "values": values}
+    return {"field": found[1], "operator": found[2], "values": split_values(found[3])}
+
+
+def split_values(text: str) -> tuple[str, ...]:
+    """Values that are divided by commas, but for those in quotation marks.
+
+    >>> split_values('BTC*, ETH*'), split_values('"Hot, now"')
+    (('BTC*', 'ETH*'), ('Hot, now',))
+    """
+    try:
+        values = next(csv.reader([re.sub(r"[\r\n]+", " ", text)], skipinitialspace=True), [])
+    except csv.Error:
+        raise ValueError("these values are too long: write 100 letters each at most") from None
+    return tuple(value.strip() for value in values if value.strip())
+
+
+def join_values(values: Iterable[str]) -> str:
+    """The inverse of `split_values`.
+
+    >>> join_values(["Hot, now", "Cold"])
+    '"Hot, now", Cold'
+    """
+    return ", ".join(_quoted(value) for value in values)
+
+
+def _quoted(value: str) -> str:
+    if not set(value) & set(',"'):
+        return value
+    doubled = value.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def parse_matcher(text: str) -> Matcher:
@@ -148,6 +185,11 @@ class Silence(BaseModel):
     def matches(self, about: About) -> bool:
         """Whether it is about this, whenever."""
         return all(matcher.matches(about) for matcher in self.matchers)
+
+    def renamed(self, old: str, new: str) -> Silence:
+        """The same of a rule that is called otherwise now; patterns are left as they are."""
+        matchers = [one.renamed(old, new) for one in self.matchers]
+        return self.model_copy(update={"matchers": tuple(matchers)})
 
     def holds(self, about: About, at: datetime) -> bool:
         """Whether it silences this at that time."""

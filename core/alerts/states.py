@@ -45,7 +45,7 @@ FIELDS: tuple[str, ...] = (
     "began_at",  # when the condition became true of the present or last pending or firing
     "fired_at",  # when the present or last firing fired
     "ended_at",  # when the last firing ended
-    "told_at",  # when the present firing was last told: fired, or repeated
+    "told_at",  # when the present firing was last told; none while nobody was told of it
     "acknowledged_at",
 )
 (
@@ -119,6 +119,11 @@ class States:
             for symbol, phase in zip(self.symbols, self.table[PHASE].tolist(), strict=True)
             if phase in phases
         )
+
+    def without_health(self, health: int) -> tuple[str, ...]:
+        """The symbols whose health is another."""
+        places = np.flatnonzero(self.table[HEALTH] != health).tolist()
+        return tuple(self.symbols[place] for place in places)
 
     def take(self, symbols: Iterable[str]) -> States:
         """The states of these symbols, which it must have."""

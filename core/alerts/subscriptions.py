@@ -63,7 +63,7 @@ def route(notice: Notice, subscription: Subscription, at: datetime) -> Routing:
         return Routing("no", "not subscribed to this rule")
     if subscription.severities and notice.severity not in subscription.severities:
         return Routing("no", f"not subscribed to {notice.severity}")
-    if not subscription.with_ends and not (notice.fired or notice.repeated):
+    if not subscription.with_ends and not notice.firing:
         return Routing("no", "not subscribed to ends")
     until = quiet_until(subscription, at)
     if until is None:

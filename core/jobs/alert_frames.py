@@ -79,7 +79,8 @@ class AlertFrames:
         """What these rules need of a profile at these bars."""
         columns = frozenset(name for rule in rules for name in rule.needs)
         reach = max((rule.lookback_hours for rule in rules), default=0)
-        frame = self._load(conn, profile_name, columns, bars[0] - reach * _HOUR, bars[-1])
+        start = bars[0] - reach * _HOUR
+        frame = self._load(conn, profile_name, columns, start, bars[0], bars[-1])
         evaluation = Evaluation(frame, since=pd.Timestamp(bars[0]))
         return Seen(evaluation, _rows_at(evaluation.index))
 
@@ -89,15 +90,17 @@ class AlertFrames:
         profile_name: str,
         columns: frozenset[str],
         start: datetime,
+        first: datetime,
         end: datetime,
     ) -> pd.DataFrame:
+        """Rows from ``start`` to ``end``; those from ``first`` on are read anew in any case."""
         kept = self._kept.get(profile_name)
         if kept is None or not columns <= kept.columns or start < kept.since or kept.frame.empty:
             frame = load_alert_frame(conn, profile_name, columns, start=start, end=end)
             self._kept[profile_name] = _Frame(columns, start, frame)
             return frame
         times = kept.frame.index.get_level_values("time")
-        settled = times.max() - LATE
+        settled = min(times.max() - LATE, pd.Timestamp(first) - _HOUR)
         fresh = load_alert_frame(
             conn, profile_name, kept.columns, start=settled.to_pydatetime() + _HOUR, end=end
         )

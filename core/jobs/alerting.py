@@ -2,7 +2,9 @@
 
 Every rule goes on from the bar it was judged at last, through every bar that was stored since, so
 nothing is missed while no worker runs. A bar that was judged already is left alone, so the same work
-may be done again, or by two workers at once, without a second effect.
+may be done again, or by two workers at once, without a second effect. Where a market's bar is stored
+after its rule was judged at that time, the market alone is judged at it in the next round, unless it
+was judged at a later bar already. All that happened is written down; what is old is not told.
 """
 
 from __future__ import annotations
@@ -18,19 +20,34 @@ from sqlalchemy import Connection, Engine
 
 from core.alerts import Rule, compile_rule
 from core.alerts.definition import RuleDefinition
-from core.alerts.engine import Event, Judged, acknowledge, carry_over, remove, step_all
+from core.alerts.engine import (
+    Event,
+    Judged,
+    acknowledge,
+    carry_over,
+    remove,
+    reopen,
+    step_all,
+    untold,
+)
 from core.alerts.kernels import UNKNOWN, Truth
-from core.alerts.notices import Decision, decide
+from core.alerts.notices import CaughtUp, Decision, decide, without_superseded
 from core.alerts.silences import Silence
 from core.alerts.states import (
     ERROR,
     ERROR_TRUTH,
+    FIRED_AT,
     FIRING,
     HEALTH,
+    NONE,
     OK,
+    PHASE,
     RECOVERING,
+    SEEN_AT,
+    TOLD_AT,
     States,
     from_rows,
+    to_moment,
     to_rows,
 )
 from core.errors import RuleError
@@ -39,7 +56,7 @@ from core.jobs.telling import Destinations, Parts, messages_of
 from core.store import outbox
 from core.store.alerts import rules as stored_rules
 from core.store.alerts import states as stored_states
-from core.store.alerts.frame import load_stored_bars, load_symbols_since
+from core.store.alerts.frame import load_late, load_stored_bars, load_symbols_since
 from core.store.alerts.rules import StoredRule
 from core.store.alerts.silences import load_silences
 from core.store.alerts.states import Progress, StoredEvent
@@ -54,7 +71,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Work:
-    """A rule with the bars it is to be judged at, and what comes of it."""
+    """A rule with the bars it is to be judged at, and what comes of it.
+
+    ``bars`` are those after the one it was judged at last. ``again`` are earlier ones, of which
+    some markets came late. ``events`` are what became of it before it is stepped.
+    """
 
     rule: StoredRule
     compiled: Rule | None
@@ -62,14 +83,34 @@ class _Work:
     before: States
     states: States
     bars: list[datetime]
+    again: list[datetime] = field(default_factory=list)
     seen: Seen | None = None
     truth: dict[datetime, Truth] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     message: str | None = None
 
     @property
     def definition(self) -> RuleDefinition:
         return self.rule.definition
+
+    @property
+    def stepped(self) -> list[datetime]:
+        """All bars it is stepped at, in order."""
+        return [*self.again, *self.bars]
+
+    @property
+    def told_until(self) -> datetime | None:
+        return None if self.progress is None else self.progress.bar
+
+    def decide(self, events: Sequence[Event], silences: Sequence[Silence], now: datetime) -> None:
+        """What is told of events; a firing that is not is told late, once it may be."""
+        made = [decide(event, self.definition, silences, now) for event in events]
+        kept = [one for one in made if not one.sent and one.event.kind in ("fired", "late")]
+        if kept:
+            self.states = untold(self.states, [one.event.symbol for one in kept])
+        # That nothing is told yet is no event.
+        self.decisions += [one for one in made if one.sent or one.event.kind != "late"]
 
 
 @dataclass
@@ -94,7 +135,8 @@ class Alerting:
             work = self._prepare(conn, bar)
             for name in sorted({one.definition.profile_name for one in work}):
                 self._look(conn, [one for one in work if one.definition.profile_name == name])
-        _step(work)
+            silences = load_silences(conn, _since(work, bar))
+        _step(work, silences, self.clock())
         with self.engine.begin() as conn:
             stored_states.hold_alerts(conn)
             newest = stored_states.load_progress(conn)
@@ -133,6 +175,7 @@ class Alerting:
                 was = progress.get(rule.id)
                 found.append(_Work(rule, self._compile(rule), was, states, states, bars))
         _carry_over(conn, found)
+        _reopen(conn, found, bar)
         _take_note(conn, found, self.clock())
         return found
 
@@ -155,7 +198,7 @@ class Alerting:
 
     def _look(self, conn: Connection, work: Sequence[_Work]) -> None:
         """Evaluate the rules of one profile at their bars."""
-        bars = sorted({bar for one in work for bar in one.bars})
+        bars = sorted({bar for one in work for bar in one.stepped})
         compiled = {one.compiled for one in work if one.compiled is not None}
         name = work[0].definition.profile_name
         seen = self._frames.see(conn, name, compiled, bars)
@@ -168,21 +211,20 @@ class Alerting:
 
     def _write(self, conn: Connection, work: Sequence[_Work]) -> tuple[int, int]:
         now = self.clock()
-        silences = load_silences(conn, min((one.bars[0] for one in work), default=now))
         destinations = Destinations.load(conn, self.people)
         explained = [(one, _explain(one)) for one in work]
-        decided = [_events(one, parts, silences, now) for one, parts in explained]
-        happened = stored_states.add_events(conn, [event for each in decided for event, _ in each])
+        events = [event for one, parts in explained for event in _events(one, parts, now)]
+        happened = stored_states.add_events(conn, events)
         messages = [
             message
-            for (one, parts), each in zip(explained, decided, strict=True)
+            for one, parts in explained
             for message in messages_of(
                 one.rule.id,
                 one.definition,
-                [decision for _, decision in each],
+                one.decisions,
                 parts,
                 destinations,
-                now,
+                CaughtUp(now, one.bars[-1], one.told_until),
                 self.link,
             )
         ]
@@ -212,6 +254,31 @@ def _carry_over(conn: Connection, work: Sequence[_Work]) -> None:
             one.events += events
 
 
+def _reopen(conn: Connection, work: Sequence[_Work], newest: datetime) -> None:
+    """Have the bars judged that were stored after their rule had been."""
+    alike: dict[tuple[str, datetime, datetime], list[_Work]] = {}
+    for one in work:
+        if one.progress is not None and not _expired(one.definition, one.progress.bar):
+            asked = one.definition.profile_name, one.progress.bar, one.progress.stepped_at
+            alike.setdefault(asked, []).append(one)
+    for (name, bar, judged_at), rules in alike.items():
+        blind = set[str]().union(*(one.states.without_health(OK) for one in rules))
+        late = load_late(conn, name, blind, judged_at, after=newest - MISSED, until=bar)
+        for one in rules if late else ():
+            before = one.states
+            one.states = reopen(before, late)
+            moved = one.states.table[SEEN_AT] != before.table[SEEN_AT]
+            if moved.any():
+                since = to_moment(int(one.states.table[SEEN_AT, moved].min()))
+                assert since is not None
+                one.again = load_stored_bars(conn, since, bar)
+
+
+def _expired(definition: RuleDefinition, bar: datetime) -> bool:
+    """Whether it had ended by then, whatever was not known."""
+    return definition.expires_at is not None and definition.expires_at <= bar
+
+
 def _take_note(conn: Connection, work: Sequence[_Work], now: datetime) -> None:
     """Take account of firings that people have acknowledged since."""
     firing = [one for one in work if one.states.in_phase(FIRING, RECOVERING)]
@@ -236,7 +303,7 @@ def _evaluate(one: _Work, seen: Seen, living: Sequence[str]) -> None:
         one.events += ended
     covered = [symbol for symbol in living if one.definition.covers(symbol)]
     one.states = one.states.with_symbols(covered, seen_at=one.bars[0] - _TICK)
-    for bar in one.bars:
+    for bar in one.stepped:
         one.truth[bar] = _at_bar(one.states.places, seen, bar, truth)
 
 
@@ -249,13 +316,27 @@ def _at_bar(places: Mapping[str, int], seen: Seen, bar: datetime, truth: Truth |
     return found
 
 
-def _step(work: Sequence[_Work]) -> None:
-    for bar in sorted({bar for one in work for bar in one.bars}):
-        now = [one for one in work if bar in one.truth]
-        judged = [Judged(one.definition, one.states, one.truth[bar]) for one in now]
-        for one, (states, events) in zip(now, step_all(judged, bar), strict=True):
+def _since(work: Sequence[_Work], bar: datetime) -> datetime:
+    """From when on silences matter: also those that kept back what may be told late now."""
+    found = [each for one in work for each in one.stepped[:1]]
+    for one in work:
+        table = one.states.table
+        fired = table[FIRED_AT, (table[PHASE] >= FIRING) & (table[TOLD_AT] == NONE)]
+        found += [moment for us in fired.tolist() if (moment := to_moment(us)) is not None]
+    return min(found, default=bar)
+
+
+def _step(work: Sequence[_Work], silences: Sequence[Silence], now: datetime) -> None:
+    for one in work:
+        one.decide(one.events, silences, now)
+    for bar in sorted({bar for one in work for bar in one.truth}):
+        due = [one for one in work if bar in one.truth]
+        judged = [Judged(one.definition, one.states, one.truth[bar]) for one in due]
+        for one, (states, events) in zip(due, step_all(judged, bar), strict=True):
             one.states = states
-            one.events += events
+            one.decide(events, silences, now)
+    for one in work:
+        one.decisions = without_superseded(one.decisions)
 
 
 def _explain(one: _Work) -> Parts:
@@ -263,17 +344,14 @@ def _explain(one: _Work) -> Parts:
     if one.compiled is None or one.seen is None or one.message is not None:
         return {}
     firing = one.states.in_phase(FIRING, RECOVERING)
-    wanted = {(event.symbol, event.at) for event in one.events}
+    wanted = {(each.event.symbol, each.event.at) for each in one.decisions}
     return one.seen.explain(one.compiled, wanted | {(name, one.bars[-1]) for name in firing})
 
 
-def _events(
-    one: _Work, parts: Parts, silences: Sequence[Silence], now: datetime
-) -> list[tuple[StoredEvent, Decision]]:
-    found = []
-    for event in one.events:
-        decision = decide(event, one.definition, silences)
-        stored = StoredEvent(
+def _events(one: _Work, parts: Parts, now: datetime) -> Iterator[StoredEvent]:
+    for decision in one.decisions:
+        event = decision.event
+        yield StoredEvent(
             rule_id=one.rule.id,
             version=one.rule.version,
             symbol=event.symbol,
@@ -287,13 +365,12 @@ def _events(
             parts=parts.get((event.symbol, event.at)),
             recorded_at=now,
         )
-        found.append((stored, decision))
-    return found
 
 
 def _changed(one: _Work, parts: Parts) -> Iterator[dict[str, Any]]:
     """The states that are others than before, as rows."""
-    fired = {event.symbol: event.at for event in one.events if event.kind == "fired"}
+    events = [each.event for each in one.decisions]
+    fired = {event.symbol: event.at for event in events if event.kind == "fired"}
     for row in to_rows(one.states, since=one.before):
         symbol = row["symbol"]
         then = parts.get((symbol, fired[symbol])) if symbol in fired else None

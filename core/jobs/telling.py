@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from core.alerts.definition import RuleDefinition
 from core.alerts.delivery.messages import compose, moment
 from core.alerts.engine import Event
-from core.alerts.notices import Decision, Notice, notices
+from core.alerts.notices import CaughtUp, Decision, Notice, notices
 from core.alerts.subscriptions import Subscription, route
 from core.store.channels import list_channels, load_subscriptions
 from core.store.outbox import Message
@@ -57,13 +57,13 @@ def messages_of(
     decisions: Sequence[Decision],
     parts: Parts,
     destinations: Destinations,
-    now: datetime,
+    bars: CaughtUp,
     link: str,
 ) -> list[Message]:
     """The messages of one rule; the key of each is the same whenever its bar is told again."""
     found = []
-    for notice in notices(str(rule_id), definition, decisions):
-        goes_to = list(destinations.of(notice, definition.channels, now))
+    for notice in notices(str(rule_id), definition, decisions, caught_up=bars):
+        goes_to = list(destinations.of(notice, definition.channels, bars.judged_at))
         if not goes_to:
             continue
         said = _values(notice, rule_id, definition, parts, link)
@@ -88,26 +88,27 @@ def messages_of(
 def _values(
     notice: Notice, rule_id: int, definition: RuleDefinition, parts: Parts, link: str
 ) -> dict[str, Any]:
-    kind = "fired" if notice.fired else "repeat" if notice.repeated else "resolved"
     query = urlencode({"rule": rule_id, "at": f"{notice.at:%Y-%m-%dT%H:%MZ}"})
     return {
         "rule": definition.name,
         "description": definition.description,
         "severity": definition.severity,
-        "kind": kind,
+        "kind": notice.kind,
         "at": moment(notice.at),
-        "fired": [_said(event, parts) for event in (*notice.fired, *notice.repeated)],
-        "resolved": [_said(event, parts) for event in notice.ended],
+        "fired": [_said(event, parts, notice) for event in notice.firing],
+        "resolved": [_said(event, parts, notice) for event in notice.ended],
         "link": f"{link.rstrip('/')}/alerts?{query}" if link else "",
     }
 
 
-def _said(event: Event, parts: Parts) -> dict[str, Any]:
+def _said(event: Event, parts: Parts, notice: Notice) -> dict[str, Any]:
     shown = parts.get((event.symbol, event.at), [])
     values = {part["text"]: part["value"] for part in shown if part["kind"] != "truth"}
     return {
         "symbol": event.symbol,
         "direction": values.get("direction"),
         "since": None if event.began_at is None else moment(event.began_at),
+        "at": moment(event.at),
+        "note": notice.notes.get(event.symbol, "") if event.kind != "ended" else "",
         "values": values,
     }

@@ -18,10 +18,11 @@ VARIABLES: Mapping[str, str] = {
     "rule": "the rule's name",
     "description": "what its author wrote about it; empty where nothing",
     "severity": "info, warning or critical",
-    "kind": "fired, resolved or repeat",
+    "kind": "fired, late (it still fires, and nobody was told before), repeat or resolved",
     "at": "the close of the bar, such as 2025-06-02 12:00 UTC",
-    "fired": "list of what fires: symbol, direction, since, values (a number for each part)",
-    "resolved": "list of what has ended: symbol, direction, since, values",
+    "fired": "list of what fires: symbol, direction, since, at, values (a number for each part), "
+    "note (such as still firing; empty of what is new)",
+    "resolved": "list of what has ended: symbol, direction, since, at, note (empty), values",
     "link": "address of the alert in the dashboard; empty where none is known",
 }
 EXAMPLE: Mapping[str, Any] = {
@@ -35,12 +36,16 @@ EXAMPLE: Mapping[str, Any] = {
             "symbol": "BTCUSDT",
             "direction": "SHORT",
             "since": "2025-06-02 11:00 UTC",
+            "at": "2025-06-02 12:00 UTC",
+            "note": "",
             "values": {"score": 36.2, "funding_rate_8h": 0.00042},
         },
         {
             "symbol": "ETHUSDT",
             "direction": "SHORT",
             "since": "2025-06-02 12:00 UTC",
+            "at": "2025-06-02 12:00 UTC",
+            "note": "",
             "values": {"score": 39.8, "funding_rate_8h": 0.00038},
         },
     ],
@@ -49,13 +54,19 @@ EXAMPLE: Mapping[str, Any] = {
             "symbol": "SOLUSDT",
             "direction": "NEUTRAL",
             "since": "2025-06-02 08:00 UTC",
+            "at": "2025-06-02 12:00 UTC",
+            "note": "",
             "values": {"score": 51.0, "funding_rate_8h": None},
         }
     ],
     "link": "https://cryptosatx.example/alerts?rule=7",
 }
+# What a title begins with that tells of nothing new.
+AGAIN = "Still firing: "
+_NOT_NEW = ("late", "repeat")
 DEFAULT_TITLE = (
-    "{{ severity | upper }}: {{ rule }}{% if kind == 'repeat' %} still fires{% endif %}"
+    "{% if kind == 'late' or kind == 'repeat' %}Still firing: {% endif %}"
+    "{{ severity | upper }}: {{ rule }}"
     "{% if fired %}: {{ fired | map(attribute='symbol') | join(', ') | short(80) }}"
     "{% elif resolved %} has ended{% endif %}"
 )
@@ -65,10 +76,11 @@ DEFAULT_TEXT = """\
 {% endif -%}
 {% for one in fired -%}
 {{ one.symbol }}{% if one.direction %} {{ one.direction }}{% endif %} since {{ one.since }}
+{%- if one.note %} ({{ one.note }}){% endif %}
 {%- for name, value in one.values | items %}, {{ name }} {{ value | number }}{% endfor %}
 {% endfor -%}
 {% for one in resolved -%}
-{{ one.symbol }} has ended (since {{ one.since }})
+{{ one.symbol }} has ended at {{ one.at }} (since {{ one.since }})
 {% endfor -%}
 {{ at }}{% if link %}
 {{ link }}{% endif %}
@@ -113,17 +125,26 @@ def compose(
 ) -> tuple[str, str, str | None]:
     """Title and text of a message, and why a template was not used.
 
-    A message is never lost for its template: where one fails, the default stands in for it.
+    A message is never lost for its template: where one fails, the default stands in for it. A title
+    that would be the same of a firing that is new says that this one is not.
     """
     complaints = []
     made = []
     for template, default, is_title in ((title, DEFAULT_TITLE, True), (text, DEFAULT_TEXT, False)):
         try:
-            made.append(preview(template or default, values, title=is_title, cut=True))
+            made.append(_composed(template or default, values, is_title=is_title))
         except DeliveryError as error:
             complaints.append(str(error))
             made.append(_plain(values, is_title=is_title))
     return made[0], made[1], " ".join(complaints) or None
+
+
+def _composed(template: str, values: Mapping[str, Any], *, is_title: bool) -> str:
+    text = preview(template, values, title=is_title, cut=True)
+    if not is_title or values.get("kind") not in _NOT_NEW:
+        return text
+    as_new = preview(template, {**values, "kind": "fired"}, title=True, cut=True)
+    return f"{AGAIN}{text}"[:LONGEST_TITLE] if text == as_new else text
 
 
 def moment(at: datetime) -> str:
@@ -158,5 +179,7 @@ def _examples() -> Iterator[Mapping[str, Any]]:
     yield EXAMPLE
     yield {**EXAMPLE, "fired": fired[:1], "resolved": [], "link": "", "description": ""}
     yield {**EXAMPLE, "kind": "resolved", "fired": [], "resolved": resolved}
-    nothing: dict[str, Any] = {"symbol": "BTCUSDT", "direction": None, "since": None, "values": {}}
-    yield {**EXAMPLE, "kind": "repeat", "fired": [nothing], "resolved": []}
+    nothing: dict[str, Any] = {**fired[0], "direction": None, "since": None, "values": {}}
+    again = {**nothing, "note": "still firing"}
+    yield {**EXAMPLE, "kind": "repeat", "fired": [again], "resolved": []}
+    yield {**EXAMPLE, "kind": "late", "fired": [again], "resolved": []}

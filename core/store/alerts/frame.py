@@ -86,6 +86,31 @@ def load_stored_bars(conn: Connection, after: datetime, until: datetime) -> list
     return list(conn.scalars(query.distinct().order_by(bars.c.time)))
 
 
+def load_late(
+    conn: Connection,
+    profile_name: str,
+    symbols: Collection[str],
+    judged_at: datetime,
+    *,
+    after: datetime,
+    until: datetime,
+) -> dict[str, list[datetime]]:
+    """By market the bars after a moment up to another that were stored after ``judged_at``."""
+    if not symbols:
+        return {}
+    query = select(signals.c.symbol, signals.c.time).where(
+        signals.c.profile_name == profile_name,
+        signals.c.symbol.in_(sorted(symbols)),
+        signals.c.time > after,
+        signals.c.time <= until,
+        signals.c.recorded_at > judged_at,
+    )
+    found: dict[str, list[datetime]] = {}
+    for symbol, time in conn.execute(query):
+        found.setdefault(symbol, []).append(time)
+    return found
+
+
 def load_symbols_since(conn: Connection, since: datetime) -> frozenset[str]:
     """The markets that have had a bar since then."""
     return frozenset(conn.scalars(select(bars.c.symbol).where(bars.c.time >= since).distinct()))

@@ -40,6 +40,7 @@ class Told:
     state: str
     attempts: int
     last_error: str | None
+    made_at: datetime
     sent_at: datetime | None
 
 
@@ -87,6 +88,7 @@ def load_told(conn: Connection, events: Collection[StoredEvent]) -> list[Told]:
             deliveries.c.state,
             deliveries.c.attempts,
             deliveries.c.last_error,
+            deliveries.c.made_at,
             deliveries.c.sent_at,
         )
         .join(channels, named.id == deliveries.c.channel_id)

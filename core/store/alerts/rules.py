@@ -12,6 +12,7 @@ from core.alerts import compile_rule
 from core.alerts.definition import RuleDefinition, parse_definition, to_body
 from core.errors import RuleError
 from core.store import audit
+from core.store.alerts.silences import rename_in_silences
 from core.store.tables import alert_rule_versions, alert_rules, subscriptions
 
 # A worker has a bar's second for all of them.
@@ -99,6 +100,7 @@ def change_rule(
         )
     if old.name != definition.name:
         _rename_for_subscribers(conn, old.name, definition.name)
+        rename_in_silences(conn, old.name, definition.name, by=by, now=now)
     before = to_body(old.definition)
     return _add_version(
         conn, rule_id, based_on + 1, definition, by=by, now=now, note=note, action=action, before=before

@@ -69,6 +69,27 @@ def end_silence(conn: Connection, silence_id: int, *, by: str, now: datetime) ->
     )
 
 
+def rename_in_silences(conn: Connection, old: str, new: str, *, by: str, now: datetime) -> None:
+    """Have silences that name a rule and are not over go on to hold under its new name."""
+    for one in list_silences(conn, now):
+        renamed = one.silence.renamed(old, new)
+        if renamed == one.silence:
+            continue
+        before, after = ([str(each) for each in s.matchers] for s in (one.silence, renamed))
+        conn.execute(update(silences).where(silences.c.id == one.id).values(matcher=after))
+        audit.note(
+            conn,
+            at=now,
+            by=by,
+            action="change",
+            subject="silence",
+            subject_id=one.id,
+            name=" and ".join(after)[:128],
+            before={"matchers": before},
+            after={"matchers": after},
+        )
+
+
 def load_silences(conn: Connection, since: datetime) -> list[Silence]:
     """Those that hold now, will hold, or held after ``since``."""
     return [one.silence for one in list_silences(conn, since)]

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.accounts import Person, may
-from core.alerts.notices import notice_key
+from core.alerts.notices import SENT, possible_keys
 from core.store import outbox
 from core.store.alerts.past import MOST_EVENTS, Asked, Told
 from core.store.alerts.states import StoredEvent
@@ -45,7 +45,6 @@ from core.ui.formats import Clock, count, duration
 from core.ui.palette import palette
 
 CHART_DAYS = 30
-SENT = ("fired", "ended", "repeat")
 _STATES: Mapping[str, str] = {
     "waiting": "waits to be sent",
     "sent": "sent",
@@ -214,9 +213,10 @@ def _more(one: StoredEvent, told: Sequence[Told], clock: Clock) -> list[Cell]:
 
 
 def _told_of(one: StoredEvent, told: Sequence[Told]) -> list[Told]:
-    """The messages an event is part of: of its bar, or of its bar and market alone."""
-    keys = {notice_key(str(one.rule_id), one.at, group) for group in ("", one.symbol)}
-    return [each for each in told if each.key.rpartition("-")[0] in keys]
+    """The messages an event is part of: of its bar, or of its bar and market alone, made with it."""
+    keys = possible_keys(str(one.rule_id), one.symbol, one.at, one.recorded_at)
+    made = [each for each in told if each.made_at == one.recorded_at]
+    return [each for each in made if each.key.rpartition("-")[0] in keys]
 
 
 def _draw_download(asked: Asked, names: Mapping[int, str]) -> None:

@@ -256,8 +256,9 @@ def _more(one: Standing, silence: Silence | None, clock: Clock) -> list[Cell]:
         )
     if one.fired_at is not None:
         lines.append([muted("fired"), f"{clock.stamp(one.fired_at)} {clock.label}"])
-    if one.told_at is not None and one.phase in FIRES:
-        lines.append([muted("last told"), clock.stamp(one.told_at)])
+    if one.phase in FIRES:
+        told = "nobody yet" if one.told_at is None else clock.stamp(one.told_at)
+        lines.append([muted("last told"), told])
     if noted := one.acknowledgement:
         said = f" “{noted.note}”" if noted.note else ""
         at = clock.stamp(noted.acknowledged_at)

@@ -11,7 +11,15 @@ import streamlit as st
 
 from core.accounts import Person
 from core.alerts.definition import SEVERITIES
-from core.alerts.silences import FIELDS, Silence, Subject, parse_silence, would_suppress
+from core.alerts.notices import SENT
+from core.alerts.silences import (
+    FIELDS,
+    Silence,
+    Subject,
+    join_values,
+    parse_silence,
+    would_suppress,
+)
 from core.errors import CryptoSatXError, RuleError
 from core.store.alerts.past import MOST_EVENTS, Asked
 from core.store.alerts.states import StoredEvent
@@ -37,7 +45,6 @@ _HINTS: Mapping[str, str] = {
     "symbol": "BTCUSDT, ETHUSDT; with matches: BTC*",
     "severity": ", ".join(SEVERITIES),
 }
-_SENT = ("fired", "ended", "repeat")
 _OTHER = "Another end"
 LENGTHS: Mapping[str, timedelta] = {
     "1 h": timedelta(hours=1),
@@ -79,14 +86,12 @@ def begin_silence(rule: str, symbol: str) -> None:
 
 
 def matcher_for(text: str) -> tuple[str, str]:
-    """The operator and the value that match this text: a comma would divide it.
+    """The operator and the value that match this text: a comma alone would divide it.
 
     >>> matcher_for("Hot"), matcher_for("Hot, now [1]")
-    (('=', 'Hot'), ('=~', 'Hot? now ?1?'))
+    (('=', 'Hot'), ('=', '"Hot, now [1]"'))
     """
-    if "," not in text:
-        return "=", text
-    return "=~", "".join("?" if letter in ",[]*?" else letter for letter in text)
+    return "=", join_values([text])
 
 
 def draw_form(person: Person) -> None:
@@ -123,7 +128,7 @@ def _draw(person: Person) -> None:
         st.toast(said, icon=":material/notifications_off:")
 
 
-def _ask_matchers() -> tuple[Mapping[str, object], ...]:
+def _ask_matchers() -> tuple[str, ...]:
     rows = int(st.session_state.setdefault(_ROWS, 1))
     found = []
     for at in range(rows):
@@ -140,9 +145,8 @@ def _ask_matchers() -> tuple[Mapping[str, object], ...]:
                 f"Values {at + 1}", key=f"silence_values_{at}", placeholder=_HINTS[field],
                 label_visibility="collapsed", max_chars=1000, width=340,
             )  # fmt: skip
-        parts = tuple(part.strip() for part in (values or "").split(",") if part.strip())
-        if parts:
-            found.append({"field": field, "operator": operator, "values": parts})
+        if (values or "").strip(" ,"):
+            found.append(f"{field} {operator} {values}")
     with st.container(horizontal=True, gap="small"):
         st.button(
             "And", icon=":material/add:", type="tertiary", key="silence_more",
@@ -219,7 +223,7 @@ def effect_of(silence: Silence) -> Effect:
     """What it would have done in the last seven days, and does to what fires now."""
     names, now = loaders.load_rule_names(), datetime.now(UTC)
     since = now.replace(minute=0, second=0, microsecond=0) - PREVIEW
-    events = loaders.load_events(Asked(kinds=_SENT, start=since), MOST_EVENTS)
+    events = loaders.load_events(Asked(kinds=SENT, start=since), MOST_EVENTS)
     firing = [
         Subject(one.rule, one.symbol, one.severity)
         for one in loaders.load_standings()
@@ -232,7 +236,7 @@ def _past(events: Iterable[StoredEvent], name_of: Callable[[int], str]) -> list[
     return [
         Past(name_of(one.rule_id), one.symbol, one.severity, one.told)
         for one in events
-        if one.told in _SENT
+        if one.told in SENT
     ]
 
 

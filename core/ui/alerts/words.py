@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "ended": "ended",
     "repeat": "still fires",
     "held": "not fired",
+    "late": "still fires, told late",
 }
 ENDINGS: Mapping[str, str] = {
     "resolved": "the condition was over",
