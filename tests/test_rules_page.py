@@ -491,7 +491,7 @@ def test_the_list_says_how_rules_stand_and_finds_them(admin: Instance) -> None:
     with admin.engine.begin() as conn:
         save_progress(conn, [Progress(hot.id, 1, NOW, "ok", None, 1, 2, NOW)])
         row = to_rows(fresh(("BTCUSDT",)))[0]
-        row |= {"rule_id": hot.id, "phase": "firing", "fired_parts": None, "parts": None}
+        row |= {"rule_id": hot.id, "phase": "firing", "fired_parts": None}
         save_states(conn, [row])
         event = StoredEvent(
             hot.id, 1, "BTCUSDT", "fired", NOW, NOW, NOW, "warning", "", "told", None, NOW

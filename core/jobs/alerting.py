@@ -100,6 +100,11 @@ class _Work:
         return [*self.again, *self.bars]
 
     @property
+    def happened(self) -> set[tuple[str, datetime]]:
+        """Where something happened: symbols and bars."""
+        return {(each.event.symbol, each.event.at) for each in self.decisions}
+
+    @property
     def told_until(self) -> datetime | None:
         return None if self.progress is None else self.progress.bar
 
@@ -148,6 +153,7 @@ class Alerting:
             self._kept[one.rule.id] = one.rule.version, one.bars[-1], one.states
         if messages:
             self.told()
+        self._show(mine)
         return happened
 
     def _prepare(self, conn: Connection, bar: datetime) -> list[_Work]:
@@ -212,7 +218,7 @@ class Alerting:
     def _write(self, conn: Connection, work: Sequence[_Work]) -> tuple[int, int]:
         now = self.clock()
         destinations = Destinations.load(conn, self.people)
-        explained = [(one, _explain(one)) for one in work]
+        explained = [(one, _explain(one, one.happened)) for one in work]
         events = [event for one, parts in explained for event in _events(one, parts, now)]
         happened = stored_states.add_events(conn, events)
         messages = [
@@ -235,9 +241,21 @@ class Alerting:
                 stored_states.drop_states(conn, one.rule.id, gone)
         rows = [row for one, parts in explained for row in _changed(one, parts)]
         stored_states.save_states(conn, rows)
-        progress = [_progress(one, parts, now) for one, parts in explained]
-        stored_states.save_progress(conn, progress)
+        stored_states.save_progress(conn, [_progress(one, now) for one in work])
         return happened, sent
+
+    def _show(self, work: Sequence[_Work]) -> None:
+        """Write down what the parts of every rule are where it fires, which no message waits for."""
+        shown = []
+        for one in work:
+            bar = one.bars[-1]
+            parts = _explain(one, {(name, bar) for name in one.states.in_phase(FIRING, RECOVERING)})
+            if parts:
+                values = {symbol: each for (symbol, _), each in parts.items()}
+                shown.append((one.rule.id, bar, values))
+        if shown:
+            with self.engine.begin() as conn:
+                stored_states.save_values(conn, shown)
 
 
 def _judged_until(rule: StoredRule, progress: Progress | None, bar: datetime) -> datetime:
@@ -339,13 +357,11 @@ def _step(work: Sequence[_Work], silences: Sequence[Silence], now: datetime) -> 
         one.decisions = without_superseded(one.decisions)
 
 
-def _explain(one: _Work) -> Parts:
-    """What the parts of a rule were where something happened, and are where it fires."""
+def _explain(one: _Work, wanted: Collection[tuple[str, datetime]]) -> Parts:
+    """What the parts of a rule were for symbols at bars."""
     if one.compiled is None or one.seen is None or one.message is not None:
         return {}
-    firing = one.states.in_phase(FIRING, RECOVERING)
-    wanted = {(each.event.symbol, each.event.at) for each in one.decisions}
-    return one.seen.explain(one.compiled, wanted | {(name, one.bars[-1]) for name in firing})
+    return one.seen.explain(one.compiled, wanted)
 
 
 def _events(one: _Work, parts: Parts, now: datetime) -> Iterator[StoredEvent]:
@@ -377,7 +393,7 @@ def _changed(one: _Work, parts: Parts) -> Iterator[dict[str, Any]]:
         yield {**row, "rule_id": one.rule.id, "fired_parts": then}
 
 
-def _progress(one: _Work, parts: Parts, now: datetime) -> Progress:
+def _progress(one: _Work, now: datetime) -> Progress:
     health = one.states.table[HEALTH]
     unknown = int((health != OK).sum())
     everywhere = unknown == len(health) > 0
@@ -391,9 +407,4 @@ def _progress(one: _Work, parts: Parts, now: datetime) -> Progress:
         unknown,
         len(health),
         now,
-        {
-            symbol: parts[symbol, one.bars[-1]]
-            for symbol in one.states.in_phase(FIRING, RECOVERING)
-            if (symbol, one.bars[-1]) in parts
-        },
     )

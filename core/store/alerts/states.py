@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, select
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store import database
 from core.store.bulk import columns_of, insert_new, replace_rows
+from core.store.database import UtcDateTime
 from core.store.tables import (
     acknowledgements,
     alert_events,
@@ -19,6 +20,7 @@ from core.store.tables import (
     alert_rules,
     alert_states,
 )
+from core.store.tables.base import RowId
 
 Parts = list[dict[str, Any]]
 _LOCK = 7_267_283_004
@@ -90,9 +92,20 @@ def load_progress(conn: Connection, *, values: bool = False) -> dict[int, Progre
 
 
 def save_progress(conn: Connection, found: Iterable[Progress]) -> None:
-    """Write down how far rules are."""
+    """Write down how far rules are; for the values that show then see `save_values`."""
     rows = [{**vars(one), "values": _packed(one.values)} for one in found]
     replace_rows(conn, alert_progress, columns_of(conn, alert_progress, rows))
+
+
+def save_values(
+    conn: Connection, found: Iterable[tuple[int, datetime, Mapping[str, Parts]]]
+) -> None:
+    """Write down, by rule, what the parts of its expression are at the bar it is judged up to.
+
+    Where it has been judged further meanwhile, nothing is written.
+    """
+    rows = [{"rule": rule, "at": bar, "new": _packed(values)} for rule, bar, values in found]
+    conn.execute(_SAVE_VALUES, rows)
 
 
 def load_states(
@@ -188,6 +201,16 @@ def acknowledged_firings(conn: Connection) -> dict[int, list[str]]:
     for rule_id, symbol in conn.execute(query):
         found.setdefault(rule_id, []).append(symbol)
     return found
+
+
+_SAVE_VALUES = (
+    update(alert_progress)
+    .where(
+        alert_progress.c.rule_id == bindparam("rule", type_=RowId),
+        alert_progress.c.bar == bindparam("at", type_=UtcDateTime()),
+    )
+    .values(values=bindparam("new", type_=alert_progress.c["values"].type))
+)
 
 
 def _packed(values: Mapping[str, Parts]) -> dict[str, Any]:
