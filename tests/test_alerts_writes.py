@@ -152,8 +152,10 @@ WRITES: list[Callable[[], object]] = [
     lambda: channel_actions.subscribe(1, {}),
     lambda: channel_actions.resend(channel_id=1),
     lambda: channel_actions.resend(ids=[1]),
+    lambda: channel_actions.send_now([1]),
+    lambda: channel_actions.drop([1]),
 ]
-SHARED = [4, 5, 6, 7, 8, 9]
+SHARED = [4, 5, 6, 7, 8, 9, 10, 11]
 
 
 class Stopped(Exception):
@@ -315,3 +317,29 @@ def test_what_was_given_up_is_listed_with_its_reason_and_sent_again(fired):
         (counted,) = count_deliveries(conn, now)
     assert (state, counted.dead) == ("waiting", 0)
     assert entries(fired)[-1] == ("ada", "resend", "channel")
+
+
+def test_what_waits_is_listed_with_its_rule_markets_and_reason_and_counted(fired):
+    said = shown(page("Deliveries"))
+    assert "1 waiting, 0 sent in 24 h, 0 messages given up" in said
+    assert "Up BTCUSDT, ETHUSDT, SOLUSDT Desk" in said
+    assert "and no worker takes it" in said  # it has been due since its bar
+    now = datetime.now(UTC)
+    with fired.engine.begin() as conn:
+        claimed = outbox.claim(conn, list_channels(conn)[0].id, "host-1", now)
+        assert claimed is not None
+        outbox.note_failed(
+            conn, claimed, took_ms=12.0, message="It answered 503.", next_at=now + HOUR
+        )
+    said = shown(page("Deliveries"))
+    assert f"retry 1 at {now + HOUR:%H:%M:%S} It answered 503." in said
+    assert channel_actions.send_now([claimed.id]) == 1
+    with pytest.raises(DeliveryError, match="waits to be tried again"):
+        channel_actions.send_now([claimed.id])
+    assert channel_actions.drop([claimed.id]) == 1
+    with pytest.raises(DeliveryError, match="None of these waits"):
+        channel_actions.drop([claimed.id])
+    assert entries(fired)[-2:] == [("ada", "send now", "channel"), ("ada", "drop", "channel")]
+    said = shown(page("Deliveries"))
+    assert "0 waiting" in said
+    assert "Nothing waits" in said

@@ -12,6 +12,7 @@ from core.store import audit, channels, sent
 from core.store.alerts import past
 from core.store.alerts.states import StoredEvent
 from core.store.channels import Channel
+from core.store.waiting import Queue, Waiting, count_waiting, list_waiting
 from core.ui.loaders.kept import reading
 from core.ui.session import require_user
 
@@ -60,6 +61,20 @@ def load_channels(person: Person, *, shared: bool) -> list[Held]:
         )
         for one in found
     ]
+
+
+def load_waiting(channel_id: int | None, limit: int) -> list[Waiting]:
+    """What waits to be sent, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return list_waiting(conn, datetime.now(UTC), channel_id=channel_id, limit=limit)
+
+
+def load_queues() -> dict[int, Queue]:
+    """How much waits by channel, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return count_waiting(conn, datetime.now(UTC))
 
 
 def load_dead(channel_id: int | None, limit: int) -> list[sent.Dead]:
