@@ -343,3 +343,4 @@ def test_what_waits_is_listed_with_its_rule_markets_and_reason_and_counted(fired
     said = shown(page("Deliveries"))
     assert "0 waiting" in said
     assert "Nothing waits" in said
+    assert "had sent at once what waited for channel Desk" in shown(page("Changes"))

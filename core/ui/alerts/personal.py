@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from core.accounts import Person, may
 from core.alerts.subscriptions import Subscription
-from core.store import audit, channels, sent
+from core.store import channels, sent
 from core.store.alerts import past
 from core.store.alerts.states import StoredEvent
 from core.store.channels import Channel
@@ -89,12 +89,3 @@ def load_attempts(channel_id: int | None, limit: int) -> list[sent.Attempt]:
     require_user("admin")
     with reading() as conn:
         return sent.list_attempts(conn, channel_id=channel_id, limit=limit)
-
-
-def load_changes(
-    *, subject: str | None, by: str | None, before_id: int | None, limit: int
-) -> list[audit.Change]:
-    """The log of changes, for administrators."""
-    require_user("admin")
-    with reading() as conn:
-        return audit.list_changes(conn, subject=subject, by=by, before_id=before_id, limit=limit)
