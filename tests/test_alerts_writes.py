@@ -22,8 +22,27 @@ from core.store.tables import deliveries
 from core.ui import session
 from core.ui.alerts import actions, channel_actions
 from core.ui.alerts.personal import load_channels
-from core.ui.alerts.silence_form import begin_silence, effect_of, effect_words
-from tests.alert_desk import HOUR, entries, fired, page, rows, shown, templates  # noqa: F401 - fixtures
+from core.ui.alerts.silence_form import (
+    LISTED,
+    Effect,
+    Past,
+    begin_silence,
+    effect_of,
+    effect_words,
+    kept_back_list,
+)
+from core.ui.formats import UTC_CLOCK
+from tests.alert_desk import (  # noqa: F401 - fixtures
+    HOUR,
+    entries,
+    fired,
+    lists,
+    page,
+    rows,
+    shown,
+    templates,
+    text,
+)
 from tests.pages import run
 from tests.world.receiver import Receiver
 
@@ -64,6 +83,10 @@ def test_a_silence_is_made_in_the_form_listed_and_ended(fired):
     said = shown(at)
     assert "it would have kept back **3 of 6** events" in said
     assert "Of what fires now it silences Up on BTCUSDT" in said.replace("\\", "")
+    (kept,) = [given for given in lists(at) if given["caption"].startswith("What it would have")]
+    told = [text(row["cells"]) for group in kept["groups"] for row in group["rows"]]
+    assert sorted(one.split()[1] for one in told) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert all(one.startswith("Up ") and one.endswith(" fired") for one in told)
     at.button(key="silence_make").click()
     run(at)
     st.cache_data.clear()
@@ -128,10 +151,20 @@ def test_the_preview_counts_only_what_was_told(fired):
         "ends_at": now + HOUR,
     }
     before = effect_of(parse_silence(body))
-    assert (before.kept_back, before.of, len(before.fires)) == (3, 6, 3)
+    assert (len(before.kept_back), before.of, len(before.fires)) == (3, 6, 3)
     assert "Up 3" in effect_words(before)
     body["matchers"] = ["symbol = NONE"]
     assert "Nothing that fires now is matched" in effect_words(effect_of(parse_silence(body)))
+
+
+def test_of_much_that_would_be_kept_back_the_newest_is_listed():
+    noon = datetime(2025, 6, 2, 12, tzinfo=UTC)
+    kept = [Past("Up", f"COIN{n}USDT", "info", "fired", noon - n * HOUR) for n in range(43)]
+    (group,) = kept_back_list(kept, UTC_CLOCK).groups
+    assert len(group.rows) == LISTED
+    assert text(group.rows[0].cells) == "Up COIN0USDT 2 Jun 2025, 12:00 fired"
+    said = effect_words(Effect(kept, 10_000, [], whole=False))
+    assert "**43 of the newest 10,000** events" in said
 
 
 # Who may
