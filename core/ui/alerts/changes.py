@@ -63,7 +63,10 @@ _COLUMNS = (
     Column("From → to", "what differs"),
 )
 # What says most comes first.
-_FIRST = ("expression", "matchers", "symbols", "note", "service", "severities", "rules", "severity")
+_FIRST = (
+    "expression", "matchers", "symbols", "note", "service", "severities", "rules", "severity",
+    "titles", "role", "from_at",
+)  # fmt: skip
 _FILE = (
     "log", "id", "at", "by", "action", "subject", "subject_id", "name", "before", "after",
 )  # fmt: skip

@@ -14,6 +14,7 @@ from core.ui import loaders
 from core.ui.alerts.words import KINDS, WORST_FIRST
 from core.ui.formats import Clock
 from core.ui.opened import parse_time
+from core.ui.viewport import is_narrow
 
 # Keys in the address are those of no other page: one that two pages bind would be taken along.
 NOTED: Mapping[str, bool | None] = {"All": None, "Open": False, "Acknowledged": True}
@@ -67,7 +68,7 @@ def follow_message() -> None:
 
 def ask_now(symbols: Sequence[str]) -> Chosen:
     """Draw the filters of what fires now."""
-    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    with _place("noted", *_SHARED_USUAL):
         rule, symbol, severities = _ask_shared(symbols)
         noted = st.segmented_control(
             "Acknowledged",
@@ -84,7 +85,7 @@ def ask_now(symbols: Sequence[str]) -> Chosen:
 
 def ask_history(symbols: Sequence[str]) -> Chosen:
     """Draw the filters of what happened."""
-    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    with _place("kind", "since", "until", *_SHARED_USUAL):
         rule, symbol, severities = _ask_shared(symbols)
         kinds = st.multiselect(
             "What",
@@ -107,6 +108,21 @@ def clear() -> None:
     for key, usual in _USUAL.items():
         st.session_state[key] = usual
     st.query_params.pop("at", None)
+
+
+def _place(*keys: str) -> st.delta_generator.DeltaGenerator:
+    """Where filters stand: in a line, or on a phone folded away behind a button that counts those in
+    use."""
+    if not is_narrow():
+        return st.container(horizontal=True, vertical_alignment="center", key="filters")
+    used = sum(_is_used(key) for key in keys)
+    label = f"Filters, {used} in use" if used else "Filters"
+    return st.popover(label, icon=":material/filter_list:", key="alerts_filters")
+
+
+def _is_used(key: str) -> bool:
+    # Before it was first drawn, a filter's value is in the address alone.
+    return st.session_state.get(key, st.query_params.get(key)) not in (_USUAL[key], None, [], "All")
 
 
 def _ask_shared(
@@ -162,11 +178,7 @@ def ask_day(label: str, key: str, on_change: Callable[[], None] | None = None) -
 
 
 def _draw_reset() -> None:
-    chosen = any(
-        st.session_state.get(key, usual) not in (usual, None, [], "All")
-        for key, usual in _USUAL.items()
-    )
-    if chosen or "at" in st.query_params:
+    if any(_is_used(key) for key in _USUAL) or "at" in st.query_params:
         st.button(
             "Show everything",
             icon=":material/filter_alt_off:",

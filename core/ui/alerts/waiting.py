@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("Rule", "its severity and name"),
     Column("Markets", "what the message is about"),
     Column("Channel"),
-    Column("Waits", "since the message was made"),
+    Column("Waits since", "when the message was made"),
     Column("For what"),
 )
 
@@ -116,7 +116,11 @@ def _draw_bar(found: Sequence[Waiting], ticked: Sequence[int]) -> None:
         on_click=_do,
         args=(lambda: channel_actions.send_now(retried), "tried at once"),
     )
-    with st.popover(f"Drop {n}" if n else "Drop", disabled=not n, key="waiting_drop"):
+    if not n:
+        st.button("Drop", disabled=True, key="waiting_drop_none")
+        return
+    # One that is of another round is closed.
+    with st.popover(f"Drop {n}", key=f"waiting_drop_{st.session_state.get(_ROUND, 0)}"):
         st.markdown(f"{count(n, 'message')} will never be sent. That is noted in Changes.")
         st.button(
             "Drop for good",
