@@ -15,6 +15,7 @@ from core.ui.alerts.silences import draw_silences
 from core.ui.alerts.ways import turn_to_wanted_view
 from core.ui.session import require_user
 from core.ui.states import store_failures_shown
+from core.ui.viewport import watch_viewport
 
 PERSON = require_user("trader")
 
@@ -48,6 +49,8 @@ def main() -> None:
         )
         # An empty value in the address is no choice, whatever the widget requires.
         views.get(chosen or "Now", draw_now)(PERSON)
+    # Last: it shows nothing, and would still take room above.
+    watch_viewport()
 
 
 main()

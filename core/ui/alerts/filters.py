@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -14,6 +14,7 @@ from core.ui import loaders
 from core.ui.alerts.words import KINDS, WORST_FIRST
 from core.ui.formats import Clock
 from core.ui.opened import parse_time
+from core.ui.viewport import is_narrow
 
 # Keys in the address are those of no other page: one that two pages bind would be taken along.
 NOTED: Mapping[str, bool | None] = {"All": None, "Open": False, "Acknowledged": True}
@@ -50,8 +51,8 @@ class Chosen:
         """The events that are wanted; days are those of the reader's zone."""
         start, end = self.at, self.at
         if self.at is None:
-            start = None if self.first is None else _midnight(self.first, clock)
-            end = None if self.last is None else _midnight(self.last + timedelta(days=1), clock)
+            start = None if self.first is None else midnight(self.first, clock)
+            end = None if self.last is None else midnight(day_after(self.last), clock)
             end = end and end - timedelta(microseconds=1)
         return Asked(self.rule_ids, self.symbol, self.severities, self.kinds, start, end)
 
@@ -67,7 +68,7 @@ def follow_message() -> None:
 
 def ask_now(symbols: Sequence[str]) -> Chosen:
     """Draw the filters of what fires now."""
-    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    with _place("noted", *_SHARED_USUAL):
         rule, symbol, severities = _ask_shared(symbols)
         noted = st.segmented_control(
             "Acknowledged",
@@ -84,7 +85,7 @@ def ask_now(symbols: Sequence[str]) -> Chosen:
 
 def ask_history(symbols: Sequence[str]) -> Chosen:
     """Draw the filters of what happened."""
-    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    with _place("kind", "since", "until", *_SHARED_USUAL):
         rule, symbol, severities = _ask_shared(symbols)
         kinds = st.multiselect(
             "What",
@@ -96,7 +97,7 @@ def ask_history(symbols: Sequence[str]) -> Chosen:
             placeholder="All that happens",
             width=170,
         )
-        first, last = _ask_day("From", "since"), _ask_day("To", "until")
+        first, last = ask_day("From", "since"), ask_day("To", "until")
         _draw_reset()
     at = parse_time(st.query_params.get("at"))
     return Chosen(rule, symbol, severities, None, tuple(kinds), first, last, at)
@@ -107,6 +108,21 @@ def clear() -> None:
     for key, usual in _USUAL.items():
         st.session_state[key] = usual
     st.query_params.pop("at", None)
+
+
+def _place(*keys: str) -> st.delta_generator.DeltaGenerator:
+    """Where filters stand: in a line, or on a phone folded away behind a button that counts those in
+    use."""
+    if not is_narrow():
+        return st.container(horizontal=True, vertical_alignment="center", key="filters")
+    used = sum(_is_used(key) for key in keys)
+    label = f"Filters, {used} in use" if used else "Filters"
+    return st.popover(label, icon=":material/filter_list:", key="alerts_filters")
+
+
+def _is_used(key: str) -> bool:
+    # Before it was first drawn, a filter's value is in the address alone.
+    return st.session_state.get(key, st.query_params.get(key)) not in (_USUAL[key], None, [], "All")
 
 
 def _ask_shared(
@@ -146,7 +162,8 @@ def _ask_shared(
     return ids, symbol, tuple(severities)
 
 
-def _ask_day(label: str, key: str) -> date | None:
+def ask_day(label: str, key: str, on_change: Callable[[], None] | None = None) -> date | None:
+    """A day of the reader's zone, or none; days are shared by the views that ask for some."""
     found = st.date_input(
         label,
         value=None,
@@ -155,16 +172,13 @@ def _ask_day(label: str, key: str) -> date | None:
         label_visibility="collapsed",
         format="YYYY-MM-DD",
         width=130,
+        on_change=on_change,
     )
     return found if isinstance(found, date) else None
 
 
 def _draw_reset() -> None:
-    chosen = any(
-        st.session_state.get(key, usual) not in (usual, None, [], "All")
-        for key, usual in _USUAL.items()
-    )
-    if chosen or "at" in st.query_params:
+    if any(_is_used(key) for key in _USUAL) or "at" in st.query_params:
         st.button(
             "Show everything",
             icon=":material/filter_alt_off:",
@@ -174,5 +188,10 @@ def _draw_reset() -> None:
         )
 
 
-def _midnight(day: date, clock: Clock) -> datetime:
+def day_after(day: date) -> date:
+    return day + timedelta(days=1)
+
+
+def midnight(day: date, clock: Clock) -> datetime:
+    """When a day of the reader's zone begins, UTC."""
     return datetime.combine(day, time(), clock.zone).astimezone(UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from core.jobs.round import newest_bar
@@ -33,7 +34,7 @@ def late_words(watch: Watch, now: datetime) -> str:
     return f"rules were last judged {duration(now - watch.judged_at)} ago"
 
 
-def troubles(health: list[RuleHealth]) -> list[tuple[RuleHealth, str]]:
+def troubles(health: Sequence[RuleHealth]) -> list[tuple[RuleHealth, str]]:
     """Rules in use that could not be judged, or see nothing, each with what is wrong."""
     found = []
     for one in health:

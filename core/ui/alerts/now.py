@@ -43,6 +43,8 @@ from core.ui.alerts.words import (
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, count
 from core.ui.instance import instance
+from core.ui.palette import palette
+from core.ui.viewport import is_narrow
 
 REFRESH_SECONDS = 2.5
 _KEY, _ROUND, _SAID = "alerts_now", "_alerts_round", "_alerts_said"
@@ -82,20 +84,22 @@ def _draw_live(person: Person, chosen: Chosen) -> None:
         for one in every
         if chosen.fits(one.rule_id, one.symbol, one.severity, noted=one.acknowledgement is not None)
     ]
-    health = loaders.load_rule_health()
-    st.markdown(f"#### {headline(shown)}")
-    _draw_troubles(health, now, clock)
+    health, narrow = loaders.load_rule_health(), is_narrow()
+    st.markdown(f"**{headline(shown)}**" if narrow else f"#### {headline(shown)}")
+    _draw_late(now)
+    _draw_troubles(health, clock, folded=narrow and bool(shown))
     if not shown:
         draw_all_calm(filtered=bool(every))
         return
-    bar = st.container(key="alerts_acknowledge")
+    # On a phone what fires comes first; the bar is then below it, and in sight once it is needed.
+    bar = None if narrow else st.container(key="alerts_acknowledge")
     ticked = draw_list(
         listed(shown, health, _silences(), clock, now, writes=not person.guest),
         key=_KEY,
         on_act=lambda _, key: _begin_silence(shown, key),
     )
-    with bar:
-        _draw_acknowledge(ticked, guest=person.guest)
+    with bar or _place_below(stays=bool(ticked)):
+        _draw_acknowledge(ticked, guest=person.guest, narrow=narrow)
     st.caption(
         f"Times in {clock.label}. Values: when it fired → at the newest bar. More shows every part of "
         "the expression."
@@ -271,7 +275,17 @@ def _more(one: Standing, silence: Silence | None, clock: Clock) -> list[Cell]:
     return lines
 
 
-def _draw_acknowledge(ticked: Sequence[str], *, guest: bool) -> None:
+def _place_below(*, stays: bool) -> st.delta_generator.DeltaGenerator:
+    """Below the list; ``stays`` at the bottom of the screen however far the list goes on."""
+    if stays:
+        st.html(
+            "<style>:has(> .st-key-alerts_acknowledge_ticked) { position: sticky; bottom: 0; z-index: 1; "
+            f"padding: 0.5rem 0; background: {palette().ground}; }}</style>"
+        )
+    return st.container(key="alerts_acknowledge_ticked" if stays else "alerts_acknowledge_below")
+
+
+def _draw_acknowledge(ticked: Sequence[str], *, guest: bool, narrow: bool) -> None:
     if guest:
         st.caption("A guest looks; to acknowledge and silence takes an account.")
         return
@@ -282,7 +296,7 @@ def _draw_acknowledge(ticked: Sequence[str], *, guest: bool) -> None:
             max_chars=actions.LONGEST_NOTE,
             placeholder="Note, if there is something to say",
             label_visibility="collapsed",
-            width=320,
+            width="stretch" if narrow else 320,
         )
         pressed = st.button(
             f"Acknowledge {len(ticked)}" if ticked else "Acknowledge",
@@ -321,16 +335,33 @@ def _silences() -> list[Silence]:
     return [one.silence for one in loaders.load_silences()]
 
 
-def _draw_troubles(health: list[RuleHealth], now: datetime, clock: Clock) -> None:
+def _draw_late(now: datetime) -> None:
     late = late_words(loaders.load_watch(), now)
     if late:
         st.markdown(
             f":material/notification_important: **{late[0].upper()}{late[1:]}**: what is below is as it "
             "was then, and nothing new fires until a worker judges again. System says why."
         )
-    for one, said in troubles(health)[:5]:
+
+
+def _draw_troubles(health: Sequence[RuleHealth], clock: Clock, *, folded: bool) -> None:
+    """Rules that could not be judged, or see nothing; ``folded`` only how many, to be opened."""
+    found = troubles(health)
+    if not found:
+        return
+    said = f"{count(len(found), 'rule')} cannot be judged or {_sees(len(found))} nothing"
+    with st.expander(said, icon=":material/help:") if folded else st.container():
+        _draw_each_trouble(found, clock)
+
+
+def _draw_each_trouble(found: Sequence[tuple[RuleHealth, str]], clock: Clock) -> None:
+    for one, said in found[:5]:
         word = "cannot be judged" if one.health == "error" else "sees nothing"
         st.markdown(
             f":material/help: **{plain(one.rule)}** {word}, last at the bar of "
             f"{clock.stamp(one.judged_bar)}. {plain(said)} It neither fires nor ends meanwhile."
         )
+
+
+def _sees(rules: int) -> str:
+    return "sees" if rules == 1 else "see"
