@@ -38,6 +38,9 @@ SETTLING, RATES_SETTLE = timedelta(seconds=1), timedelta(seconds=0.2)
 PATIENCE_SECONDS = 1.5
 PAST_SECONDS = 25.0
 EXTRAS_SECONDS = 3.0
+# What is asked for once a bar's rows are taken is of use to the next one: the machine is left to the
+# bar until so long after its close.
+QUIET = timedelta(seconds=3)
 # Whoever is asked once an hour for the rest is not thought well or ill for an hour.
 LOOK_SECONDS = 15.0
 # More answers than these cannot come within a round; they are taken with the next bar.
@@ -97,6 +100,7 @@ class LiveCollector:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sources", daemon=True)
         self._watching: list[asyncio.Task[None]] = []
+        self._quiet: asyncio.Task[None] | None = None
 
     def __enter__(self) -> LiveCollector:
         self._thread.start()
@@ -150,6 +154,7 @@ class LiveCollector:
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
+        await self._end_quiet()
         await self._rest()
         await self._http.__aexit__()
 
@@ -171,6 +176,7 @@ class LiveCollector:
 
     async def _fetch(self, newest: Newest, bar: datetime) -> Collected:
         self._closing.wanted = True
+        await self._end_quiet()
         if not all(self.contracts.values()):
             await self._markets.refresh()
         await self._providers.prepare(newest)
@@ -192,6 +198,7 @@ class LiveCollector:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asking.caught_up(bar), self._patience)
         parts = self._asking.take()
+        self._quiet = asyncio.create_task(self._be_quiet(bar))
         for table, rows in [*[one for many in found for one in many], *self._taken_snapshots()]:
             parts.setdefault(table, []).append(rows)
         tables = {
@@ -200,6 +207,18 @@ class LiveCollector:
             if any(len(one) for one in rows)
         }
         return Collected(tables, tuple(sorted(waiting)), self._providers.take_coins())
+
+    async def _be_quiet(self, bar: datetime) -> None:
+        self._asking.pause()
+        try:
+            await wait_until(bar + QUIET, self._clock)
+        finally:
+            self._asking.go_on()
+
+    async def _end_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            await asyncio.gather(self._quiet, return_exceptions=True)
 
     def _note_behind(self, newest: Newest, bar: datetime) -> None:
         """Which markets lack more than the newest bar, and since when that is known."""

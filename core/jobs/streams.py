@@ -184,7 +184,8 @@ def note_first(conn: Connection, venue: str, now: datetime) -> None:
 class WithStreams:
     """A collector whose tables also hold the totals of the hour before the bar, from the streams.
 
-    They are lower bounds: exchanges report at most one liquidation per market and second.
+    They are lower bounds: exchanges report at most one liquidation per market and second, and of the
+    last second of an hour what they report by the time the candles are there.
     """
 
     collector: Collector

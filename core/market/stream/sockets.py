@@ -101,7 +101,7 @@ class Stream:
         if text is not None:
             self._read(text, now)
         # Last, so that whoever finds this time also finds the events up to it.
-        self._writer.state.heard_at = now
+        self._writer.note_heard(now)
 
     def _read(self, text: str | bytes, now: datetime) -> None:
         try:
