@@ -90,15 +90,17 @@ class Closing:
         self, contracts: Sequence[Contract], bar: datetime, until: datetime
     ) -> list[pd.DataFrame]:
         """Rows of the candles of these that closed at ``bar``, waited for until a time at most."""
-        if bar != self._bar or not contracts:
+        if bar == self._bar and contracts:
+            await wait_until(until, self._clock, lambda: self._have_come(contracts))
+        if bar != self._bar:
             return []
-        await wait_until(
-            until, self._clock, lambda: all(_key(one) in self._told for one in contracts)
-        )
         return [
             self._rows(venue, [one for one in contracts if one.venue == venue], bar)
             for venue in sorted({one.venue for one in contracts})
         ]
+
+    def _have_come(self, contracts: Sequence[Contract]) -> bool:
+        return all(_key(one) in self._told for one in contracts)
 
     async def _look(self) -> None:
         now = self._clock()
