@@ -40,7 +40,7 @@ from core.jobs.durable import (
 from core.jobs.factor_days import LATE, is_quiet, sum_factor_days
 from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
-from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
+from core.jobs.round import BATCHES, Jobs, newest_bar
 from core.jobs.sending import Sending, sending_for
 from core.market.choice import Market, live_market
 from core.settings import Settings, load_settings
@@ -205,8 +205,8 @@ class Worker:
         rounds.request(bar, moment - (moment - began) % ATTEMPT)
 
     def _pause(self) -> float:
-        """Seconds until there may be something to do: a bar is worked on as soon as it is there."""
-        since = (self.clock() - SETTLING).timestamp() % 3600.0
+        """Seconds until there may be something to do: a bar's round begins when it closes."""
+        since = self.clock().timestamp() % 3600.0
         return min(self.tick_seconds, 3600.0 - since + 0.001)
 
     def _beat(self) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from core.errors import SourceUnavailable
 from core.jobs.collecting import collect
-from core.jobs.live import LiveCollector
+from core.jobs.live import SETTLING, LiveCollector
 from core.market.demo import demo_tables
 from core.market.recording import assemble
 from core.settings import Settings, load_settings
@@ -28,6 +28,8 @@ DAY_OLD = {
     name: dict.fromkeys(SYMBOLS, END - timedelta(hours=26))
     for name in ("candles_1h", "funding", "open_interest", "long_short", "liquidations_4h")
 }
+# Candles are asked for when they can be there.
+SETTLED = END + SETTLING
 HASTY = "connect=3,read=3,total=5,patience=5,attempts=1,refused=0.05,open_seconds=0.05"
 
 
@@ -71,7 +73,7 @@ def test_what_is_collected_makes_bar_for_bar_the_market_behind_the_sources(
     world: World, tables: dict[str, pd.DataFrame], engine: Engine
 ) -> None:
     settings = settings_for(world, COINGLASS_API_KEY="key")
-    with LiveCollector(settings, lambda: END) as collector:
+    with LiveCollector(settings, lambda: SETTLED) as collector:
         new, waiting = collect(engine, collector, END, "me", lambda: END)
         assert (new > 1_000, waiting) == (True, 0)
         assert collect(engine, collector, END, "me", lambda: END) == (0, 0)
@@ -86,7 +88,7 @@ def test_what_is_collected_makes_bar_for_bar_the_market_behind_the_sources(
 
 def test_a_provider_with_a_key_is_asked(world: World, tables: dict[str, pd.DataFrame]) -> None:
     settings = settings_for(world, LUNARCRUSH_API_KEY="key")
-    with LiveCollector(settings, lambda: END) as collector:
+    with LiveCollector(settings, lambda: SETTLED) as collector:
         heard = collector.fetch(DAY_OLD, END).tables["social"]
     told = tables["social"].merge(heard, on=["symbol", "published_at"])
     assert len(told) == len(heard) > 0
@@ -97,7 +99,7 @@ def test_a_provider_with_a_key_is_asked(world: World, tables: dict[str, pd.DataF
 def test_a_source_that_fails_is_named_and_the_round_goes_on(
     world: World, engine: Engine, fault: str
 ) -> None:
-    collector = LiveCollector(settings_for(world), lambda: END)
+    collector = LiveCollector(settings_for(world), lambda: SETTLED)
     with collector, world.failing("binance", fault):
         assert collect(engine, collector, END, "me", lambda: END)[0] > 500
     with engine.connect() as conn:
@@ -112,7 +114,7 @@ def test_a_source_that_fails_is_named_and_the_round_goes_on(
 
 @pytest.mark.parametrize("fault", ["late", "nan"])
 def test_another_exchange_gives_the_candles_that_the_first_lacks(world: World, fault: str) -> None:
-    with LiveCollector(settings_for(world), lambda: END) as collector:
+    with LiveCollector(settings_for(world), lambda: SETTLED) as collector:
         collector.fetch(DAY_OLD, END)
         with world.failing("binance", fault):
             candles = collector.fetch(DAY_OLD, END).tables["candles_1h"]
@@ -127,7 +129,7 @@ def test_another_exchange_gives_the_candles_that_the_first_lacks(world: World, f
 def test_an_exchange_that_fails_later_leaves_its_markets_their_names(
     world: World, tables: dict[str, pd.DataFrame]
 ) -> None:
-    with LiveCollector(settings_for(world), lambda: END) as collector:
+    with LiveCollector(settings_for(world), lambda: SETTLED) as collector:
         collector.fetch(DAY_OLD, END)
         with world.failing("binance", "500"):
             heard = collector.fetch(DAY_OLD, END).tables
@@ -139,7 +141,7 @@ def test_an_exchange_that_fails_later_leaves_its_markets_their_names(
 def test_without_any_exchange_the_round_fails_with_the_reason(world: World, engine: Engine) -> None:
     for venue in ("binance", "bybit", "okx"):
         world.switch_off(venue)
-    collector = LiveCollector(settings_for(world), lambda: END)
+    collector = LiveCollector(settings_for(world), lambda: SETTLED)
     with collector, pytest.raises(SourceUnavailable, match="No exchange has given a candle"):
         collect(engine, collector, END, "me", lambda: END)
     with engine.connect() as conn:
@@ -150,7 +152,7 @@ def test_without_any_exchange_the_round_fails_with_the_reason(world: World, engi
 def test_a_market_knows_its_coin_and_its_rank(
     world: World, tables: dict[str, pd.DataFrame], sqlite_engine: Engine
 ) -> None:
-    with LiveCollector(settings_for(world), lambda: END) as collector:
+    with LiveCollector(settings_for(world), lambda: SETTLED) as collector:
         give_up = time.monotonic() + 10
         while not world.sources["coingecko"].requests and time.monotonic() < give_up:
             time.sleep(0.02)
@@ -168,7 +170,7 @@ def test_a_market_waits_until_the_statistics_of_its_past_are_asked_for(
     """The budget allows the rates of some markets only: no bar of the others is taken yet."""
     changes = {"CRYPTOSATX_EXCHANGES": "binance", "CRYPTOSATX_BUDGETS": "binance.funding=3"}
     settings = settings_for(world, **changes)
-    with LiveCollector(settings, lambda: END, past_seconds=1.0) as collector:
+    with LiveCollector(settings, lambda: SETTLED, past_seconds=1.0) as collector:
         new, waiting = collect(sqlite_engine, collector, END, "me", lambda: END)
         with sqlite_engine.connect() as conn:
             taken = set(load_observations(conn)["candles_1h"]["symbol"])
@@ -183,7 +185,7 @@ def test_the_past_of_social_scores_is_asked_for_until_it_has_come(
     settings = settings_for(world, LUNARCRUSH_API_KEY="key")
     social = tables["social"]
     past = social[social["published_at"] < END - timedelta(days=1)]
-    with LiveCollector(settings, lambda: END) as collector:
+    with LiveCollector(settings, lambda: SETTLED) as collector:
         give_up = time.monotonic() + 20
         seen = pd.DataFrame()
         while len(seen) < len(past) and time.monotonic() < give_up:
@@ -196,7 +198,7 @@ def test_the_past_of_social_scores_is_asked_for_until_it_has_come(
 
 
 def test_what_another_worker_spent_counts(world: World) -> None:
-    with LiveCollector(settings_for(world), lambda: END) as collector:
+    with LiveCollector(settings_for(world), lambda: SETTLED) as collector:
         collector.fetch(DAY_OLD, END)
         before = {state.source: state for state in collector.states()}
         used = before["binance"].budgets

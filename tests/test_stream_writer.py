@@ -31,7 +31,8 @@ class Scene:
 
     def hear(self, count: int) -> None:
         self.writer.put([event(number) for number in range(count)])
-        self.writer.state.heard_at = self.now = event(count).received_at
+        self.now = event(count).received_at
+        self.writer.note_heard(self.now)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -61,7 +62,7 @@ def test_what_still_waits_in_memory_is_not_vouched_for(tmp_path: Path) -> None:
 
 
 def test_a_quiet_stream_heard_after_the_hour_is_noted_at_once(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, Pace(every_s=0.01, note_s=1e6))
+    scene = Scene(tmp_path, Pace(every_s=60, note_s=1e6))
 
     def noted(hour: int) -> Callable[[], bool]:
         return lambda: any(
@@ -76,7 +77,7 @@ def test_a_quiet_stream_heard_after_the_hour_is_noted_at_once(tmp_path: Path) ->
         scene.hear(1)
         await asyncio.wait_for(scene.until(noted(12)), 10)
         scene.now += timedelta(seconds=3)
-        scene.writer.state.heard_at = scene.now
+        scene.writer.note_heard(scene.now)
         await asyncio.wait_for(scene.until(noted(13)), 10)
         scene.writer.close()
         await writing

@@ -26,7 +26,7 @@ from core.settings import Settings
 _BITCOIN = Contract("binance", "BTCUSDT", "BTC", "USDT", symbol="BTCUSDT")
 
 
-# Bars are collected from a second after their close on: a clock further off is too early or late.
+# Candles are asked for a second after their close: a clock further off is too early or late.
 CLOCK_SECONDS = 2.0
 
 

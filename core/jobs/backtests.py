@@ -22,7 +22,7 @@ from core.accuracy.tallies import regroup
 from core.backtest import decide
 from core.backtest.walk import Parted, Split, folds, part, split, together
 from core.errors import BacktestError, CryptoSatXError
-from core.jobs.round import SETTLING, newest_bar
+from core.jobs.round import newest_bar
 from core.market import recording
 from core.market.choice import Market
 from core.market.demo import write_demo
@@ -160,7 +160,7 @@ class Backtests:
         if self.market.kind != "live":
             return False
         moment = self.market_clock()
-        if newest_bar(moment + BEFORE_CLOSE + SETTLING) > newest_bar(moment):
+        if newest_bar(moment + BEFORE_CLOSE) > newest_bar(moment):
             return True
         bar = newest_bar(moment)
         if moment - bar > AFTER_CLOSE:

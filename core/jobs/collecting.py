@@ -41,6 +41,7 @@ class Collector(Protocol):
     def fetch(self, newest: Newest, bar: datetime) -> Collected:
         """What was published up to ``bar``, a bar's close, after the newest rows there are.
 
+        It may be asked at the very close, and waits then until the candles can be there.
         A source that fails leaves its rows out and says why in `states`.
         """
 

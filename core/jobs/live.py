@@ -16,6 +16,7 @@ import pandas as pd
 
 from core.errors import SourceError
 from core.jobs.asking import Asking, Newest, Question
+from core.jobs.closing import Closing, wait_until
 from core.jobs.collecting import BACKFILL, Collected
 from core.jobs.markets import Markets
 from core.jobs.providers import Providers
@@ -29,11 +30,17 @@ from core.store.health import UsedBudgets
 
 T = TypeVar("T")
 HOUR = timedelta(hours=1)
+# A candle is published when its bar is over, and takes a moment to be: it is asked for after this,
+# where its stream has not told of it by then. Rates that settle with the bar are asked for sooner.
+SETTLING, RATES_SETTLE = timedelta(seconds=1), timedelta(seconds=0.2)
 # A round waits this long for statistics that can all come within it, and for a part of a past that
 # takes longer.
 PATIENCE_SECONDS = 1.5
 PAST_SECONDS = 25.0
 EXTRAS_SECONDS = 3.0
+# What is asked for once a bar's rows are taken is of use to the next one: the machine is left to the
+# bar until so long after its close.
+QUIET = timedelta(seconds=3)
 # Whoever is asked once an hour for the rest is not thought well or ill for an hour.
 LOOK_SECONDS = 15.0
 # More answers than these cannot come within a round; they are taken with the next bar.
@@ -61,7 +68,8 @@ class LiveCollector:
     """Asks the sources of the settings, on an event loop in a thread of its own.
 
     Use it inside ``with``. Each market's rows come from the first of its exchanges; candles from
-    the next one where that fails. ``contracts`` holds the placed contracts of each exchange by the
+    the next one where that fails. The newest candle comes by the exchange's stream, and is asked
+    for where it does not. ``contracts`` holds the placed contracts of each exchange by the
     exchange's own names, and is kept up to date.
 
     A market that lacks more than the newest bar waits until its statistics have been asked for too:
@@ -82,13 +90,17 @@ class LiveCollector:
         self._markets = Markets(self._venues)
         self._providers = Providers(self._http, settings, self._markets)
         self.contracts: Mapping[str, Mapping[str, Contract]] = self._markets.contracts
+        self._closing = Closing(self._venues, self._markets, settings.endpoints, clock)
         self._owed: dict[str, datetime] = {}
+        # Up to which bar the candles of a market have come without a gap, from its first exchange.
+        self._whole: dict[str, datetime] = {}
         self._behind_since: dict[str, datetime] = {}
         self._snapshots: dict[str, pd.DataFrame] = {}
         self._asking = Asking(self._ask, clock)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sources", daemon=True)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
+        self._quiet: asyncio.Task[None] | None = None
 
     def __enter__(self) -> LiveCollector:
         self._thread.start()
@@ -124,7 +136,7 @@ class LiveCollector:
 
     def rest(self) -> None:
         """Ask nothing more until the next `fetch`: another worker does."""
-        self._do(self._asking.stop())
+        self._do(self._rest())
 
     def take_over(self, used: UsedBudgets) -> None:
         """Count what another worker has spent of the budgets, by source."""
@@ -135,14 +147,21 @@ class LiveCollector:
 
     async def _open(self) -> None:
         await self._http.__aenter__()
-        self._watching = asyncio.create_task(self._watch())
+        work = (self._watch(), self._closing.run())
+        self._watching = [asyncio.create_task(one) for one in work]
 
     async def _close(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-        await self._asking.stop()
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        await self._end_quiet()
+        await self._rest()
         await self._http.__aexit__()
+
+    async def _rest(self) -> None:
+        self._closing.wanted = False
+        await self._asking.stop()
+        await self._closing.stop()
 
     async def _confirm(self) -> None:
         self._asking.confirm()
@@ -151,10 +170,13 @@ class LiveCollector:
         return tuple(state for state in self._http.states() if state.requests)
 
     async def _book(self, used: UsedBudgets) -> None:
+        self._closing.wanted = True
         for source, uses in used.items():
             self._http.note_used(source, uses)
 
     async def _fetch(self, newest: Newest, bar: datetime) -> Collected:
+        self._closing.wanted = True
+        await self._end_quiet()
         if not all(self.contracts.values()):
             await self._markets.refresh()
         await self._providers.prepare(newest)
@@ -165,21 +187,18 @@ class LiveCollector:
                 await self._take_snapshot(venue)
         waiting = await self._wait_for_the_past()
         taken = [symbol for symbol in self._markets.by_symbol if symbol not in waiting]
-        self._asking.pause()
-        try:
-            found = await asyncio.gather(
-                self._candles(taken, newest, bar),
-                _in_time(self._just_settled(bar)),
-                _in_time(self._providers.fear_greed(newest, bar)),
-                _in_time(self._providers.social()),
-            )
-        finally:
-            self._asking.go_on()
+        found = await asyncio.gather(
+            self._candles(taken, newest, bar),
+            _in_time(self._just_settled(bar)),
+            _in_time(self._providers.fear_greed(newest, bar)),
+            _in_time(self._providers.social()),
+        )
         if self._asking.behind(bar) <= FEW:
             # What has not come by then is asked on, and taken with the next bar.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asking.caught_up(bar), self._patience)
         parts = self._asking.take()
+        self._quiet = asyncio.create_task(self._be_quiet(bar))
         for table, rows in [*[one for many in found for one in many], *self._taken_snapshots()]:
             parts.setdefault(table, []).append(rows)
         tables = {
@@ -188,6 +207,18 @@ class LiveCollector:
             if any(len(one) for one in rows)
         }
         return Collected(tables, tuple(sorted(waiting)), self._providers.take_coins())
+
+    async def _be_quiet(self, bar: datetime) -> None:
+        self._asking.pause()
+        try:
+            await wait_until(bar + QUIET, self._clock)
+        finally:
+            self._asking.go_on()
+
+    async def _end_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            await asyncio.gather(self._quiet, return_exceptions=True)
 
     def _note_behind(self, newest: Newest, bar: datetime) -> None:
         """Which markets lack more than the newest bar, and since when that is known."""
@@ -231,19 +262,45 @@ class LiveCollector:
     async def _candles(
         self, symbols: Sequence[str], newest: Newest, bar: datetime
     ) -> list[tuple[str, pd.DataFrame]]:
+        """From the streams, and for markets that lack more, or of which they did not tell in time,
+        by a request each."""
         stored = newest.get("candles_1h", {})
-        since = {
+        told = await self._told(symbols, stored, bar)
+        came = {symbol for rows in told for symbol in rows["symbol"]}
+        self._whole |= dict.fromkeys(came, bar)
+        others = {
             symbol: max(stored[symbol] - CANDLES_AGAIN, bar - BACKFILL)
             if symbol in stored
             else bar - BACKFILL
             for symbol in symbols
+            if symbol not in came
         }
-        found = await asyncio.gather(*(self._candles_of(one, since[one], bar) for one in symbols))
-        rows = [one for one in found if one is not None]
-        self._remark_late(symbols, bar)
-        if symbols and not rows:
-            rows = await self._providers.candles(symbols, since)
+        rows = told + (await self._asked_for(others, bar) if others else [])
+        if others and not rows:
+            rows = await self._providers.candles(list(others), others)
         return [("candles_1h", one) for one in rows]
+
+    async def _told(
+        self, symbols: Sequence[str], stored: Mapping[str, datetime], bar: datetime
+    ) -> list[pd.DataFrame]:
+        """Newest candles, of the markets that lack nothing else."""
+        before = bar - HOUR
+        fresh = [one for one in symbols if stored.get(one) == before == self._whole.get(one)]
+        firsts = [self._markets.by_symbol[one][0] for one in fresh]
+        return await self._closing.candles(firsts, bar, bar + SETTLING)
+
+    async def _asked_for(self, since: Mapping[str, datetime], bar: datetime) -> list[pd.DataFrame]:
+        """What the exchanges reply, of the symbols in ``since``; statistics are asked for later."""
+        await wait_until(bar + SETTLING, self._clock)
+        self._asking.pause()
+        try:
+            found = await asyncio.gather(
+                *(self._candles_of(one, first, bar) for one, first in since.items())
+            )
+        finally:
+            self._asking.go_on()
+        self._remark_late(list(since), bar)
+        return [one for one in found if one is not None]
 
     def _remark_late(self, symbols: Sequence[str], bar: datetime) -> None:
         """Say of whom the newest candle is not there yet."""
@@ -264,6 +321,8 @@ class LiveCollector:
             whole = rows is not None and bool((rows["published_at"] == bar).any())
             if place == 0:
                 self._note_owed(symbol, None if whole else since)
+                if whole:
+                    self._whole[symbol] = bar
             if rows is not None:
                 found.append(rows)
             if whole:
@@ -279,6 +338,7 @@ class LiveCollector:
 
     async def _just_settled(self, bar: datetime) -> list[tuple[str, pd.DataFrame]]:
         """The rates settled with the bar, of all markets at once where the exchange tells them so."""
+        await wait_until(bar + RATES_SETTLE, self._clock)
         found = []
         for name, venue in self._venues.items():
             own = {one.name: one for one in self._markets.firsts if one.venue == name}

@@ -28,7 +28,7 @@ from core.market.sources.venue import read
 from core.market.symbols import Contract
 from core.settings import Settings
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Coins are ranked by so many pages of 250, this often.
 PAGES, RANKED_EVERY = 4, timedelta(days=1)
 # Providers that are asked by the hour or the day are heard at least this often.
@@ -146,6 +146,8 @@ class Providers:
 
     async def fear_greed(self, newest: Newest, bar: datetime) -> list[tuple[str, pd.DataFrame]]:
         stored = newest.get("fear_greed", {}).get("", bar - BACKFILL)
+        if bar - stored < DAY:
+            return []  # There is one value a day.
         asked = alternative_me.fetch_fear_greed(self._http, days=(bar - stored).days + 3)
         return await self._table("fear_greed", alternative_me.SOURCE, asked, _fear_greed)
 

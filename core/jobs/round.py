@@ -33,8 +33,6 @@ from core.store.rounds import (
 HOUR = timedelta(hours=1)
 # Signals older than this before the last round have their outcomes, or lack the bars for them.
 DUE = timedelta(days=3)
-# A candle is published when its bar is over, and takes a moment to be.
-SETTLING = timedelta(seconds=1)
 LABEL = "Live market"
 # Markets are worked on in a part for each worker that lives, up to so many: the time of a part
 # hardly depends on how many markets are in it.
@@ -42,14 +40,14 @@ BATCHES = 4
 
 
 def newest_bar(now: datetime) -> datetime:
-    """The close of the newest bar whose candle can be there.
+    """The close of the newest bar that is over, whose round may begin.
 
-    >>> newest_bar(datetime.fromisoformat("2025-11-01T14:00:00+00:00")).isoformat()
+    >>> newest_bar(datetime.fromisoformat("2025-11-01T13:59:59+00:00")).isoformat()
     '2025-11-01T13:00:00+00:00'
-    >>> newest_bar(datetime.fromisoformat("2025-11-01T14:00:01+00:00")).isoformat()
+    >>> newest_bar(datetime.fromisoformat("2025-11-01T14:00:00+00:00")).isoformat()
     '2025-11-01T14:00:00+00:00'
     """
-    return (now - SETTLING).replace(minute=0, second=0, microsecond=0)
+    return now.replace(minute=0, second=0, microsecond=0)
 
 
 class SecondOpinions(Protocol):

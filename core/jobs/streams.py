@@ -33,7 +33,7 @@ from core.streaming import follow_stream
 HOUR = timedelta(hours=1)
 HELD, RENEW_SECONDS = timedelta(seconds=20), 4.0
 # A stream is pinged just after every hour, so one that lives has been heard by then.
-HEARD_SECONDS = 3.0
+HEARD_SECONDS, HEARD_POLL_SECONDS = 3.0, 0.05
 _logger = logging.getLogger(__name__)
 
 
@@ -52,11 +52,7 @@ def feed_of(venue: str, endpoints: Mapping[str, str], key: str = "") -> Feed:
     feed = FEEDS[venue]
     if key:
         feed = replace(feed, url=f"{feed.url}?{urlencode({'cg-api-key': key})}", secret=key)
-    if venue not in endpoints:
-        return feed
-    path = feed.url.split("://")[1].partition("/")[2]
-    address = endpoints[venue].rstrip("/").replace("http", "ws", 1)
-    return replace(feed, url=f"{address}/{path}")
+    return feed.placed(endpoints)
 
 
 class Streams:
@@ -188,7 +184,8 @@ def note_first(conn: Connection, venue: str, now: datetime) -> None:
 class WithStreams:
     """A collector whose tables also hold the totals of the hour before the bar, from the streams.
 
-    They are lower bounds: exchanges report at most one liquidation per market and second.
+    They are lower bounds: exchanges report at most one liquidation per market and second, and of the
+    last second of an hour what they report by the time the candles are there.
     """
 
     collector: Collector
@@ -226,7 +223,7 @@ class WithStreams:
             living = [one for one in states if one is not None and one.state == "live"]
             if all(one.heard_at is not None and one.heard_at >= bar for one in living):
                 return
-            sleep(0.25)
+            sleep(HEARD_POLL_SECONDS)
 
 
 def hour_totals(conn: Connection, contracts: Contracts, bar: datetime) -> pd.DataFrame:

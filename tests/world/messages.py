@@ -1,11 +1,15 @@
-"""Liquidations in the words of each venue."""
+"""Liquidations and candles in the words of each venue."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
+
+from tests.world.market import HOUR_MS
+from tests.world.okx import CONTRACT_SIZE
 
 
 def binance_orders(orders: pd.DataFrame) -> Iterator[str]:
@@ -82,3 +86,35 @@ def coinglass_orders(at_ms: int, *orders: tuple[str, str, float]) -> str:
         for exchange, symbol, price in orders
     ]
     return json.dumps({"channel": "liquidationOrders", "data": told})
+
+
+def binance_kline(name: str, row: Mapping[str, Any], *, closed: bool = True) -> str:
+    opened = row["open_ms"]
+    candle = {"t": opened, "T": opened + HOUR_MS - 1, "s": name, "i": "1h", "f": 100, "L": 200}
+    candle |= {short: repr(float(row[long])) for short, long in _KLINE.items()}
+    candle |= {"n": 100, "x": closed, "V": "1.0", "Q": "1.0", "B": "0"}
+    return json.dumps({"e": "kline", "E": opened + HOUR_MS, "s": name, "k": candle})
+
+
+def bybit_kline(name: str, row: Mapping[str, Any], *, closed: bool = True) -> str:
+    opened = row["open_ms"]
+    candle = {"start": opened, "end": opened + HOUR_MS - 1, "interval": "60"}
+    candle |= {each: repr(float(row[each])) for each in ("open", "close", "high", "low", "volume")}
+    candle |= {"turnover": repr(float(row["quote_volume"])), "confirm": closed, "timestamp": opened}
+    told = {"topic": f"kline.60.{name}", "ts": opened + HOUR_MS, "type": "snapshot"}
+    return json.dumps({**told, "data": [candle]})
+
+
+def okx_candle(name: str, row: Mapping[str, Any], *, closed: bool = True) -> str:
+    candle = [
+        str(row["open_ms"]),
+        *(repr(float(row[each])) for each in ("open", "high", "low", "close")),
+        repr(float(row["volume"]) / CONTRACT_SIZE),
+        repr(float(row["volume"])),
+        repr(float(row["quote_volume"])),
+        "1" if closed else "0",
+    ]
+    return json.dumps({"arg": {"channel": "candle1H", "instId": name}, "data": [candle]})
+
+
+_KLINE = {"o": "open", "c": "close", "h": "high", "l": "low", "v": "volume", "q": "quote_volume"}

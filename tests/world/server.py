@@ -11,6 +11,7 @@ from typing import TypeVar
 import pandas as pd
 from aiohttp import web
 
+from tests.world.candles import CANDLES, CandleTape
 from tests.world.faults import FAULTS, SOCKET
 from tests.world.market import Market
 from tests.world.site import Site, Sites
@@ -34,7 +35,10 @@ class World(Sites):
     ) -> None:
         self.market = Market(tables or {}, clock)
         self.sources = all_sources()
-        self.tapes = {venue: Tape(manners) for venue, manners in MANNERS.items()}
+        self.candles = {venue: CandleTape(CANDLES[venue], self.market) for venue in CANDLES}
+        self.tapes = {
+            venue: Tape(manners, self.candles.get(venue)) for venue, manners in MANNERS.items()
+        }
         super().__init__("world")
         self._sites = {name: Site(partial(self._app, name)) for name in self.sources}
 
@@ -61,6 +65,7 @@ class World(Sites):
         self.sources[source].faults = set(faults)
         if source in self.tapes:
             self.tapes[source].dead = "dead" in faults
+            self._deafen(source)
         if "refuse" in faults:
             self.switch_off(source)
 
@@ -68,8 +73,13 @@ class World(Sites):
         was, self.sources[source].faults = self.sources[source].faults, set()
         if source in self.tapes:
             self.tapes[source].dead = False
+            self._deafen(source)
         if "refuse" in was:
             self.switch_on(source)
+
+    def _deafen(self, source: str) -> None:
+        if source in self.candles:
+            self.candles[source].dead = self.tapes[source].dead
 
     def switch_off(self, source: str) -> None:
         """Nothing listens on the source's port any more."""
@@ -83,4 +93,6 @@ class World(Sites):
         self.sources[name].add_routes(app, self.market)
         if name in MANNERS:
             app.router.add_get(MANNERS[name].path, self.tapes[name].answer)
+            if (path := MANNERS[name].candles) is not None:
+                app.router.add_get(path, self.tapes[name].answer)
         return app

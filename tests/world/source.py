@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ class Source:
     faults: set[str] = field(default_factory=set)
     latency_s: float = 0.0
     requests: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
     _spent: dict[str, deque[tuple[float, int]]] = field(default_factory=lambda: defaultdict(deque))
     _peaks: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -70,6 +71,7 @@ class Source:
     def _count(self, path: str, query: Query) -> int:
         """Book a request; what its budget has spent in the window that ends now."""
         self.requests += 1
+        self.asked[path] += 1
         name, cost = self.cost(path, query)
         now, window = time.monotonic(), self.budgets[name][1]
         spent = self._spent[name]

@@ -11,14 +11,22 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from tests.world.candles import CandleTape
+
 
 @dataclass(frozen=True)
 class Manners:
-    """How a venue speaks: the path of its socket, its answer to a subscription and to a ping text."""
+    """How a venue speaks: the path of its socket, its answer to a subscription and to a ping text.
+
+    ``candles`` is the path under which it tells of candles, where that is another one, ``refusal``
+    what it says to who asks for something that is not there.
+    """
 
     path: str
     acknowledge: Callable[[dict[str, Any]], str | None]
     pong: Callable[[str], str | None] = lambda text: "pong" if text == "ping" else None
+    candles: str | None = None
+    refusal: str = '{"error":{"code":2,"msg":"Invalid request"},"id":1}'
 
 
 def _bybit_pong(text: str) -> str | None:
@@ -41,18 +49,21 @@ MANNERS: dict[str, Manners] = {
     "okx": Manners(
         "/ws/v5/public",
         lambda asked: json.dumps({"event": "subscribe", "arg": asked["args"][0]}),
+        candles="/ws/v5/business",
+        refusal='{"event":"error","code":"60018","msg":"Wrong URL or channel"}',
     ),
     "coinglass": Manners("/ws-api", lambda _: None),
 }
 
 
 class Tape:
-    """One venue's stream. ``resend`` messages are sent again to whoever subscribes.
+    """One venue's streams. ``resend`` messages are sent again to whoever subscribes to liquidations.
 
     While ``dead`` every socket stays open and nothing comes out of it, not even an answer to a ping.
     """
 
-    def __init__(self, manners: Manners) -> None:
+    def __init__(self, manners: Manners, candles: CandleTape | None = None) -> None:
+        self.candles = candles
         self.resend = 0
         self.dead = False
         self.subscriptions: list[dict[str, Any]] = []
@@ -90,7 +101,6 @@ class Tape:
     async def answer(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
-        self.connections += 1
         try:
             async for message in socket:
                 while self.dead:
@@ -98,23 +108,38 @@ class Tape:
                 if message.type is WSMsgType.PING:
                     await socket.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
-                    await self._heard(socket, message.data)
+                    await self._heard(socket, message.data, request.path)
         except ConnectionError:
             pass
         finally:
             self._sockets.discard(socket)
+            if self.candles is not None:
+                self.candles.forget(socket)
         return socket
 
-    async def _heard(self, socket: web.WebSocketResponse, text: str) -> None:
+    async def _heard(self, socket: web.WebSocketResponse, text: str, path: str) -> None:
         pong = self._manners.pong(text)
         if pong is not None:
             await socket.send_str(pong)
             return
         asked = json.loads(text)
+        if self.candles is not None and (names := self.candles.names_in(asked)):
+            self.candles.asked += 1
+            if self.candles.refused or path != (self._manners.candles or self._manners.path):
+                await socket.send_str(self._manners.refusal)
+            else:
+                await self._acknowledge(socket, asked)
+                self.candles.follow(socket, names)
+            return
+        await self._acknowledge(socket, asked)
         self.subscriptions.append(asked)
-        acknowledged = self._manners.acknowledge(asked)
-        if acknowledged is not None:
-            await socket.send_str(acknowledged)
+        if socket not in self._sockets:
+            self.connections += 1
         for message in list(self._sent)[-self.resend :] if self.resend else []:
             await socket.send_str(message)
         self._sockets.add(socket)
+
+    async def _acknowledge(self, socket: web.WebSocketResponse, asked: dict[str, Any]) -> None:
+        acknowledged = self._manners.acknowledge(asked)
+        if acknowledged is not None:
+            await socket.send_str(acknowledged)

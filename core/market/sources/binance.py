@@ -105,15 +105,16 @@ async def fetch_candles(
 
 def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFrame:
     """Rows of candles_1h; a bar counts once its close has passed."""
-    found = []
-    for one in records(raw, VENUE):
-        open_ms = milliseconds(get(one, 0, VENUE))
-        values = {name: get(one, at, VENUE) for at, name in enumerate(files.CANDLES.numbers, 1)}
-        times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
-        found.append(
-            {"symbol": contract.symbol, **times, **values, "quote_volume": get(one, 7, VENUE)}
-        )
+    found = [read_candle(one, contract) for one in records(raw, VENUE)]
     return rows(Wanted(files.CANDLES, VENUE, seen_at), found)
+
+
+def read_candle(one: Any, contract: Contract) -> dict[str, object]:
+    """What a candle as the venue lists it says of a row."""
+    open_ms = milliseconds(get(one, 0, VENUE))
+    values = {name: get(one, at, VENUE) for at, name in enumerate(files.CANDLES.numbers, 1)}
+    times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
+    return {"symbol": contract.symbol, **times, **values, "quote_volume": get(one, 7, VENUE)}
 
 
 async def fetch_funding(

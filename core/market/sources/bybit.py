@@ -87,20 +87,23 @@ async def fetch_candles(
 
 def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFrame:
     """Rows of candles_1h; a bar counts once its close has passed."""
-    found = []
-    for one in records(raw, VENUE, *_LIST):
-        open_ms = milliseconds(get(one, 0, VENUE))
-        times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
-        price = {
-            name: number(get(one, at, VENUE)) * contract.scale
-            for at, name in enumerate(("open", "high", "low", "close"), 1)
-        }
-        amount = {
-            "volume": number(get(one, 5, VENUE)) / contract.scale,
-            "quote_volume": get(one, 6, VENUE),
-        }
-        found.append({"symbol": contract.symbol, **times, **price, **amount})
+    found = [read_candle(one, contract) for one in records(raw, VENUE, *_LIST)]
     return rows(Wanted(files.CANDLES, VENUE, seen_at, newest_first=True), found)
+
+
+def read_candle(one: Any, contract: Contract) -> dict[str, object]:
+    """What a candle as the venue lists it says of a row."""
+    open_ms = milliseconds(get(one, 0, VENUE))
+    times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
+    price = {
+        name: number(get(one, at, VENUE)) * contract.scale
+        for at, name in enumerate(("open", "high", "low", "close"), 1)
+    }
+    amount = {
+        "volume": number(get(one, 5, VENUE)) / contract.scale,
+        "quote_volume": get(one, 6, VENUE),
+    }
+    return {"symbol": contract.symbol, **times, **price, **amount}
 
 
 async def fetch_funding(

@@ -126,24 +126,31 @@ async def fetch_candles(
 def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFrame:
     """Rows of candles_1h; a bar counts once its close has passed and the venue has confirmed it."""
     first, *others = raw.values()
-    found = []
-    for one in records(first, VENUE, "data") + [
+    listed = records(first, VENUE, "data") + [
         row for page in others for row in records(page, VENUE, "data", empty=True)
-    ]:
-        if str(get(one, 8, VENUE)) != "1":
-            continue
-        open_ms = milliseconds(get(one, 0, VENUE))
-        times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
-        price = {
-            name: number(get(one, at, VENUE)) * contract.scale
-            for at, name in enumerate(("open", "high", "low", "close"), 1)
-        }
-        amount = {
-            "volume": number(get(one, 6, VENUE)) / contract.scale,
-            "quote_volume": get(one, 7, VENUE),
-        }
-        found.append({"symbol": contract.symbol, **times, **price, **amount})
+    ]
+    found = [read_candle(one, contract) for one in listed if is_confirmed(one)]
     return rows(Wanted(files.CANDLES, VENUE, seen_at, newest_first=True), found)
+
+
+def is_confirmed(one: Any) -> bool:
+    """Whether the venue says that a candle will not change any more."""
+    return str(get(one, 8, VENUE)) == "1"
+
+
+def read_candle(one: Any, contract: Contract) -> dict[str, object]:
+    """What a candle as the venue lists it says of a row."""
+    open_ms = milliseconds(get(one, 0, VENUE))
+    times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
+    price = {
+        name: number(get(one, at, VENUE)) * contract.scale
+        for at, name in enumerate(("open", "high", "low", "close"), 1)
+    }
+    amount = {
+        "volume": number(get(one, 6, VENUE)) / contract.scale,
+        "quote_volume": get(one, 7, VENUE),
+    }
+    return {"symbol": contract.symbol, **times, **price, **amount}
 
 
 async def fetch_funding(

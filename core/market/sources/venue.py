@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from core.errors import SourceReplyWrong
+from core.market import files
 from core.market.http import Http
 from core.market.replies import Reply
 from core.market.sources import binance, bybit, okx
 from core.market.sources.exchange import Exchange
-from core.market.sources.reading import REMARKS
+from core.market.sources.reading import REMARKS, Wanted, rows
 from core.market.symbols import Contract
 
 T = TypeVar("T")
@@ -80,6 +81,13 @@ class Venue:
             self._exchange, contract, since=since, until=until, background=background
         )
         return await self._one(asked, self._module.parse_candles, contract)
+
+    def streamed_candles(
+        self, told: Iterable[tuple[Contract, list[Any]]], seen_at: datetime
+    ) -> pd.DataFrame:
+        """The rows that `candles` would give, of closed candles that the venue's stream told."""
+        found = [self._module.read_candle(one, contract) for contract, one in told]
+        return rows(Wanted(files.CANDLES, self.name, seen_at), found)
 
     async def funding(
         self, contract: Contract, *, since: datetime, background: bool = False

@@ -14,7 +14,7 @@ from core.errors import SourceUnavailable
 from core.market.stream.feeds import Feed
 
 _FRAMES_WAITING = 256
-_AFTER_HOUR_S = 0.1
+_AFTER_HOUR_S = 0.02
 _MOST_BYTES = 4 * 1024 * 1024
 
 

@@ -95,6 +95,13 @@ def parse_message(
     return Reading(events, refused)
 
 
+def check_answer(venue: str, message: object) -> None:
+    """Raise as `parse_message` does for a message that is a refusal, or nothing that is known."""
+    if not isinstance(message, Mapping):
+        raise SourceReplyWrong(f"{venue} sent a message that is no object.")
+    _READERS[venue].entries(message)
+
+
 def _event(entry: _Entry, received_at: datetime, contract: Contract) -> Event:
     occurred_at = datetime.fromtimestamp(entry.at_ms / 1000, UTC)
     if occurred_at > received_at + AHEAD:

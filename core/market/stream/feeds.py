@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 _TOPICS_PER_MESSAGE = 200
 
@@ -30,6 +30,14 @@ class Feed:
     def hide(self, words: str) -> str:
         """Words that may come from outside, without the secret."""
         return words.replace(self.secret, "***") if self.secret else words
+
+    def placed(self, endpoints: Mapping[str, str]) -> Feed:
+        """The same at the address that the settings put in the place of the venue's own."""
+        if self.venue not in endpoints:
+            return self
+        path = self.url.split("://")[1].partition("/")[2]
+        address = endpoints[self.venue].rstrip("/").replace("http", "ws", 1)
+        return replace(self, url=f"{address}/{path}")
 
 
 def _binance(_contracts: Sequence[str]) -> list[str]:

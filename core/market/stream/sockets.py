@@ -101,11 +101,11 @@ class Stream:
         if text is not None:
             self._read(text, now)
         # Last, so that whoever finds this time also finds the events up to it.
-        self._writer.state.heard_at = now
+        self._writer.note_heard(now)
 
     def _read(self, text: str | bytes, now: datetime) -> None:
         try:
-            reading = parse_message(self._feed.venue, _json(text), now, self._contracts)
+            reading = parse_message(self._feed.venue, read_json(text), now, self._contracts)
         except SourceReplyWrong as error:
             self._note_refused([str(error)])
             return
@@ -131,7 +131,7 @@ class Stream:
             self._gap = None
 
     def _note_down(self, error: Exception) -> None:
-        reason = self._feed.hide(_reason(self._feed.venue, error))
+        reason = self._feed.hide(reason_of(self._feed.venue, error))
         state = self._writer.state
         if self._gap is None:
             logger.warning("stream down: %s", reason, extra={"venue": self._feed.venue})
@@ -163,14 +163,16 @@ class _Held:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
-def _json(text: str | bytes) -> object:
+def read_json(text: str | bytes) -> object:
+    """A message's content; `SourceReplyWrong` where there is none."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise SourceReplyWrong(f"A message cannot be read as JSON: {error}.") from error
 
 
-def _reason(venue: str, error: Exception) -> str:
+def reason_of(venue: str, error: Exception) -> str:
+    """Why a venue's stream ended, as a sentence."""
     if isinstance(error, SourceError):
         return str(error)
     said = str(error).strip() or type(error).__name__

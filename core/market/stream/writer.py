@@ -67,6 +67,7 @@ class Writer:
         self._closed = False
         self._away = False
         self._try_at = self._noted_at = float("-inf")
+        self._woken_for = 0.0
         self._adopt_at = time.monotonic() + _ADOPT_EVERY_S
 
     def put(self, events: Sequence[Event]) -> None:
@@ -79,6 +80,14 @@ class Writer:
         if len(self._queue) > self._pace.capacity:
             self._set_aside([self._queue.popleft() for _ in range(len(self._queue) // 2)])
         if len(self._queue) >= self._pace.batch:
+            self._full.set()
+
+    def note_heard(self, now: datetime) -> None:
+        """The stream gave a sign of life; the first of an hour is written at once: it is waited for."""
+        self.state.heard_at = now
+        hour = now.timestamp() // 3600
+        if hour > self._woken_for:
+            self._woken_for = hour
             self._full.set()
 
     def note_gap(self, gap: Gap) -> None:
