@@ -335,7 +335,7 @@ def test_the_command_checks_rules(core: Callable[..., Any], tmp_path: Path) -> N
     code, said = core("check", file)
     assert code == 1
     assert said.splitlines() == [
-        f"{file}, line 9, rule 'Cold', title: Line 1: there is no rul; did you mean rule?.",
+        f"{file}, line 9, rule 'Cold', title: Line 1: there is no rul; did you mean rule?",
         f"{file}, line 10, rule 'Cold', profile_name: must be conservative, balanced, aggressive",
     ]
     file.write_text(RULES.replace("score > 60", "score >"))

@@ -118,6 +118,13 @@ def test_two_channels_of_one_person_have_different_names(sqlite_engine: Engine) 
     create(sqlite_engine, Who("eve", is_admin=False))
 
 
+def test_a_channel_can_be_renamed_in_capitals_alone(sqlite_engine: Engine) -> None:
+    channel_id = create(sqlite_engine)
+    with sqlite_engine.begin() as conn:
+        channels.change_channel(conn, channel_id, who=BOB, now=NOON, name="PHONE")
+        assert channels.load_own(conn, channel_id, BOB).name == "PHONE"
+
+
 def test_a_channel_is_changed_and_the_log_says_what_without_secrets(engine: Engine) -> None:
     channel_id = create(engine)
     with engine.begin() as conn:

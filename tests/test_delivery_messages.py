@@ -168,7 +168,7 @@ def test_what_a_template_must_not_do_is_refused_in_a_sentence_and_at_once(templa
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("a\nb {{ rul }}", "Line 2: there is no rul; did you mean rule?."),
+        ("a\nb {{ rul }}", "Line 2: there is no rul; did you mean rule?"),
         ("{{ rule | uper }}", "Line 1: "),
         ("a\n\n{{ fired[0].symbl }}", "Line 3: "),
         ("a\n{% if rule %}", "Line 2: "),

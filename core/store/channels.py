@@ -109,7 +109,7 @@ def change_channel(
     if name is not None and _checked_name(name) != before.name:
         _hold(conn)
         values["name"] = _checked_name(name)
-        _refuse_twice(conn, values["name"], before.owner)
+        _refuse_twice(conn, values["name"], before.owner, itself=channel_id)
     if written is not None:
         if sealer is None:
             raise ValueError("a new address needs the sealer")
@@ -280,8 +280,11 @@ def _count_own(conn: Connection, owner: str) -> int:
     return conn.scalar(query) or 0
 
 
-def _refuse_twice(conn: Connection, name: str, owner: str | None) -> None:
-    if any(one.name.casefold() == name.casefold() for one in list_channels(conn, owner=owner)):
+def _refuse_twice(
+    conn: Connection, name: str, owner: str | None, *, itself: int | None = None
+) -> None:
+    others = (one for one in list_channels(conn, owner=owner) if one.id != itself)
+    if any(one.name.casefold() == name.casefold() for one in others):
         raise DeliveryError(f"There is a channel {name} already: choose another name.")
 
 

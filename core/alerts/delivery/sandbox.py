@@ -328,7 +328,6 @@ def _reason(error: BaseException) -> str:
 
 
 def _refuse(line: int | None, reason: str) -> NoReturn:
-    where = "" if line is None else f"Line {line}: "
-    raise DeliveryError(
-        f"{where}{reason}." if where else f"The template fails: {reason}."
-    ) from None
+    where = "The template fails" if line is None else f"Line {line}"
+    end = "" if reason.endswith("?") else "."
+    raise DeliveryError(f"{where}: {reason}{end}") from None

@@ -99,7 +99,7 @@ TEMPLATES: tuple[Template, ...] = (
         "worker_lag", "The worker falls behind",
         "Signals are stored more than two minutes after their bar has closed, or not at all. Rules are "
         "judged by a worker, so one that is dead tells nobody until it is back: for that, have something "
-        "outside ask /health/ready.",
+        "outside ask /health.",
         "worker_lag > 120",
         severity="critical", **{"for": "1h", "repeat": "3h"},
     ),
