@@ -129,7 +129,7 @@ class Worker:
             alerting=Alerting(
                 self.engine,
                 self.clock,
-                sending.wake,
+                sending.go_first,
                 settings.url or "",
                 lambda: self._people(settings),
             ),

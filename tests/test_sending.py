@@ -102,6 +102,22 @@ def test_what_is_put_by_this_process_or_another_is_noticed(
         wait_for(lambda: states(sqlite_engine) == ["sent"] * 2)
 
 
+def test_messages_go_before_the_other_work_of_a_round_but_not_for_ever(
+    sqlite_engine: Engine, receiver: Receiver
+) -> None:
+    receiver.modes["/hangs"] = "hang"
+    works = add_webhook(sqlite_engine, receiver.url("/works"))
+    with Sending(courier(sqlite_engine, lambda: NOON)) as sender:
+        put(sqlite_engine, *(message(works, number) for number in range(5)))
+        sender.go_first(20)
+        assert states(sqlite_engine) == ["sent"] * 5
+        put(sqlite_engine, message(add_webhook(sqlite_engine, receiver.url("/hangs")), 6))
+        sender.go_first(0.3)
+        assert states(sqlite_engine)[5:] == ["waiting"]
+        receiver.switch_off()
+        receiver.switch_on()
+
+
 def test_two_workers_send_no_message_twice_and_no_channel_at_once(
     engine: Engine, receiver: Receiver
 ) -> None:

@@ -44,6 +44,8 @@ from core.store.channels import Who
 from core.store.outbox import LEASE, Claimed
 
 POLL_SECONDS = 0.1
+# So long the other work of a round stands back when there is something to send.
+FIRST_SECONDS = 2.0
 THREADS, FAILING_THREADS = 24, 24
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
@@ -193,6 +195,18 @@ class Sending:
     def wake(self) -> None:
         """Look at the outbox now."""
         self._awake.set()
+
+    def go_first(self, seconds: float = FIRST_SECONDS) -> None:
+        """Look at the outbox now, and let what can be sent be sent before the caller goes on.
+
+        At most ``seconds`` long: threads of one process work by turns, and messages are awaited.
+        """
+        self.wake()
+        until = monotonic() + seconds
+        begun = monotonic() + 0.2
+        while monotonic() < until and not self._stopping.wait(0.02):
+            if not self._holdings and monotonic() > begun:
+                return
 
     def stop(self, seconds: float = 5.0) -> bool:
         """Begin nothing more, and give what is under way some time; whether it came to an end."""
