@@ -23,6 +23,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from core.accounts import Person, passwords, people, sessions, setup, tickets
+from core.instance import Instance, instance
 from core.market.source_state import SourceState
 from core.market.stream.batch import StreamState
 from core.store import tables
@@ -34,7 +35,6 @@ from core.ui import browser
 from core.ui import instance as instances
 from core.ui import session as guard
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
-from core.ui.instance import Instance, instance
 from core.ui.lifespan import announcement
 from core.ui.navigation import ENTRIES, path_to, safe_path
 from core.ui.palette import DARK, LIGHT, theme_tokens

@@ -16,6 +16,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from core.accounts import people, sessions
+from core.instance import Instance, instance
 from core.jobs.round import newest_bar
 from core.market.budgets import BudgetUse
 from core.market.source_state import SourceState
@@ -30,7 +31,6 @@ from core.store.rounds import end_round, start_round
 from core.ui import instance as instances
 from core.ui import loaders, session
 from core.ui.formats import UTC_CLOCK
-from core.ui.instance import Instance, instance
 from core.ui.loaders import operation
 from core.ui.system_freshness import table_views
 from core.ui.system_sources import source_views

@@ -8,8 +8,8 @@ from core.accounts import people, sessions
 from core.accounts.sessions import Session
 from core.accounts.sign_in import sign_in
 from core.errors import AccessDenied, AccountError
+from core.instance import instance
 from core.ui import browser
-from core.ui.instance import instance
 from core.ui.session import current_session, require_user
 
 

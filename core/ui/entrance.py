@@ -14,8 +14,8 @@ from streamlit_authenticator import Authenticate, Hasher
 from core.accounts import passwords, people, setup, tickets
 from core.accounts.sign_in import sign_in
 from core.errors import AccessDenied, AccountError
+from core.instance import Instance, instance
 from core.ui import browser
-from core.ui.instance import Instance, instance
 from core.ui.style import style_entrance
 
 PRODUCT, MARK = "CryptoSatX", Path(__file__).with_name("mark.svg")

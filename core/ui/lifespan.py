@@ -12,10 +12,10 @@ from streamlit import App, config
 
 from core.accounts.setup import new_setup_token
 from core.errors import CryptoSatXError
+from core.instance import Instance
 from core.market.choice import Market
 from core.supervision import Beside, Work
 from core.ui import auto
-from core.ui.instance import Instance
 
 
 @asynccontextmanager

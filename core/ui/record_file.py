@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from core.accounts import may, sessions
+from core.instance import Instance, instance
 from core.store.entries import snapshot
 from core.store.export import FORMS, MEDIA_TYPES, Chosen, Form, write_record
 from core.ui.browser import SESSION_COOKIE
-from core.ui.instance import Instance, instance
 
 ADDRESS = "/record/ledger.{form}"
 # Each holds a connection and a moment of the database for as long as it lasts.

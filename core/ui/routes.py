@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from core.accounts import sessions, tickets
+from core.instance import instance
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.health import check_health
-from core.ui.instance import instance
 from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import HOME, safe_path
 from core.ui.record_file import ADDRESS, serve_record

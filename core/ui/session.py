@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
+from core.instance import instance
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
-from core.ui.instance import instance
 from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
 

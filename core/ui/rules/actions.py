@@ -8,9 +8,9 @@ from typing import Any
 
 from core.alerts.definition import RuleDefinition, new_definition
 from core.errors import RuleError
+from core.instance import instance
 from core.store.alerts import rules as store
 from core.store.channels import list_channels
-from core.ui.instance import instance
 from core.ui.rules.fault import further_faults
 from core.ui.session import require_user
 
