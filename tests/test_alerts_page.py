@@ -88,7 +88,7 @@ def test_a_message_leads_to_what_happened_at_its_bar(fired):
 def test_texts_of_people_are_shown_as_texts(fired):
     actions.take_note(all_firing(), HOSTILE)
     silence(fired.engine, "severity = critical", at=datetime.now(UTC), reason=HOSTILE)
-    for view in ("Now", "History", "Silences", "Channels", "Changes"):
+    for view in ("Now", "History", "Silences", "Channels", "Deliveries", "Changes"):
         at = page(view)
         for element in at.html:
             assert "<img" not in str(element.value)
@@ -167,7 +167,7 @@ def test_the_log_narrows_to_what_was_changed_by_whom(fired):
     fired.sign_in("ada")
     assert "tom acknowledged rule Up" in shown(page("Changes", by="tom"))
     assert "made rule" not in shown(page("Changes", by="tom"))
-    assert "No change is written down" in shown(page("Changes", of="Silences"))
+    assert "No change passes these filters" in shown(page("Changes", of="Silences"))
 
 
 # The bell

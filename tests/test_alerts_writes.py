@@ -22,8 +22,27 @@ from core.store.tables import deliveries
 from core.ui import session
 from core.ui.alerts import actions, channel_actions
 from core.ui.alerts.personal import load_channels
-from core.ui.alerts.silence_form import begin_silence, effect_of, effect_words
-from tests.alert_desk import HOUR, entries, fired, page, rows, shown, templates  # noqa: F401 - fixtures
+from core.ui.alerts.silence_form import (
+    LISTED,
+    Effect,
+    Past,
+    begin_silence,
+    effect_of,
+    effect_words,
+    kept_back_list,
+)
+from core.ui.formats import UTC_CLOCK
+from tests.alert_desk import (  # noqa: F401 - fixtures
+    HOUR,
+    entries,
+    fired,
+    lists,
+    page,
+    rows,
+    shown,
+    templates,
+    text,
+)
 from tests.pages import run
 from tests.world.receiver import Receiver
 
@@ -64,6 +83,10 @@ def test_a_silence_is_made_in_the_form_listed_and_ended(fired):
     said = shown(at)
     assert "it would have kept back **3 of 6** events" in said
     assert "Of what fires now it silences Up on BTCUSDT" in said.replace("\\", "")
+    (kept,) = [given for given in lists(at) if given["caption"].startswith("What it would have")]
+    told = [text(row["cells"]) for group in kept["groups"] for row in group["rows"]]
+    assert sorted(one.split()[1] for one in told) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert all(one.startswith("Up ") and one.endswith(" fired") for one in told)
     at.button(key="silence_make").click()
     run(at)
     st.cache_data.clear()
@@ -128,10 +151,20 @@ def test_the_preview_counts_only_what_was_told(fired):
         "ends_at": now + HOUR,
     }
     before = effect_of(parse_silence(body))
-    assert (before.kept_back, before.of, len(before.fires)) == (3, 6, 3)
+    assert (len(before.kept_back), before.of, len(before.fires)) == (3, 6, 3)
     assert "Up 3" in effect_words(before)
     body["matchers"] = ["symbol = NONE"]
     assert "Nothing that fires now is matched" in effect_words(effect_of(parse_silence(body)))
+
+
+def test_of_much_that_would_be_kept_back_the_newest_is_listed():
+    noon = datetime(2025, 6, 2, 12, tzinfo=UTC)
+    kept = [Past("Up", f"COIN{n}USDT", "info", "fired", noon - n * HOUR) for n in range(43)]
+    (group,) = kept_back_list(kept, UTC_CLOCK).groups
+    assert len(group.rows) == LISTED
+    assert text(group.rows[0].cells) == "Up COIN0USDT 2 Jun 2025, 12:00 fired"
+    said = effect_words(Effect(kept, 10_000, [], whole=False))
+    assert "**43 of the newest 10,000** events" in said
 
 
 # Who may
@@ -152,8 +185,10 @@ WRITES: list[Callable[[], object]] = [
     lambda: channel_actions.subscribe(1, {}),
     lambda: channel_actions.resend(channel_id=1),
     lambda: channel_actions.resend(ids=[1]),
+    lambda: channel_actions.send_now([1]),
+    lambda: channel_actions.drop([1]),
 ]
-SHARED = [4, 5, 6, 7, 8, 9]
+SHARED = [4, 5, 6, 7, 8, 9, 10, 11]
 
 
 class Stopped(Exception):
@@ -315,3 +350,30 @@ def test_what_was_given_up_is_listed_with_its_reason_and_sent_again(fired):
         (counted,) = count_deliveries(conn, now)
     assert (state, counted.dead) == ("waiting", 0)
     assert entries(fired)[-1] == ("ada", "resend", "channel")
+
+
+def test_what_waits_is_listed_with_its_rule_markets_and_reason_and_counted(fired):
+    said = shown(page("Deliveries"))
+    assert "1 waiting, 0 sent in 24 h, 0 messages given up" in said
+    assert "Up BTCUSDT, ETHUSDT, SOLUSDT Desk" in said
+    assert "and no worker takes it" in said  # it has been due since its bar
+    now = datetime.now(UTC)
+    with fired.engine.begin() as conn:
+        claimed = outbox.claim(conn, list_channels(conn)[0].id, "host-1", now)
+        assert claimed is not None
+        outbox.note_failed(
+            conn, claimed, took_ms=12.0, message="It answered 503.", next_at=now + HOUR
+        )
+    said = shown(page("Deliveries"))
+    assert f"retry 1 at {now + HOUR:%H:%M:%S} It answered 503." in said
+    assert channel_actions.send_now([claimed.id]) == 1
+    with pytest.raises(DeliveryError, match="waits to be tried again"):
+        channel_actions.send_now([claimed.id])
+    assert channel_actions.drop([claimed.id]) == 1
+    with pytest.raises(DeliveryError, match="None of these waits"):
+        channel_actions.drop([claimed.id])
+    assert entries(fired)[-2:] == [("ada", "send now", "channel"), ("ada", "drop", "channel")]
+    said = shown(page("Deliveries"))
+    assert "0 waiting" in said
+    assert "Nothing waits" in said
+    assert "had sent at once what waited for channel Desk" in shown(page("Changes"))

@@ -219,7 +219,7 @@ def test_looking_counts_and_nothing_is_read_before(
         work.run(each)
     with engine.begin() as conn:
         for profile in (LOOSE, load_profile()):
-            save_version(conn, profile, NOW)
+            save_version(conn, profile, NOW, by="ada")
     with engine.connect() as conn:
         assert store.load_held_back(conn, first) is None
     with engine.begin() as conn:
@@ -352,7 +352,7 @@ def test_on_the_recording_of_a_real_market_a_version_is_run_compared_saved_and_p
     newest = recording.load(shared_recording, symbols).index.get_level_values("time").max()
     moment = (newest + pd.Timedelta("1h")).to_pydatetime()
     with engine.begin() as conn:
-        save_version(conn, LOOSE, NOW)
+        save_version(conn, LOOSE, NOW, by="ada")
         put_in_force(conn, name="balanced", version=LOOSE.version, from_at=moment, by="ada", at=NOW)
     replay(market, engine, profiles=["balanced"], symbols=symbols, clock=lambda: NOW)
     with engine.connect() as conn:

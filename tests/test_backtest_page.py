@@ -349,7 +349,7 @@ def test_the_held_back_third_is_seen_once_by_a_saved_version_and_counted(
     assert "as a version of balanced with the same numbers" in words(at)
     assert "bt_look" not in [button.key for button in at.button]
     with market.engine.begin() as conn:
-        save_version(conn, renamed, NOW)
+        save_version(conn, renamed, NOW, by="ada")
         with pytest.raises(store.BacktestError, match="has looked at this version"):
             store.look(conn, other, "ada", NOW)
 
@@ -359,7 +359,7 @@ def test_two_tabs_that_look_at_once_are_one_look(
 ) -> None:
     run_id = do_run(market)
     with market.engine.begin() as conn:
-        save_version(conn, LOOSE, NOW)
+        save_version(conn, LOOSE, NOW, by="ada")
     refused: list[str] = []
 
     def look() -> None:
@@ -384,7 +384,7 @@ def test_only_an_admin_puts_a_version_in_force_and_the_past_stays(
     market: Instance, sign_in: Callable[[str], None]
 ) -> None:
     with market.engine.begin() as conn:
-        save_version(conn, LOOSE, NOW)
+        save_version(conn, LOOSE, NOW, by="ada")
         before = conn.execute(signals.select()).all()
     sign_in("analyst")
     at = open_backtest()
@@ -418,7 +418,7 @@ def test_a_forged_event_of_an_analyst_puts_nothing_in_force(
 ) -> None:
     """The form was drawn for an admin, whose role is then taken away: the event comes all the same."""
     with market.engine.begin() as conn:
-        save_version(conn, LOOSE, NOW)
+        save_version(conn, LOOSE, NOW, by="ada")
     sign_in("admin")
     at = open_backtest()
     act(at.selectbox("bt_version").set_value(f"balanced {LOOSE.version}"))

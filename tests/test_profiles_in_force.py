@@ -48,7 +48,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 def set_from(engine: Engine, profile: Profile, from_at: datetime, by: str = "ada") -> None:
     with engine.begin() as conn:
-        save_version(conn, profile, NOW)
+        save_version(conn, profile, NOW, by="ada")
         put_in_force(
             conn, name=profile.name, version=profile.version, from_at=from_at, by=by, at=NOW
         )
@@ -142,7 +142,7 @@ def test_a_live_market_whose_bars_are_ahead_of_the_clock_stays_as_it_was_decided
     do_round(make_jobs(engine, tables), FIRST)
     with engine.begin() as conn:
         claim_market(conn, "live")
-        save_version(conn, LOOSE, NOW)
+        save_version(conn, LOOSE, NOW, by="ada")
     words = {"name": "balanced", "version": LOOSE.version, "by": "ada"}
     with (
         pytest.raises(ProfileError, match="are decided and stay as they are"),

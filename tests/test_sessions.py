@@ -90,7 +90,7 @@ def test_an_ended_session_is_over_and_can_be_ended_again(engine, ada):
 def test_signing_out_everywhere_else_spares_this_browser_and_other_people(engine, ada):
     mine, elsewhere, guest = start(engine, ada), start(engine, ada), start(engine, GUEST)
     with engine.begin() as conn:
-        assert sessions.end_others(conn, sessions.read(conn, mine, now=NOW)) == 1
+        assert sessions.end_others(conn, sessions.read(conn, mine, now=NOW), now=NOW) == 1
     assert read(engine, mine)
     assert read(engine, guest)
     assert read(engine, elsewhere) is None

@@ -11,9 +11,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from core.store import audit
+from core.store.database import hold
 from core.store.tables import sign_in_attempts as attempts
 
 KEPT = timedelta(days=30)
+_LOCK = 7_267_283_007
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,43 @@ def wait_before(
     conn: Connection, attempt: int, username: str, address: str, *, now: datetime
 ) -> timedelta:
     """How long this try has to wait for those before it; zero: it may go on."""
-    account = _wait(conn, attempts.c.username == username[:64], attempt, PER_ACCOUNT, now)
-    place = _wait(conn, attempts.c.address == address[:64], attempt, PER_ADDRESS, now)
-    return max(account, place)
+    others = attempts.c.id != attempt
+    account = _failed(conn, _of_account(username), PER_ACCOUNT, now, others)
+    place = _failed(conn, _of_address(address), PER_ADDRESS, now, others)
+    return max(account.wait(PER_ACCOUNT, now), place.wait(PER_ADDRESS, now))
+
+
+def note_locks(
+    conn: Connection, username: str, address: str, *, user_id: int | None, now: datetime
+) -> None:
+    """After a failure, note in the log of changes that the account or the address has to wait from now
+    on: once for a row of failures, however long it gets.
+
+    A username that nobody has (no ``user_id``) is left out of it: the log is for ever, and what is
+    written there by mistake is often a password.
+    """
+    found = [("address", address[:64], address[:64], PER_ADDRESS, _of_address(address))]
+    if user_id is not None:
+        found.append(("person", str(user_id), username, PER_ACCOUNT, _of_account(username)))
+    for subject, subject_id, name, patience, mine in found:
+        failed = _failed(conn, mine, patience, now)
+        if failed.count < patience.free:
+            continue
+        hold(conn, _LOCK)  # Of guesses made at the same time one writes it down.
+        if audit.list_changes(
+            conn, subject=subject, subject_id=subject_id, action="lock", since=failed.since, limit=1
+        ):
+            continue
+        audit.note(
+            conn,
+            at=now,
+            by=audit.SIGN_IN,
+            action="lock",
+            subject=subject,
+            subject_id=subject_id,
+            name=name,
+            after={"failures": failed.count, "last_from": address[:64]},
+        )
 
 
 def withdraw(conn: Connection, attempt: int) -> None:
@@ -74,21 +111,42 @@ def succeed(conn: Connection, attempt: int) -> None:
     conn.execute(attempts.update().where(attempts.c.id == attempt).values(succeeded=True))
 
 
-def _wait(
-    conn: Connection, mine: ColumnElement[bool], attempt: int, patience: Patience, now: datetime
-) -> timedelta:
+@dataclass(frozen=True)
+class _Failed:
+    """Failures since a moment, which is that of the last success where there was one."""
+
+    since: datetime
+    count: int
+    latest: datetime | None
+
+    def wait(self, patience: Patience, now: datetime) -> timedelta:
+        if self.latest is None:
+            return timedelta(0)
+        wait: timedelta = max(self.latest + patience.wait(self.count) - now, timedelta(0))
+        return wait
+
+
+def _of_account(username: str) -> ColumnElement[bool]:
+    return attempts.c.username == username[:64]
+
+
+def _of_address(address: str) -> ColumnElement[bool]:
+    return attempts.c.address == address[:64]
+
+
+def _failed(
+    conn: Connection,
+    mine: ColumnElement[bool],
+    patience: Patience,
+    now: datetime,
+    *further: ColumnElement[bool],
+) -> _Failed:
     since = now - patience.window
     if patience is PER_ACCOUNT:
         last_good = select(func.max(attempts.c.attempted_at)).where(mine, attempts.c.succeeded)
         since = max(since, conn.scalar(last_good) or since)
     failed = select(func.count(), func.max(attempts.c.attempted_at)).where(
-        mine,
-        attempts.c.succeeded.is_(False),
-        attempts.c.attempted_at > since,
-        attempts.c.id != attempt,
+        mine, attempts.c.succeeded.is_(False), attempts.c.attempted_at > since, *further
     )
-    failures, latest = conn.execute(failed).one()
-    if not failures:
-        return timedelta(0)
-    wait: timedelta = max(latest + patience.wait(failures) - now, timedelta(0))
-    return wait
+    count, latest = conn.execute(failed).one()
+    return _Failed(since, count, latest)

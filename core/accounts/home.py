@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 from core.accounts.people import any_people
 from core.market.choice import ACCOUNTS, accounts_url
 from core.settings import Settings
-from core.store import open_store
+from core.store import audit, open_store
 from core.store.database import open_database
 from core.store.tables import sessions, users
 
@@ -58,7 +58,7 @@ def take_over(engine: Engine, folder: Path) -> int:
         if name not in newest or _changed(found) > _changed(newest[name]):
             newest[name] = found
     with engine.begin() as conn:
-        taken = sum(_copy(conn, found) for found in newest.values())
+        taken = sum(_copy(conn, found, datetime.now(UTC)) for found in newest.values())
     if taken:
         _logger.warning("Accounts are kept in %s now; %d taken over.", engine.url.database, taken)
     return taken
@@ -85,13 +85,23 @@ def _changed(found: _Found) -> datetime:
     return at
 
 
-def _copy(conn: Connection, found: _Found) -> int:
+def _copy(conn: Connection, found: _Found, now: datetime) -> int:
     """Two processes may do this at once: what one has copied the other leaves alone."""
     insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(users)
     statement = insert.values(found.person).on_conflict_do_nothing().returning(users.c.id)
     user_id = conn.execute(statement).scalar()
     if user_id is None:
         return 0
+    audit.note(
+        conn,
+        at=now,
+        by=audit.START,
+        action="take over",
+        subject="person",
+        subject_id=user_id,
+        name=found.person["username"],
+        after={name: found.person[name] for name in ("role", "name", "disabled")},
+    )
     if found.sessions:
         rows = [{**session, "user_id": user_id} for session in found.sessions]
         conn.execute(sessions.insert(), rows)

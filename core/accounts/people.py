@@ -1,17 +1,24 @@
-"""People and what they may do. A username is kept in lower case and is never given twice."""
+"""People and what they may do. A username is kept in lower case and is never given twice.
+
+Every change is noted in the log of changes, in the same transaction and without passwords or their
+hashes; ``by`` is who made it, as they are called there.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.accounts import passwords
 from core.errors import AccountError
+from core.store import audit
+from core.store.audit import COMMAND_LINE
 from core.store.tables import meta, sessions, users
 
 Role = Literal["trader", "analyst", "admin"]
@@ -54,7 +61,14 @@ def may(person: Person, role: Role, *, write: bool = False) -> bool:
 
 
 def create_user(
-    conn: Connection, *, username: str, name: str, role: str, password: str, now: datetime
+    conn: Connection,
+    *,
+    username: str,
+    name: str,
+    role: str,
+    password: str,
+    now: datetime,
+    by: str = COMMAND_LINE,
 ) -> Person:
     """A new account; `AccountError` with what to change if a field is not acceptable."""
     username, name, role = clean_username(username), clean_name(name), check_role(role)
@@ -73,43 +87,57 @@ def create_user(
     except IntegrityError as error:
         raise AccountError(f"There is already a user {username}: choose another name.") from error
     conn.execute(meta.delete().where(meta.c.key == SETUP_KEY))
-    return Person(made, username, name, role)
+    person = Person(made, username, name, role)
+    _note(conn, person, "create", by, now, after={"role": role, "name": name})
+    return person
 
 
-def set_password(conn: Connection, username: str, password: str, *, now: datetime) -> None:
+def set_password(
+    conn: Connection, username: str, password: str, *, now: datetime, by: str = COMMAND_LINE
+) -> None:
     """Replace the password and end every session that was opened with the old one."""
     passwords.check_password(password, username=username)
-    _change(conn, username, now, password_hash=passwords.hash_password(password))
-    _end_sessions(conn, username)
+    person = _find(conn, username).person
+    _change(conn, person, now, password_hash=passwords.hash_password(password))
+    ended = _end_sessions(conn, person)
+    _note(conn, person, "password", by, now, after={"sessions_ended": ended})
 
 
-def set_role(conn: Connection, username: str, role: str, *, now: datetime) -> None:
+def set_role(
+    conn: Connection, username: str, role: str, *, now: datetime, by: str = COMMAND_LINE
+) -> None:
     """Give another role; the last administrator who can sign in keeps theirs."""
     role = check_role(role)
     if role != "admin":
         _keep_an_admin(conn, username)
-    _change(conn, username, now, role=role)
+    person = _find(conn, username).person
+    if person.role != role:
+        _change(conn, person, now, role=role)
+        _note(conn, person, "role", by, now, before={"role": person.role}, after={"role": role})
 
 
-def disable(conn: Connection, username: str, *, now: datetime) -> None:
+def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
     """Refuse this person from now on, and end their sessions."""
     _keep_an_admin(conn, username)
-    _change(conn, username, now, disabled=True)
-    _end_sessions(conn, username)
+    account = _find(conn, username)
+    ended = _end_sessions(conn, account.person)
+    if not account.disabled:
+        _change(conn, account.person, now, disabled=True)
+        _note(conn, account.person, "disable", by, now, after={"sessions_ended": ended})
 
 
-def enable(conn: Connection, username: str, *, now: datetime) -> None:
+def enable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
     """Let a disabled person sign in again."""
-    _change(conn, username, now, disabled=False)
+    account = _find(conn, username)
+    if account.disabled:
+        _change(conn, account.person, now, disabled=False)
+        _note(conn, account.person, "enable", by, now)
 
 
 def list_people(conn: Connection) -> list[Account]:
     """Every account, by username."""
     rows = conn.execute(select(users).order_by(users.c.username))
-    return [
-        Account(Person(row.id, row.username, row.name, row.role), row.disabled, row.created_at)
-        for row in rows
-    ]
+    return [_account(row) for row in rows]
 
 
 def any_people(conn: Connection) -> bool:
@@ -148,11 +176,44 @@ def check_role(role: str) -> Role:
     raise AccountError(f"There is no role {role}: write trader, analyst or admin.")
 
 
-def _change(conn: Connection, username: str, now: datetime, **values: Any) -> None:
+def _account(row: Row[Any]) -> Account:
+    person = Person(row.id, row.username, row.name, row.role)
+    return Account(person, row.disabled, row.created_at)
+
+
+def _find(conn: Connection, username: str) -> Account:
     asked = users.c.username == username.strip().lower()
-    changed = conn.execute(users.update().where(asked).values(updated_at=now, **values))
-    if changed.rowcount == 0:
+    row = conn.execute(select(users).where(asked)).first()
+    if row is None:
         raise AccountError(f"There is no user {username}: see `python -m core user list`.")
+    return _account(row)
+
+
+def _change(conn: Connection, person: Person, now: datetime, **values: Any) -> None:
+    mine = users.c.id == person.id
+    conn.execute(users.update().where(mine).values(updated_at=now, **values))
+
+
+def _note(
+    conn: Connection,
+    person: Person,
+    action: str,
+    by: str,
+    now: datetime,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    audit.note(
+        conn,
+        at=now,
+        by=by,
+        action=action,
+        subject="person",
+        subject_id=person.id,
+        name=person.username,
+        before=before,
+        after=after,
+    )
 
 
 def _keep_an_admin(conn: Connection, username: str) -> None:
@@ -169,6 +230,5 @@ def _keep_an_admin(conn: Connection, username: str) -> None:
         raise AccountError(f"{username} is the last administrator: make another one first.")
 
 
-def _end_sessions(conn: Connection, username: str) -> None:
-    owner = select(users.c.id).where(users.c.username == username.strip().lower())
-    conn.execute(sessions.delete().where(sessions.c.user_id.in_(owner)))
+def _end_sessions(conn: Connection, person: Person) -> int:
+    return conn.execute(sessions.delete().where(sessions.c.user_id == person.id)).rowcount

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 
 from core.accounts.people import GUEST, Person
 from core.accounts.tokens import digest, new_token
+from core.store import audit
 from core.store.tables import sessions, users
 
 IDLE = timedelta(days=7)
@@ -70,12 +71,25 @@ def end(conn: Connection, token: str) -> None:
     conn.execute(sessions.delete().where(sessions.c.token_hash == digest(token)))
 
 
-def end_others(conn: Connection, session: Session) -> int:
-    """End every session of this person but the given one; how many that were."""
+def end_others(conn: Connection, session: Session, *, now: datetime) -> int:
+    """End every session of this person but the given one, which is noted; how many that were."""
     others = sessions.delete().where(
         sessions.c.user_id == session.person.id, sessions.c.token_hash != session.id
     )
-    return conn.execute(others).rowcount
+    ended = conn.execute(others).rowcount
+    if ended:
+        who = session.person
+        audit.note(
+            conn,
+            at=now,
+            by=who.username,
+            action="revoke",
+            subject="person",
+            subject_id=who.id,
+            name=who.username,
+            after={"sessions_ended": ended},
+        )
+    return ended
 
 
 def _joined() -> Select[Any]:

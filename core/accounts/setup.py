@@ -34,5 +34,11 @@ def create_first_admin(
             "each start of the server until somebody has an account."
         )
     return people.create_user(
-        conn, username=username, name=name, role="admin", password=password, now=now
+        conn,
+        username=username,
+        name=name,
+        role="admin",
+        password=password,
+        now=now,
+        by=people.clean_username(username),
     )

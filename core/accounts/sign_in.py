@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Row, select
 
 from core.accounts import attempts, passwords
 from core.accounts.people import Person
@@ -36,17 +37,26 @@ def sign_in(
     attempt = _admit(engine, username, address, now)
     with engine.connect() as conn:
         row = conn.execute(select(users).where(users.c.username == username)).first()
-    decoy = passwords.decoy(passwords.ROUNDS)
-    stored = row.password_hash if row else decoy
-    if len(password) > passwords.LONGEST or not matches(passwords.prepare(password), stored):
-        raise AccessDenied(WRONG)
-    if row is None:
-        raise AccessDenied(WRONG)
-    if row.disabled:
-        raise AccessDenied(DISABLED)
+    fault = _fault(row, password, matches)
+    if fault or row is None:
+        with engine.begin() as conn:
+            user_id = row.id if row else None
+            attempts.note_locks(conn, username, address, user_id=user_id, now=now)
+        raise AccessDenied(fault)
     with engine.begin() as conn:
         attempts.succeed(conn, attempt)
     return Person(row.id, row.username, row.name, row.role)
+
+
+def _fault(row: Row[Any] | None, password: str, matches: Callable[[str, str], bool]) -> str:
+    """What to answer whoever gave this password for the account of a row; empty lets them in."""
+    decoy = passwords.decoy(passwords.ROUNDS)
+    stored = row.password_hash if row else decoy
+    if len(password) > passwords.LONGEST or not matches(passwords.prepare(password), stored):
+        return WRONG
+    if row is None:
+        return WRONG
+    return DISABLED if row.disabled else ""
 
 
 def _admit(engine: Engine, username: str, address: str, now: datetime) -> int:

@@ -1,4 +1,8 @@
-"""The log of changes: who changed what, when, from what to what. Rows are only added."""
+"""The log of changes: who changed what, when, from what to what. Rows are only added.
+
+Every database has one, and what is changed is noted where it lies: people in the database of people,
+rules, channels and versions in that of their market.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from core.store.tables import audit_log
+
+# Who did it where nobody was signed in. No username has a space, so nobody can be called so.
+COMMAND_LINE, SIGN_IN, START = "command line", "the sign-in", "the server's start"
 
 
 @dataclass(frozen=True)
@@ -60,20 +67,33 @@ def list_changes(
     *,
     subject: str | None = None,
     subject_id: object | None = None,
+    action: str | None = None,
     by: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before_id: int | None = None,
     limit: int = 100,
 ) -> list[Change]:
-    """The newest changes first; ``before_id`` goes on after the last one of a page."""
+    """The newest changes first, from ``since`` and before ``until``; ``before_id`` goes on after the
+    last one of a page."""
     query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
-    wanted = {"subject": subject, "by": by}
+    wanted = {"subject": subject, "action": action, "by": by}
     wanted["subject_id"] = None if subject_id is None else str(subject_id)
     for column, value in wanted.items():
         if value is not None:
             query = query.where(audit_log.c[column] == value)
+    if since is not None:
+        query = query.where(audit_log.c.at >= since)
+    if until is not None:
+        query = query.where(audit_log.c.at < until)
     if before_id is not None:
         query = query.where(audit_log.c.id < before_id)
     return [Change(**row) for row in conn.execute(query).mappings()]
+
+
+def list_authors(conn: Connection) -> list[str]:
+    """Everyone who ever changed something, by name."""
+    return list(conn.scalars(select(audit_log.c.by).distinct().order_by(audit_log.c.by)))
 
 
 def differences(

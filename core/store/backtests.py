@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from core.accuracy.tallies import COUNTS, DAY, SUMS
 from core.errors import BacktestError
 from core.signals import Profile, parse_profile
+from core.store import audit
 from core.store.ledger import hold
 from core.store.profiles import is_saved
 from core.store.tables import backtests, looks
@@ -106,6 +107,8 @@ def ask(conn: Connection, asked: Asked, by: str, at: datetime) -> str:
             updated_at=at,
         )
     )
+    said = {"profile": _called(asked.profile), "history": asked.history}
+    _note(conn, run_id, name, "ask", by, at, after=said)
     return run_id
 
 
@@ -114,7 +117,7 @@ def cancel(conn: Connection, run_id: str, by: str, at: datetime) -> bool:
 
     Whoever works on it sees that between two of its parts.
     """
-    return _change(
+    cancelled = _change(
         conn,
         run_id,
         backtests.c.state.in_(UNDER_WAY),
@@ -123,6 +126,10 @@ def cancel(conn: Connection, run_id: str, by: str, at: datetime) -> bool:
         updated_at=at,
         finished_at=at,
     )
+    if cancelled:
+        name = conn.execute(select(backtests.c.name).where(backtests.c.id == run_id)).scalar_one()
+        _note(conn, run_id, name, "cancel", by, at)
+    return cancelled
 
 
 def begin(conn: Connection, run_id: str, worker: str, at: datetime) -> bool:
@@ -198,6 +205,31 @@ def hand_back(conn: Connection, run_id: str, worker: str, at: datetime) -> bool:
         fraction=0.0,
         stage="waiting for a worker",
         updated_at=at,
+    )
+
+
+def _called(profile: Profile) -> str:
+    return f"{profile.name} {profile.version[:8]}"
+
+
+def _note(
+    conn: Connection,
+    run_id: str,
+    name: str,
+    action: str,
+    by: str,
+    at: datetime,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    audit.note(
+        conn,
+        at=at,
+        by=by,
+        action=action,
+        subject="backtest",
+        subject_id=run_id,
+        name=name,
+        after=after,
     )
 
 
@@ -316,6 +348,8 @@ def look(conn: Connection, run_id: str, by: str, at: datetime) -> None:
             looked_at=at,
         )
     )
+    said = {"profile": _called(profile), "history": run.asked.history}
+    _note(conn, run_id, run.asked.name, "look", by, at, after=said)
 
 
 def find_look(conn: Connection, history: str, profile: Profile) -> Look | None:

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -29,6 +40,8 @@ SENT_KEPT = timedelta(days=30)
 DEAD_KEPT = timedelta(days=90)
 UNDER_WAY = "Begun; what came of it is not known."
 _DROPPED_AT_ONCE = 5_000
+# How many messages an entry of the log of changes calls by their titles.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -314,19 +327,56 @@ def resend(
     again = update(deliveries).where(*where)
     # Attempts stay counted, so that no old claim fits.
     again = again.values(state="waiting", since=now, next_at=now, set_aside=False, last_error=None)
-    rows = conn.execute(again.returning(deliveries.c.id, deliveries.c.channel_id)).all()
+    return _note_each_channel(conn, again, "resend", by, now)
+
+
+def send_now(conn: Connection, ids: Collection[int], *, by: str, now: datetime) -> int:
+    """Have messages that wait to be tried again tried now; how many.
+
+    What waits for the end of somebody's quiet hours goes on waiting: that is for them to say.
+    """
+    retried = and_(deliveries.c.attempts > 0, deliveries.c.next_at > now)
+    hurried = update(deliveries).where(_lies(ids, now), retried).values(next_at=now)
+    return _note_each_channel(conn, hurried, "send now", by, now)
+
+
+def drop(conn: Connection, ids: Collection[int], *, by: str, now: datetime) -> int:
+    """Have messages that wait never sent; how many. One that is just being sent stays."""
+    dropped = update(deliveries).where(_lies(ids, now))
+    dropped = dropped.values(state="dropped", holder=None, held_until=None)
+    return _note_each_channel(conn, dropped, "drop", by, now)
+
+
+def _lies(ids: Collection[int], now: datetime) -> ColumnElement[bool]:
+    """Whether a message of these waits and nobody is sending it."""
+    held = deliveries.c.held_until
+    return and_(
+        deliveries.c.id.in_(list(ids)),
+        deliveries.c.state == "waiting",
+        or_(held.is_(None), held <= now),
+    )
+
+
+def _note_each_channel(
+    conn: Connection, changed: Update, action: str, by: str, now: datetime
+) -> int:
+    """Change messages, and note by channel which; how many."""
+    rows = conn.execute(
+        changed.returning(deliveries.c.id, deliveries.c.channel_id, deliveries.c.body)
+    ).all()
     for channel in sorted({row.channel_id for row in rows}):
-        sent = sorted(row.id for row in rows if row.channel_id == channel)
+        mine = sorted((row for row in rows if row.channel_id == channel), key=lambda row: row.id)
+        titles = [str(row.body.get("title", "")) for row in mine[:_NAMED]]
         name = conn.scalar(select(channels.c.name).where(channels.c.id == channel))
         audit.note(
             conn,
             at=now,
             by=by,
-            action="resend",
+            action=action,
             subject="channel",
             subject_id=channel,
             name=name or "",
-            after={"deliveries": sent},
+            after={"deliveries": [row.id for row in mine], "titles": titles},
         )
     return len(rows)
 

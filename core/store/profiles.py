@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from core.errors import ProfileError
 from core.market.choice import live_market
 from core.signals import PROFILE_NAMES, Profile, Schedule, load_profile, parse_profile
+from core.store import audit
 from core.store.ledger import hold
 from core.store.opening import market_of
 from core.store.signals import save_profile
@@ -42,8 +43,8 @@ class Setting:
     set_at: datetime
 
 
-def save_version(conn: Connection, profile: Profile, at: datetime) -> bool:
-    """Store a version of a mode; False where the same one is there already.
+def save_version(conn: Connection, profile: Profile, at: datetime, *, by: str) -> bool:
+    """Store a version of a mode, which is noted; False where the same one is there already.
 
     Raises `ProfileError` for a name that is no mode.
     """
@@ -52,6 +53,8 @@ def save_version(conn: Connection, profile: Profile, at: datetime) -> bool:
         raise ProfileError(f"A version is of a mode: name it {known}, not {profile.name!r}.")
     known_already = is_saved(conn, profile.name, profile.version)
     save_profile(conn, profile, at)
+    if not known_already:
+        _note(conn, "create", profile.name, profile.version, by, at)
     return not known_already
 
 
@@ -92,6 +95,22 @@ def put_in_force(
         profiles_in_force.insert().values(
             profile_name=name, profile_version=version, from_at=from_at, set_by=by, set_at=at
         )
+    )
+    _note(conn, "put in force", name, version, by, at, from_at=from_at.isoformat())
+
+
+def _note(
+    conn: Connection, action: str, name: str, version: str, by: str, at: datetime, **after: str
+) -> None:
+    audit.note(
+        conn,
+        at=at,
+        by=by,
+        action=action,
+        subject="profile",
+        subject_id=name,
+        name=f"{name} {version[:8]}",
+        after={"version": version, **after},
     )
 
 

@@ -29,7 +29,7 @@ def end_other_sessions() -> int:
     if session is None:
         return 0
     with instance().accounts.begin() as conn:
-        return sessions.end_others(conn, session)
+        return sessions.end_others(conn, session, now=datetime.now(UTC))
 
 
 def change_password(present: str, password: str, again: str) -> int | None:
@@ -43,5 +43,5 @@ def change_password(present: str, password: str, again: str) -> int | None:
     except AccessDenied as error:
         raise AccessDenied(f"The present password was not accepted. {error}") from error
     with here.accounts.begin() as conn:
-        people.set_password(conn, person.username, password, now=now)
+        people.set_password(conn, person.username, password, now=now, by=person.username)
     return person.id

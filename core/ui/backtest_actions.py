@@ -35,10 +35,10 @@ def cancel(run_id: str) -> None:
 
 def save(profile: Profile) -> bool:
     """Store a profile as a version of its mode; False where it is one already."""
-    _writer("analyst")
+    who = _writer("analyst")
     _check(profile)
     with instance().engine.begin() as conn:
-        return profiles.save_version(conn, profile, _now())
+        return profiles.save_version(conn, profile, _now(), by=who)
 
 
 def look(run_id: str) -> None:

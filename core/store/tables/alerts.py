@@ -183,7 +183,7 @@ subscriptions = Table(
 
 # A message to one channel. `key` is the same however often it is sent, so that a receiver can tell.
 # `held_until` is the lease of who is sending it now; `state` is waiting, sent, dead (given up; can be
-# sent again) or dropped (the channel is gone). It is tried for a day from `since` on; one that was
+# sent again) or dropped (the channel is gone, or an administrator wanted that). It is tried for a day from `since` on; one that was
 # `set_aside` no longer holds back what comes after it.
 deliveries = Table(
     "deliveries",

@@ -9,42 +9,64 @@ import streamlit as st
 
 from core.accounts import Person
 from core.store.audit import Change
+from core.ui.alerts.change_log import Entry, Place, Wanted, load_authors, load_changes
 from core.ui.alerts.files import to_csv
+from core.ui.alerts.filters import ask_day, day_after, midnight
 from core.ui.alerts.listing import Bit, Cell, Column, Group, Listed, Row, bit, draw_list, muted
-from core.ui.alerts.personal import load_changes
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock
 from core.ui.session import require_user
 
 SHOWN, MOST = 25, 10_000
 _LONGEST = 160
-_BEFORE = "_changes_before"
-SUBJECTS: Mapping[str, str | None] = {
-    "Everything": None,
+_BEHIND = "_changes_behind"
+SUBJECTS: Mapping[str, str] = {
     "Rules": "rule",
     "Silences": "silence",
     "Channels": "channel",
+    "People": "person",
+    "Addresses": "address",
+    "Profiles": "profile",
+    "Backtests": "backtest",
 }
 VERBS: Mapping[str, str] = {
     "create": "made",
     "change": "changed",
     "delete": "deleted",
     "restore": "restored",
+    "import": "imported",
+    "enable": "switched on",
+    "disable": "switched off",
+    "mute": "muted",
+    "unmute": "unmuted",
     "end": "ended",
     "acknowledge": "acknowledged",
     "subscribe": "changed what comes to",
     "resend": "sent again what was given up of",
+    "send now": "had sent at once what waited for",
+    "drop": "dropped what waited for",
     "test": "tested",
+    "password": "changed the password of",
+    "role": "changed the role of",
+    "revoke": "ended other sessions of",
+    "lock": "slowed down",
+    "take over": "took over from a market's file",
+    "put in force": "put in force",
+    "ask": "asked for",
+    "cancel": "cancelled",
+    "look": "looked at what is held back of",
 }
 _COLUMNS = (
     Column("When", "the moment of the change"),
-    Column("Who", "the username"),
+    Column("Who", "the username; command line: whoever has the machine"),
     Column("What"),
     Column("From → to", "what differs"),
 )
 # What says most comes first.
 _FIRST = ("expression", "matchers", "symbols", "note", "service", "severities", "rules", "severity")
-_FILE = ("id", "at", "by", "action", "subject", "subject_id", "name", "before", "after")
+_FILE = (
+    "log", "id", "at", "by", "action", "subject", "subject_id", "name", "before", "after",
+)  # fmt: skip
 
 
 def draw_changes(_: Person) -> None:
@@ -52,47 +74,71 @@ def draw_changes(_: Person) -> None:
     require_user("admin")
     clock = reader_clock()
     with st.container(horizontal=True, vertical_alignment="center", key="filters"):
-        chosen = st.segmented_control(
-            "Of what",
-            list(SUBJECTS),
-            default="Everything",
-            required=True,
-            key="of",
-            bind="query-params",
-            label_visibility="collapsed",
-            wrap=True,
-            on_change=_to_newest,
-        )
-        by = st.text_input(
-            "By",
-            key="by",
-            bind="query-params",
-            placeholder="By anyone",
-            label_visibility="collapsed",
-            width=160,
-            max_chars=64,
-            on_change=_to_newest,
-        )
-        subject, who = SUBJECTS.get(chosen or "Everything"), (by or "").strip() or None
-        _draw_download(subject, who)
-    trail: list[int] = st.session_state.get(_BEFORE, [])
-    found = load_changes(
-        subject=subject, by=who, before_id=trail[-1] if trail else None, limit=SHOWN + 1
-    )
+        wanted = _ask(clock)
+        _draw_download(wanted)
+    trail: list[Place] = st.session_state.get(_BEHIND, [])
+    found = load_changes(wanted, SHOWN + 1, trail[-1] if trail else None)
     if not found:
-        with st.container(border=True, key="alerts_no_change", horizontal_alignment="center"):
-            st.markdown(":material/history_edu: **No change is written down here**")
-            st.markdown("Every change of rules, silences and channels is, by whomever.")
+        _draw_nothing(filtered=wanted != Wanted())
     else:
         rows = [_row(one, clock) for one in found[:SHOWN]]
         draw_list(
             Listed("Changes", _COLUMNS, [Group("all", rows)], most=SHOWN), key="alerts_changes"
         )
-        st.caption(f"Newest first. Times in {clock.label}. Nobody can change or delete an entry.")
+        st.caption(
+            f"Newest first. Times in {clock.label}. Changes of this market and of people; nobody can "
+            "change or delete an entry."
+        )
     _draw_steps(trail, found)
 
 
-def _draw_steps(trail: list[int], found: list[Change]) -> None:
+def _ask(clock: Clock) -> Wanted:
+    subject = st.selectbox(
+        "Of what",
+        list(SUBJECTS),
+        index=None,
+        key="of",
+        bind="query-params",
+        placeholder="Of everything",
+        label_visibility="collapsed",
+        width=170,
+        on_change=_to_newest,
+    )
+    by = st.selectbox(
+        "By",
+        load_authors(),
+        index=None,
+        key="by",
+        bind="query-params",
+        placeholder="By anyone",
+        label_visibility="collapsed",
+        width=170,
+        on_change=_to_newest,
+    )
+    first = ask_day("From", "since", on_change=_to_newest)
+    last = ask_day("To", "until", on_change=_to_newest)
+    return Wanted(
+        SUBJECTS.get(subject or ""),
+        by,
+        None if first is None else midnight(first, clock),
+        None if last is None else midnight(day_after(last), clock),
+    )
+
+
+def _draw_nothing(*, filtered: bool) -> None:
+    with st.container(border=True, key="alerts_no_change", horizontal_alignment="center"):
+        if filtered:
+            st.markdown(":material/filter_alt_off: **No change passes these filters**")
+            return
+        st.markdown(":material/history_edu: **No change is written down yet**")
+        st.markdown(
+            "Who changed what, when, and from what to what will stand here: rules, silences, channels "
+            "and messages, accounts, roles, passwords and sessions, versions in force and backtests, "
+            "whether it was done on a page or on the command line. An entry can never be changed."
+        )
+
+
+def _draw_steps(trail: list[Place], found: list[Entry]) -> None:
     with st.container(horizontal=True, gap="small"):
         if trail:
             st.button(
@@ -100,16 +146,16 @@ def _draw_steps(trail: list[int], found: list[Change]) -> None:
                 on_click=_go, args=(trail[:-1],),
             )  # fmt: skip
         if len(found) > SHOWN:
+            behind = (trail[-1] if trail else Place()).after(found[:SHOWN])
             st.button(
                 "Older", icon=":material/chevron_right:", key="changes_older",
-                on_click=_go, args=([*trail, found[SHOWN - 1].id],),
+                on_click=_go, args=([*trail, behind],),
             )  # fmt: skip
 
 
-def _draw_download(subject: str | None, by: str | None) -> None:
+def _draw_download(wanted: Wanted) -> None:
     def make() -> str:
-        found = load_changes(subject=subject, by=by, before_id=None, limit=MOST)
-        return changes_csv(found)
+        return changes_csv(load_changes(wanted, MOST))
 
     st.download_button(
         "CSV", make, "cryptosatx-changes.csv", "text/csv", icon=":material/download:",
@@ -117,12 +163,13 @@ def _draw_download(subject: str | None, by: str | None) -> None:
     )  # fmt: skip
 
 
-def changes_csv(found: Iterable[Change]) -> str:
-    """Entries as a file."""
-    return to_csv(_FILE, (vars(one) for one in found))
+def changes_csv(found: Iterable[Entry]) -> str:
+    """Entries as a file; times are UTC."""
+    return to_csv(_FILE, ({"log": one.log, **vars(one.change)} for one in found))
 
 
-def _row(one: Change, clock: Clock) -> Row:
+def _row(entry: Entry, clock: Clock) -> Row:
+    one = entry.change
     lines = difference(one)
     what: list[Bit] = [
         VERBS.get(one.action, one.action),
@@ -132,7 +179,7 @@ def _row(one: Change, clock: Clock) -> Row:
     first: Cell = lines[0] if lines else [muted("–")]
     more = [muted(f"and {len(lines) - 1} more")] if len(lines) > 1 else []
     return Row(
-        str(one.id),
+        entry.key,
         (
             [bit(clock.stamp(one.at), "nowrap", clock.second(one.at))],
             [bit(one.by, "strong")],
@@ -187,9 +234,9 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _go(trail: list[int]) -> None:
-    st.session_state[_BEFORE] = trail
+def _go(trail: list[Place]) -> None:
+    st.session_state[_BEHIND] = trail
 
 
 def _to_newest() -> None:
-    st.session_state.pop(_BEFORE, None)
+    st.session_state.pop(_BEHIND, None)

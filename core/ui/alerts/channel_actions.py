@@ -113,6 +113,35 @@ def resend(*, ids: Collection[int] | None = None, channel_id: int | None = None)
     return n
 
 
+def send_now(ids: Collection[int]) -> int:
+    """Have what waits to be tried again tried at once; an administrator's."""
+    who, here = _admin(), instance()
+    with here.engine.begin() as conn:
+        n = outbox.send_now(conn, ids, by=who.name, now=_now())
+    if not n:
+        raise DeliveryError("None of these waits to be tried again.")
+    loaders.forget_alerts()
+    return n
+
+
+def drop(ids: Collection[int]) -> int:
+    """Have what waits never sent; an administrator's."""
+    who, here = _admin(), instance()
+    with here.engine.begin() as conn:
+        n = outbox.drop(conn, ids, by=who.name, now=_now())
+    if not n:
+        raise DeliveryError("None of these waits any more, or it is just being sent.")
+    loaders.forget_alerts()
+    return n
+
+
+def _admin() -> Who:
+    who = _who()
+    if not who.is_admin:
+        raise AccessDenied("What waits to be sent is an administrator's.")
+    return who
+
+
 def _who(*, shared: bool = False) -> Who:
     person = writer("admin" if shared else "trader")
     return Who(person.username, may(person, "admin"))

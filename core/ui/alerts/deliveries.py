@@ -1,8 +1,9 @@
-"""Messages for administrators: what was given up and can be sent again, and every try."""
+"""Messages for administrators: what waits and why, what was given up, and every try to send."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import streamlit as st
 
@@ -11,14 +12,17 @@ from core.errors import CryptoSatXError
 from core.store.sent import Attempt, Dead
 from core.ui import loaders
 from core.ui.alerts import channel_actions
+from core.ui.alerts.called import called
 from core.ui.alerts.listing import Bit, Column, Group, Listed, Row, bit, draw_list, muted
-from core.ui.alerts.personal import load_attempts, load_dead
+from core.ui.alerts.personal import load_attempts, load_dead, load_queues
+from core.ui.alerts.waiting import draw_waiting
 from core.ui.alerts.words import plain
 from core.ui.controls import reader_clock
 from core.ui.formats import DASH, Clock, count, number
 from core.ui.session import require_user
 
 SHOWN = 50
+REFRESH_SECONDS = 2.5
 _ROUND, _SAID = "_dead_round", "_dead_said"
 _DEAD = (
     Column("Message", "its severity and title"),
@@ -37,29 +41,41 @@ _TRIES = (
 
 
 def draw_deliveries(_: Person) -> None:
-    """Dead letters of a channel or of all, and the log of tries."""
+    """What waits for a channel or for all, dead letters and the log of tries, renewed by itself."""
     require_user("admin")
-    clock = reader_clock()
-    counted = loaders.count_deliveries()
-    named = {one.channel_id: one for one in counted}
+    named = {one.channel_id: one for one in loaders.count_deliveries()}
     channel = st.selectbox(
         "Channel",
         list(named),
         index=None,
-        format_func=lambda key: _called(named[key].channel, named[key].owner),
+        format_func=lambda key: called(named[key].channel, named[key].owner),
         key="deliveries_channel",
         placeholder="All channels",
         label_visibility="collapsed",
         width=280,
     )
-    wanted = [one for one in counted if channel in (None, one.channel_id)]
-    waiting, dead = sum(one.waiting for one in wanted), sum(one.dead for one in wanted)
-    sent = sum(one.sent for one in wanted)
+
+    def draw() -> None:
+        _draw_live(channel)
+
+    st.fragment(draw, run_every=REFRESH_SECONDS)()
+
+
+def _draw_live(channel: int | None) -> None:
+    clock, now = reader_clock(), datetime.now(UTC)
+    wanted = [one for one in loaders.count_deliveries() if channel in (None, one.channel_id)]
+    ids = {one.channel_id for one in wanted}
+    queues = [one for key, one in load_queues().items() if key in ids]
+    waiting, quiet = sum(one.waiting for one in queues), sum(one.quiet for one in queues)
+    dead, sent = sum(one.dead for one in wanted), sum(one.sent for one in wanted)
+    held = f" ({number(quiet)} until quiet hours end)" if quiet else ""
     st.markdown(
-        f"#### {count(dead, 'message')} given up, {number(waiting)} waiting, {number(sent)} sent in 24 h"
+        f"#### {number(waiting)} waiting{held}, {number(sent)} sent in 24 h, "
+        f"{count(dead, 'message')} given up"
     )
     if said := st.session_state.pop(_SAID, ""):
         st.toast(said, icon=":material/send:")
+    draw_waiting(channel, waiting, clock, now)
     if dead:
         _draw_dead(channel, dead, clock)
     else:
@@ -72,6 +88,7 @@ def draw_deliveries(_: Person) -> None:
 def _draw_dead(channel: int | None, dead: int, clock: Clock) -> None:
     found = load_dead(channel, SHOWN)
     rows = [_dead_row(one, clock) for one in found]
+    st.markdown(f"**Given up**, {count(dead, 'message')}")
     bar = st.container(horizontal=True, gap="small")
     ticked = draw_list(
         Listed(
@@ -109,7 +126,7 @@ def _dead_row(one: Dead, clock: Clock) -> Row:
         str(one.id),
         (
             [bit(one.title, "", one.severity, shape=one.severity)],
-            [_called(one.channel, one.owner)],
+            [called(one.channel, one.owner)],
             [bit(clock.stamp(one.made_at), "nowrap")],
             [number(one.attempts)],
             [one.last_error or DASH],
@@ -128,7 +145,7 @@ def _draw_tries(found: Sequence[Attempt], clock: Clock) -> None:
             str(one.id),
             (
                 [bit(clock.stamp(one.started_at), "nowrap", clock.second(one.started_at))],
-                [_called(one.channel, one.owner)],
+                [called(one.channel, one.owner)],
                 [one.title],
                 _came_of(one),
                 [DASH if one.took_ms is None else number(one.took_ms)],
@@ -147,10 +164,6 @@ def _draw_tries(found: Sequence[Attempt], clock: Clock) -> None:
 def _came_of(one: Attempt) -> list[Bit]:
     word = {True: "arrived", False: "failed", None: "not known"}[one.succeeded]
     return [bit(word, "strong" if one.succeeded is False else ""), muted(one.message)]
-
-
-def _called(channel: str, owner: str | None) -> str:
-    return channel if owner is None else f"{channel} (of {owner})"
 
 
 def _resend(*, ids: list[int] | None = None, channel_id: int | None = None) -> None:

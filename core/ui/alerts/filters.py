@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -50,8 +50,8 @@ class Chosen:
         """The events that are wanted; days are those of the reader's zone."""
         start, end = self.at, self.at
         if self.at is None:
-            start = None if self.first is None else _midnight(self.first, clock)
-            end = None if self.last is None else _midnight(self.last + timedelta(days=1), clock)
+            start = None if self.first is None else midnight(self.first, clock)
+            end = None if self.last is None else midnight(day_after(self.last), clock)
             end = end and end - timedelta(microseconds=1)
         return Asked(self.rule_ids, self.symbol, self.severities, self.kinds, start, end)
 
@@ -96,7 +96,7 @@ def ask_history(symbols: Sequence[str]) -> Chosen:
             placeholder="All that happens",
             width=170,
         )
-        first, last = _ask_day("From", "since"), _ask_day("To", "until")
+        first, last = ask_day("From", "since"), ask_day("To", "until")
         _draw_reset()
     at = parse_time(st.query_params.get("at"))
     return Chosen(rule, symbol, severities, None, tuple(kinds), first, last, at)
@@ -146,7 +146,8 @@ def _ask_shared(
     return ids, symbol, tuple(severities)
 
 
-def _ask_day(label: str, key: str) -> date | None:
+def ask_day(label: str, key: str, on_change: Callable[[], None] | None = None) -> date | None:
+    """A day of the reader's zone, or none; days are shared by the views that ask for some."""
     found = st.date_input(
         label,
         value=None,
@@ -155,6 +156,7 @@ def _ask_day(label: str, key: str) -> date | None:
         label_visibility="collapsed",
         format="YYYY-MM-DD",
         width=130,
+        on_change=on_change,
     )
     return found if isinstance(found, date) else None
 
@@ -174,5 +176,10 @@ def _draw_reset() -> None:
         )
 
 
-def _midnight(day: date, clock: Clock) -> datetime:
+def day_after(day: date) -> date:
+    return day + timedelta(days=1)
+
+
+def midnight(day: date, clock: Clock) -> datetime:
+    """When a day of the reader's zone begins, UTC."""
     return datetime.combine(day, time(), clock.zone).astimezone(UTC)

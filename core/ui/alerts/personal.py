@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from core.accounts import Person, may
 from core.alerts.subscriptions import Subscription
-from core.store import audit, channels, sent
+from core.store import channels, sent
 from core.store.alerts import past
 from core.store.alerts.states import StoredEvent
 from core.store.channels import Channel
+from core.store.waiting import Queue, Waiting, count_waiting, list_waiting
 from core.ui.loaders.kept import reading
 from core.ui.session import require_user
 
@@ -62,6 +63,20 @@ def load_channels(person: Person, *, shared: bool) -> list[Held]:
     ]
 
 
+def load_waiting(channel_id: int | None, limit: int) -> list[Waiting]:
+    """What waits to be sent, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return list_waiting(conn, datetime.now(UTC), channel_id=channel_id, limit=limit)
+
+
+def load_queues() -> dict[int, Queue]:
+    """How much waits by channel, for administrators."""
+    require_user("admin")
+    with reading() as conn:
+        return count_waiting(conn, datetime.now(UTC))
+
+
 def load_dead(channel_id: int | None, limit: int) -> list[sent.Dead]:
     """What was given up, for administrators."""
     require_user("admin")
@@ -74,12 +89,3 @@ def load_attempts(channel_id: int | None, limit: int) -> list[sent.Attempt]:
     require_user("admin")
     with reading() as conn:
         return sent.list_attempts(conn, channel_id=channel_id, limit=limit)
-
-
-def load_changes(
-    *, subject: str | None, by: str | None, before_id: int | None, limit: int
-) -> list[audit.Change]:
-    """The log of changes, for administrators."""
-    require_user("admin")
-    with reading() as conn:
-        return audit.list_changes(conn, subject=subject, by=by, before_id=before_id, limit=limit)

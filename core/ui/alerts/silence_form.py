@@ -19,12 +19,24 @@ from core.store.alerts.watching import FIRES
 from core.ui import loaders
 from core.ui.alerts import actions
 from core.ui.alerts.actions import Draft
-from core.ui.alerts.words import plain
+from core.ui.alerts.listing import (
+    Column,
+    Group,
+    Listed,
+    Row,
+    bit,
+    draw_list,
+    muted,
+    symbol_link,
+)
+from core.ui.alerts.words import KINDS, plain
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, count, number
 
 PREVIEW = timedelta(days=7)
 MOST_ROWS = 6
+# How many events are listed, and of those how many before the reader asks for the rest.
+LISTED, LISTED_AT_FIRST = 20, 6
 _ROWS, _SAID = "silence_rows", "_silence_said"
 OPERATORS: Mapping[str, str] = {
     "=": "is",
@@ -38,6 +50,11 @@ _HINTS: Mapping[str, str] = {
     "severity": ", ".join(SEVERITIES),
 }
 _SENT = ("fired", "ended", "repeat")
+_KEPT_BACK = (
+    Column("Rule", "its severity then, and its name now"),
+    Column("Market", "as it was at that bar"),
+    Column("Bar closed", "and what was told of it"),
+)
 _OTHER = "Another end"
 LENGTHS: Mapping[str, timedelta] = {
     "1 h": timedelta(hours=1),
@@ -49,22 +66,24 @@ _TOMORROW = "Until tomorrow 08:00"
 
 @dataclass(frozen=True)
 class Past:
-    """An event as silences look at it."""
+    """An event that was told, as silences look at it; ``at`` is its bar."""
 
     rule: str
     symbol: str
     severity: str
-    told: str
+    kind: str
+    at: datetime
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a silence would have done: messages kept back of all, by rule, and what fires now."""
+    """What a silence would have done: the events kept back, the newest first, of how many, and what of
+    what fires now it silences. ``whole`` is False where older ones of the time were not looked at."""
 
-    kept_back: int
+    kept_back: Sequence[Past]
     of: int
-    by_rule: Mapping[str, int]
     fires: Sequence[Subject]
+    whole: bool = True
 
 
 def begin_silence(rule: str, symbol: str) -> None:
@@ -208,7 +227,9 @@ def _draw_effect(draft: Draft, person: Person) -> bool:
     except RuleError as error:
         st.caption(f":material/error: {plain(error)}")
         return True
-    st.markdown(effect_words(effect_of(silence)), width="content")
+    effect = effect_of(silence)
+    st.markdown(effect_words(effect), width="content")
+    _draw_kept_back(effect, reader_clock())
     if not draft.reason.strip():
         st.caption("It needs a reason.")
         return True
@@ -225,21 +246,17 @@ def effect_of(silence: Silence) -> Effect:
         for one in loaders.load_standings()
         if one.phase in FIRES
     ]
-    return _effect(silence, _past(events, names.__getitem__), firing)
+    past = _past(events, names.__getitem__)
+    kept, fires = would_suppress(silence, past), would_suppress(silence, firing)
+    return Effect(kept, len(past), fires, whole=len(events) < MOST_EVENTS)
 
 
 def _past(events: Iterable[StoredEvent], name_of: Callable[[int], str]) -> list[Past]:
     return [
-        Past(name_of(one.rule_id), one.symbol, one.severity, one.told)
+        Past(name_of(one.rule_id), one.symbol, one.severity, one.kind, one.at)
         for one in events
         if one.told in _SENT
     ]
-
-
-def _effect(silence: Silence, past: Sequence[Past], firing: Sequence[Subject]) -> Effect:
-    kept = would_suppress(silence, past)
-    by_rule = Counter(one.rule for one in kept)
-    return Effect(len(kept), len(past), by_rule, would_suppress(silence, firing))
 
 
 def effect_words(effect: Effect) -> str:
@@ -247,11 +264,13 @@ def effect_words(effect: Effect) -> str:
     if not effect.of:
         said = "Nothing was told in the last 7 days that it could have kept back."
     else:
+        newest = "" if effect.whole else "the newest "
         said = (
-            f"In the last 7 days it would have kept back **{number(effect.kept_back)} of "
-            f"{number(effect.of)}** events that were told"
+            f"In the last 7 days it would have kept back **{number(len(effect.kept_back))} of "
+            f"{newest}{number(effect.of)}** events that were told"
         )
-        most = sorted(effect.by_rule.items(), key=lambda item: (-item[1], item[0]))
+        by_rule = Counter(one.rule for one in effect.kept_back)
+        most = sorted(by_rule.items(), key=lambda item: (-item[1], item[0]))
         named = ", ".join(f"{plain(rule)} {number(n)}" for rule, n in most[:5])
         more = f" and {count(len(most) - 5, 'more rule')}" if len(most) > 5 else ""
         said += f": {named}{more}." if named else "."
@@ -260,6 +279,33 @@ def effect_words(effect: Effect) -> str:
     shown = ", ".join(plain(f"{one.rule} on {one.symbol}") for one in effect.fires[:5])
     more = f" and {len(effect.fires) - 5} more" if len(effect.fires) > 5 else ""
     return f"{said} Of what fires now it silences {shown}{more}."
+
+
+def _draw_kept_back(effect: Effect, clock: Clock) -> None:
+    """The newest events that it would have kept back, and how many more there are."""
+    if not effect.kept_back:
+        return
+    draw_list(kept_back_list(effect.kept_back, clock), key="alerts_kept_back")
+    more = len(effect.kept_back) - LISTED
+    if more > 0:
+        st.caption(f"The newest {LISTED}, and {number(more)} more before them.")
+
+
+def kept_back_list(kept: Sequence[Past], clock: Clock) -> Listed:
+    """Rule, market and bar of the newest, and what was told of it."""
+    rows = [
+        Row(
+            str(at),
+            (
+                [bit(one.rule, "", one.severity, shape=one.severity)],
+                [symbol_link(one.symbol, one.at)],
+                [bit(clock.stamp(one.at), "nowrap"), muted(KINDS.get(one.kind, one.kind))],
+            ),
+        )
+        for at, one in enumerate(kept[:LISTED])
+    ]
+    caption = "What it would have kept back"
+    return Listed(caption, _KEPT_BACK, [Group("all", rows)], most=LISTED_AT_FIRST, pair=True)
 
 
 def _make(draft: Draft) -> None:
