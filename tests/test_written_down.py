@@ -218,7 +218,7 @@ _READS = "it reads"
 UNWRITTEN: Mapping[str, str] = {
     "core.accounts.home.open_accounts": "see take_over",
     "core.ui.entrance._draw_sign_in.check": "see sign_in",
-    "core.ui.instance._instance": "it opens the databases",
+    "core.instance._instance": "it opens the databases",
     "core.ui.alerts.change_log._logs": _READS,
     "core.ui.pulse._pulse": _READS,
     "core.ui.pulse.read_accounts": _READS,
