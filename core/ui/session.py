@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
-from core.instance import instance
+from core.instance import Instance, instance
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.navigation import path_to
@@ -19,12 +19,13 @@ from core.ui.pulse import read_accounts
 WATCH_SECONDS = 30
 
 
-def require_user(role: Role, write: bool = False) -> Person:
+def require_user(role: Role, write: bool = False, *, without_factor: bool = False) -> Person:
     """The person in front of the page, who has at least ``role``; the first statement of a page.
 
     Anyone else sees the sign-in or a refusal, and the script stops. The database is asked on every
     run, so a session that is ended or a role that is taken away counts from the next run on.
-    ``write`` is for what changes something: a guest is refused.
+    ``write`` is for what changes something: a guest is refused. ``without_factor`` is for where an
+    administrator sets up the second factor that they need for everything else.
     """
     session = current_session()
     if session is None:
@@ -33,6 +34,13 @@ def require_user(role: Role, write: bool = False) -> Person:
     if not may(session.person, role, write=write):
         st.subheader("Not for this account", anchor=False)
         st.markdown(_refusal(session.person, role))
+        st.stop()
+    if not without_factor and lacks_factor(instance(), session):
+        st.subheader("First a second factor", anchor=False)
+        st.markdown(
+            "Here an administrator needs one before anything else. It is set up on the page "
+            "**Account**, at the foot of the menu."
+        )
         st.stop()
     return session.person
 
@@ -47,14 +55,26 @@ def current_session(*, seen: bool = True) -> Session | None:
     if token is None:
         return None
     here, now = instance(), datetime.now(UTC)
-    with here.accounts.connect() as conn:
-        session = sessions.read(conn, token, now=now)
-    if session is None or (session.person.guest and not here.guests_welcome):
-        return None
-    if seen and now - session.seen_at > sessions.SEEN_EVERY:
+    session = read_session(here, token, now=now)
+    if session and seen and now - session.seen_at > sessions.SEEN_EVERY:
         with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
+
+
+def read_session(here: Instance, token: str, *, now: datetime) -> Session | None:
+    """The session of a token, if it holds on this server and now."""
+    with here.accounts.connect() as conn:
+        session = sessions.read(conn, token, now=now, limits=here.session_limits)
+    if session is None or (session.person.guest and not here.guests_welcome):
+        return None
+    return session
+
+
+def lacks_factor(here: Instance, session: Session) -> bool:
+    """Whether its person has to set up a second factor before anything else."""
+    required = here.settings.second_factor == "required" and session.person.role == "admin"
+    return required and session.password and not session.factor
 
 
 def close_session() -> NoReturn:
