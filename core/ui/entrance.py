@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit_authenticator import Authenticate, Hasher
 
 from core.accounts import Person, invitations, passwords, people, setup, tickets
-from core.accounts.sign_in import Known, check_code, check_password
+from core.accounts.sign_in import PATIENCE, Known, check_code, check_password
 from core.alerts.delivery.sealing import load_sealer
 from core.errors import AccessDenied, AccountError, SettingsError
 from core.instance import Instance, instance
@@ -136,7 +136,8 @@ def _draw_sign_in(here: Instance) -> int | None:
     """
     slot = st.empty()
     known: Known | None = st.session_state.get(_KNOWN)
-    if known is None:
+    if known is None or datetime.now(UTC) - known.at > PATIENCE:
+        _forget()
         with slot.container():
             known = _ask_password(here)
         if known is None or not known.wants_code:

@@ -18,23 +18,27 @@ from core.ui.formats import count, duration
 from core.ui.people import Everyone
 
 SHOWN = 25
-_LINK, _SAID = "_invitation_link", "_people_said"
+_WHO, _LINK, _SAID = "who", "_invitation_link", "_people_said"
 _WIDTHS = (3.0, 1.2, 2.2, 1.6, 1.2)
 _LASTS = {"1 day": timedelta(days=1), "3 days": LASTS, "14 days": timedelta(days=14)}
 
 
 def draw_people(viewer: Person) -> None:
-    """The page: a sentence, everyone, and the invitations that are open."""
+    """The page: one account where the address names it (``?who=``), else everyone and the invitations
+    that are open."""
     now = datetime.now(UTC)
     found = people.load_everyone(now)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(_sentence(found))
-        if st.button("Invite somebody", icon=":material/person_add:", type="primary"):
-            st.session_state.pop(_LINK, None)
-            _draw_invite()
+    asked = st.query_params.get(_WHO, "")
+    account = next((one for one in found.members if one.person.username == asked), None)
+    if account is not None:
+        _draw_person(account, viewer, now)
+        return
+    st.markdown(_sentence(found))
     _draw_said()
     _draw_accounts(found, viewer, now)
-    _draw_invitations(found.invitations, now)
+    with st.container(width=720, gap="medium"):
+        _draw_invitations(found.invitations, now)
+        _draw_invite()
 
 
 def _sentence(found: Everyone) -> str:
@@ -75,8 +79,9 @@ def _draw_account(account: Account, found: Everyone, viewer: Person, now: dateti
     factor.markdown(factor_words(account))
     open_ones = count(found.sessions.get(person.id or 0, 0), "session")
     seen.markdown(f"{seen_words(account, now)}  \n:small[{open_ones}]")
-    if act.button("Manage", key=f"manage_{person.id}", width="stretch"):
-        _draw_manage(person.username, viewer)
+    act.button(
+        "Manage", key=f"manage_{person.id}", width="stretch", on_click=_go, args=(person.username,)
+    )
 
 
 def factor_words(account: Account) -> str:
@@ -101,23 +106,30 @@ def seen_words(account: Account, now: datetime) -> str:
     return f"{duration(now - account.seen_at)} ago"
 
 
-@st.dialog("Manage an account", width="medium")
-def _draw_manage(username: str, viewer: Person) -> None:
-    now = datetime.now(UTC)
-    account = next(
-        (one for one in people.load_everyone(now).members if one.person.username == username), None
-    )
-    if account is None:
-        st.markdown("This account is gone.")
-        return
+def _draw_person(account: Account, viewer: Person, now: datetime) -> None:
     person = account.person
-    st.markdown(
-        f"**{_plain(person.name)}**, username **{_plain(username)}**, {factor_words(account)}"
-    )
-    _draw_role(account)
-    _draw_open_sessions(username, now)
+    st.button("Everyone", icon=":material/arrow_back:", type="tertiary", on_click=_go)
+    off = " :gray-badge[switched off]" if account.disabled else ""
+    with st.container(width=720, gap="medium"):
+        st.subheader(_plain(person.name), anchor=False)
+        st.markdown(
+            f"Username **{_plain(person.username)}**, role **{person.role}**, {factor_words(account)}, "
+            f"last here: {seen_words(account, now)}.{off}"
+        )
+        _draw_said()
+        _draw_role(account)
+        _draw_open_sessions(person.username, now)
+        if person.id == viewer.id:
+            st.caption("This is your own account: the rest is on the page Account.")
+        else:
+            _draw_access(account)
+
+
+def _draw_access(account: Account) -> None:
+    username = account.person.username
+    st.markdown("**Access**")
     with st.container(horizontal=True):
-        if account.second_factor and person.id != viewer.id:
+        if account.second_factor:
             _draw_act(
                 "Reset the second factor",
                 lambda: people.reset_factor(username),
@@ -127,12 +139,19 @@ def _draw_manage(username: str, viewer: Person) -> None:
             _draw_act(
                 "Switch on", lambda: people.enable(username), f"{username} can sign in again."
             )
-        elif person.id != viewer.id:
+        else:
             _draw_act(
                 "Switch off",
                 lambda: people.disable(username),
                 f"{username} is signed out everywhere and cannot sign in.",
             )
+
+
+def _go(username: str = "") -> None:
+    """To one account, or back to everyone."""
+    st.query_params.pop(_WHO, None)
+    if username:
+        st.query_params[_WHO] = username
 
 
 def _draw_role(account: Account) -> None:
@@ -152,6 +171,7 @@ def _draw_role(account: Account) -> None:
 
 def _draw_open_sessions(username: str, now: datetime) -> None:
     held = people.load_sessions(username, now)
+    st.markdown(f"**{count(len(held), 'open session')}**")
     for each in held:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
@@ -192,28 +212,25 @@ def _draw_said() -> None:
         st.success(said)
 
 
-@st.dialog("Invite somebody", width="medium")
 def _draw_invite() -> None:
-    link = st.session_state.get(_LINK)
+    link = st.session_state.pop(_LINK, None)
     if link is not None:
-        st.markdown("Send this link to whom it is for. It works once, and is **not shown again**.")
+        st.success("The link works once. Send it to whom it is for; it is not shown again.")
         st.code(link, language=None, wrap_lines=True)
-        if st.button("Done", type="primary"):
-            st.session_state.pop(_LINK)
-            st.rerun()
-        return
-    with st.form("invite", border=False):
-        note = st.text_input("Whom it is for", max_chars=80, placeholder="for your own list")
-        role = st.segmented_control("Role", ROLES, default="trader", required=True)
-        lasts = st.segmented_control("Good for", list(_LASTS), default="3 days", required=True)
-        if not st.form_submit_button("Make the link", type="primary"):
+    with st.form("invite"):
+        st.markdown("**Invite somebody**")
+        note = st.text_input("Whom it is for", max_chars=80, placeholder="for this list only")
+        with st.container(horizontal=True, gap="large"):
+            role = st.segmented_control("Role", ROLES, default="trader", required=True)
+            lasts = st.segmented_control("Good for", list(_LASTS), default="3 days", required=True)
+        if not st.form_submit_button("Make a link", icon=":material/person_add:"):
             return
     try:
         st.session_state[_LINK] = people.invite(role, note, _LASTS[lasts])
     except AccountError as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.rerun(scope="fragment")
+    st.rerun()
 
 
 def _draw_invitations(found: list[Invitation], now: datetime) -> None:
