@@ -166,10 +166,12 @@ class House:
         self.sit(held)
         at = AppTest.from_file(str(ROUTER), default_timeout=60)
         at.context = {"timezone": "UTC", "url": f"http://dashboard/{page.removesuffix('.py')}"}
+        at.run()
+        if page:
+            at.switch_page(page)
         for name, value in query.items():
             at.query_params[name] = value
-        at.run()
-        return ran(at.switch_page(page).run() if page else at)
+        return ran(at.run())
 
     def again(self, at: AppTest, token: str | None) -> AppTest:
         self.sit(token)
@@ -264,7 +266,7 @@ def test_an_administrator_changes_a_role_on_the_page_of_a_person(house):
     at = ran(next(one for one in at.button if one.key == "manage_2").click().run())
     assert dict(at.query_params) == {"who": "tom"}
     assert "Username **tom**, role **trader**" in said(at)
-    at.segmented_control[0].set_value("analyst")
+    next(one for one in at.segmented_control if one.label == "Role").set_value("analyst")
     at = press(at, "Change the role")
     assert "tom is now analyst" in said(at)
     with house.here.accounts.connect() as conn:
