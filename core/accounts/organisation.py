@@ -85,6 +85,13 @@ def arrive(
     return _admit(conn, claims, mapped, row.next_path, now)
 
 
+def is_away(conn: Connection, *, browser: str, now: datetime) -> bool:
+    """Whether a browser went to the provider a moment ago and has not come back with an identity."""
+    mine = (journeys.c.browser_hash == digest(browser)) & journeys.c.identity_hash.is_(None)
+    began_at: datetime | None = conn.scalar(select(journeys.c.began_at).where(mine))
+    return began_at is not None and now - began_at <= PATIENCE
+
+
 def _taken(conn: Connection, claims: Mapping[str, Any], browser: str) -> bool:
     """Whether an identity was not shown before, in any browser."""
     shown = digest("\n".join(str(claims.get(key)) for key in ("iss", "sub", "iat", "nonce")))

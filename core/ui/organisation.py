@@ -29,6 +29,7 @@ CALLBACK = "/oauth2callback"
 # Streamlit's, with what it adds to their names for further pieces.
 IDENTITY_COOKIE = "_streamlit_user"
 _TOKENS, _STATE = "_streamlit_user_tokens", "_streamlit_session"
+_UNFINISHED = "The sign-in with {name} was not finished. Try again; if it happens again, tell your administrator."
 _TRADED_WITHIN_SECONDS = 120
 
 
@@ -69,10 +70,13 @@ def mapped(settings: Settings) -> Mapped:
 def arrive(here: Instance) -> Arrived | None:
     """What follows from the identity that this browser brings from the provider; None without one."""
     mark = browser.cookie(browser.BROWSER_COOKIE)
-    claims = _identity(here)
-    if not claims or not mark:
+    if here.settings.oidc_metadata_url is None or not mark:
         return None
-    now = datetime.now(UTC)
+    claims, now = _identity(), datetime.now(UTC)
+    if not claims:
+        with here.accounts.connect() as conn:
+            away = organisation.is_away(conn, browser=mark, now=now)
+        return Arrived(fault=_UNFINISHED.format(name=here.settings.oidc_name)) if away else None
     with here.accounts.begin() as conn:
         return organisation.arrive(conn, claims, mapped(here.settings), browser=mark, now=now)
 
@@ -148,8 +152,6 @@ def _shortened(cookie: str, *, secure: bool) -> list[str]:
     return ["; ".join([first, *parts])]
 
 
-def _identity(here: Instance) -> Mapping[str, Any]:
-    if here.settings.oidc_metadata_url is None:
-        return {}
+def _identity() -> Mapping[str, Any]:
     claims: dict[str, Any] = st.user.to_dict()
     return claims if claims.get("is_logged_in") else {}
