@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import escape
 
 import streamlit as st
 
@@ -16,10 +17,10 @@ from core.ui.browser import browser_words
 from core.ui.controls import reader_clock
 from core.ui.formats import count, duration
 from core.ui.people import Everyone
+from core.ui.style import style_people
 
 SHOWN = 25
 _WHO, _LINK, _SAID = "who", "_invitation_link", "_people_said"
-_WIDTHS = (3.0, 1.2, 2.2, 1.6, 1.2)
 _LASTS = {"1 day": timedelta(days=1), "3 days": LASTS, "14 days": timedelta(days=14)}
 
 
@@ -28,6 +29,7 @@ def draw_people(viewer: Person) -> None:
     that are open."""
     now = datetime.now(UTC)
     found = people.load_everyone(now)
+    style_people()
     asked = st.query_params.get(_WHO, "")
     account = next((one for one in found.members if one.person.username == asked), None)
     if account is not None:
@@ -60,10 +62,8 @@ def _draw_accounts(found: Everyone, viewer: Person, now: datetime) -> None:
         for one in found.members
         if wanted in one.person.name.casefold() or wanted in one.person.username
     ]
-    with st.container(border=True, gap="small", key="people"):
-        for place, account in enumerate(matching[:SHOWN]):
-            if place:
-                st.divider()
+    with st.container(border=True, gap="xxsmall", key="people"):
+        for account in matching[:SHOWN]:
             _draw_account(account, found, viewer, now)
     if len(matching) > SHOWN:
         st.caption(f"The first {SHOWN} of {len(matching)}: write more of the name.")
@@ -71,17 +71,19 @@ def _draw_accounts(found: Everyone, viewer: Person, now: datetime) -> None:
 
 def _draw_account(account: Account, found: Everyone, viewer: Person, now: datetime) -> None:
     person = account.person
-    who, role, factor, seen, act = st.columns(_WIDTHS, vertical_alignment="center")
-    you = " :gray-badge[you]" if person.id == viewer.id else ""
-    off = " :gray-badge[switched off]" if account.disabled else ""
-    who.markdown(f"**{_plain(person.name)}**{you}{off}  \n{_plain(person.username)}")
-    role.markdown(person.role)
-    factor.markdown(factor_words(account))
-    open_ones = count(found.sessions.get(person.id or 0, 0), "session")
-    seen.markdown(f"{seen_words(account, now)}  \n:small[{open_ones}]")
-    act.button(
-        "Manage", key=f"manage_{person.id}", width="stretch", on_click=_go, args=(person.username,)
+    marks = ["you"] if person.id == viewer.id else []
+    marks += ["switched off"] if account.disabled else []
+    badges = "".join(f"<em>{mark}</em>" for mark in marks)
+    sessions = count(found.sessions.get(person.id or 0, 0), "session")
+    cells = (
+        f"<b>{escape(person.name)}</b>{badges}<br><small>{escape(person.username)}</small>",
+        person.role,
+        factor_words(account),
+        f"seen {seen_words(account, now)}<br><small>{sessions}</small>",
     )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.html(f'<div class="cx-person">{"".join(f"<div>{cell}</div>" for cell in cells)}</div>')
+        st.button("Manage", key=f"manage_{person.id}", on_click=_go, args=(person.username,))
 
 
 def factor_words(account: Account) -> str:
@@ -99,10 +101,10 @@ def seen_words(account: Account, now: datetime) -> str:
     """When somebody was last here.
 
     >>> seen_words(Account(Person(1, "ada", "Ada", "admin"), False, datetime.now(UTC)), datetime.now(UTC))
-    'never here'
+    'never'
     """
     if account.seen_at is None:
-        return "never here"
+        return "never"
     return f"{duration(now - account.seen_at)} ago"
 
 
@@ -110,11 +112,11 @@ def _draw_person(account: Account, viewer: Person, now: datetime) -> None:
     person = account.person
     st.button("Everyone", icon=":material/arrow_back:", type="tertiary", on_click=_go)
     off = " :gray-badge[switched off]" if account.disabled else ""
-    with st.container(width=720, gap="medium"):
+    with st.container(width=720, gap="small"):
         st.subheader(_plain(person.name), anchor=False)
         st.markdown(
             f"Username **{_plain(person.username)}**, role **{person.role}**, {factor_words(account)}, "
-            f"last here: {seen_words(account, now)}.{off}"
+            f"last seen {seen_words(account, now)}.{off}"
         )
         _draw_said()
         _draw_role(account)
@@ -217,7 +219,7 @@ def _draw_invite() -> None:
     if link is not None:
         st.success("The link works once. Send it to whom it is for; it is not shown again.")
         st.code(link, language=None, wrap_lines=True)
-    with st.form("invite"):
+    with st.form("invite", clear_on_submit=True):
         st.markdown("**Invite somebody**")
         note = st.text_input("Whom it is for", max_chars=80, placeholder="for this list only")
         with st.container(horizontal=True, gap="large"):
