@@ -5,13 +5,15 @@ from starlette.middleware import Middleware
 
 from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
+from core.ui.organisation import ShortIdentity, given_secrets
 from core.ui.routes import ROUTES
 from core.ui.security import Protection
 
 app = st.App(
     "pages/router.py",
     routes=ROUTES,
-    middleware=[Middleware(Protection)],
+    middleware=[Middleware(Protection), Middleware(ShortIdentity)],
+    secrets=given_secrets(),
     lifespan=lifespan,
     on_script_error=show_failure,
 )

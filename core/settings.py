@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -70,6 +77,62 @@ class Settings(BaseSettings):
         validation_alias="CRYPTOSATX_SECRET_KEY",
         description="Key that seals the secrets of channels; several by commas, the newest first. "
         "Unset: one is made and kept in secret.key in CRYPTOSATX_DATA.",
+    )
+    session_idle_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=720,
+        allow_inf_nan=False,
+        validation_alias="CRYPTOSATX_SESSION_IDLE_HOURS",
+        description="Hours without use after which a person has to sign in again.",
+    )
+    session_days: float = Field(
+        default=30.0,
+        gt=0,
+        le=365,
+        allow_inf_nan=False,
+        validation_alias="CRYPTOSATX_SESSION_DAYS",
+        description="Days after which a person has to sign in again, however much they use it.",
+    )
+    second_factor: Literal["optional", "required"] = Field(
+        default="optional",
+        validation_alias="CRYPTOSATX_SECOND_FACTOR",
+        description="optional, or required: an administrator with a password does nothing before "
+        "setting up a second factor.",
+    )
+    oidc_metadata_url: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_OIDC_METADATA_URL",
+        description="Where an organisation's OpenID provider describes itself; the address ends in "
+        "/.well-known/openid-configuration. Unset: passwords only.",
+    )
+    oidc_client_id: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_OIDC_CLIENT_ID",
+        description="What the provider calls this dashboard.",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_OIDC_CLIENT_SECRET",
+        description="Secret that the provider gave this dashboard.",
+    )
+    oidc_name: str = Field(
+        default="your organisation",
+        max_length=40,
+        validation_alias="CRYPTOSATX_OIDC_NAME",
+        description="What the button of that sign-in calls the organisation.",
+    )
+    oidc_role_claim: str = Field(
+        default="groups",
+        max_length=128,
+        validation_alias="CRYPTOSATX_OIDC_ROLE_CLAIM",
+        description="Claim of the provider that roles follow from; a path by dots for one inside another.",
+    )
+    oidc_roles: dict[str, str] = Field(
+        default={},
+        validation_alias="CRYPTOSATX_OIDC_ROLES",
+        description="Which value of that claim gives which role, such as desk=trader,ops=admin. "
+        "Of several the highest counts; whoever has none is refused.",
     )
     private_targets: str | None = Field(
         default=None,
@@ -235,6 +298,51 @@ class Settings(BaseSettings):
         if not names or len(set(names)) < len(names) or set(names) - {"binance", "bybit", "okx"}:
             raise ValueError("write binance, bybit or okx, or several of them by commas")
         return names
+
+    @field_validator("oidc_metadata_url")
+    @classmethod
+    def _check_provider(cls, value: str | None, known: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        local = parts.hostname in ("localhost", "127.0.0.1")
+        if not parts.hostname or not (
+            parts.scheme == "https" or (parts.scheme == "http" and local)
+        ):
+            raise ValueError("write an address that begins with https://")
+        if not known.data.get("url"):
+            raise ValueError(
+                "set CRYPTOSATX_URL too, as the provider has to send people back there"
+            )
+        return value
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _split_roles(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        # A value may itself have an equals sign, as names in a directory do: the last one parts.
+        pairs = [pair.rpartition("=") for pair in value.split(",") if pair.strip()]
+        roles = {name.strip(): role.strip() for name, _, role in pairs}
+        if not all(roles) or set(roles.values()) - {"trader", "analyst", "admin"}:
+            raise ValueError("write value=role by commas; roles are trader, analyst and admin")
+        return roles
+
+    @model_validator(mode="after")
+    def _check_whole_provider(self) -> Settings:
+        given = (
+            self.oidc_metadata_url,
+            self.oidc_client_id,
+            self.oidc_client_secret,
+            self.oidc_roles,
+        )
+        if any(given) and not all(given):
+            names = ("METADATA_URL", "CLIENT_ID", "CLIENT_SECRET", "ROLES")
+            missing = [
+                f"CRYPTOSATX_OIDC_{n}" for n, one in zip(names, given, strict=True) if not one
+            ]
+            raise ValueError(f"set {' and '.join(missing)} too")
+        return self
 
     @field_validator("openai_base_url")
     @classmethod
@@ -424,7 +532,8 @@ def _masked(value: object) -> str:
 
 def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
     first = error.errors()[0]
-    name = str(first["loc"][0])
+    # What is wrong with several settings together belongs to none of them.
+    name = str(first["loc"][0]) if first["loc"] else "CRYPTOSATX_OIDC_METADATA_URL"
     wanted = {
         "literal_error": "write " + str(first.get("ctx", {}).get("expected", "")).replace("'", ""),
         "bool_parsing": "write on or off",
@@ -432,7 +541,7 @@ def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
     # An address may hold a password.
     shown = (
         ""
-        if name in ("DATABASE_URL", "OPENAI_BASE_URL", "CRYPTOSATX_SECRET_KEY")
+        if name in ("DATABASE_URL", "OPENAI_BASE_URL", "CRYPTOSATX_SECRET_KEY") or not first["loc"]
         else f"={values.get(name, '')}"
     )
     return f"{name}{shown} cannot be used: {wanted}."

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.instance import instance
 from core.ui import liquidation_parts as parts
 from core.ui import loaders
 from core.ui.charts.liquidations import CUMULATIVE, OVER_TIME
 from core.ui.header import market_now
-from core.ui.instance import instance
 from core.ui.liquidation_draw import (
     BY_SYMBOL,
     BY_VENUE,

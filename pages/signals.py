@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from core.instance import instance
 from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock, shared_query
 from core.ui.formats import count
 from core.ui.header import market_now
-from core.ui.instance import instance
 from core.ui.market_rows import ALL, BY_CONVICTION, ORDERS, SHOWN, chosen, market_rows, summary
 from core.ui.market_table import draw_key, draw_table
 from core.ui.session import require_user

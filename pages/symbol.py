@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.instance import instance
 from core.plan import plan
 from core.store.tracing import Origin
 from core.ui import decision, loaders
@@ -13,7 +14,6 @@ from core.ui.account_inputs import ask_account
 from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, market_figure
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
-from core.ui.instance import instance
 from core.ui.opened import choose_symbol, choose_time, load_opened, lost_symbol, open_clicked
 from core.ui.palette import palette
 from core.ui.session import require_user

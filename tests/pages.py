@@ -14,16 +14,16 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from core import instance as instances
 from core.accounts import people, sessions
 from core.backtest import decide
+from core.instance import Instance, instance
 from core.market.frame import SOURCES
 from core.outcomes import resolve
 from core.signals import PROFILE_NAMES, load_profile
 from core.store.database import open_database
 from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
-from core.ui import instance as instances
 from core.ui import session
-from core.ui.instance import Instance, instance
 
 ROUTER = Path(__file__).resolve().parents[1] / "pages" / "router.py"
 RECORDED = datetime(2025, 10, 1, tzinfo=UTC)

@@ -20,6 +20,7 @@ from core.accounts import people, sessions
 from core.accuracy import brier, confusion, factor_sums, summarise, value_of_caution
 from core.accuracy.tallies import LATER, LIVE, tally
 from core.backtest import run as backtest
+from core.instance import Instance
 from core.outcomes import HORIZONS
 from core.signals import load_profile, score
 from core.store import ledger
@@ -33,7 +34,6 @@ from core.ui.accuracy_models import model_of
 from core.ui.accuracy_scores import brier_words
 from core.ui.claims import headline
 from core.ui.formats import DASH, number, percent
-from core.ui.instance import Instance
 from core.ui.record_table import caution_rows, record_rows
 from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
 from core.ui.verdict_matrix import matrix_data

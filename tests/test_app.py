@@ -22,7 +22,9 @@ from streamlit import file_util
 from streamlit.testing.v1 import AppTest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
+from core import instance as instances
 from core.accounts import Person, passwords, people, sessions, setup, tickets
+from core.instance import Instance, instance
 from core.market.source_state import SourceState
 from core.market.stream.batch import StreamState
 from core.store import tables
@@ -31,10 +33,8 @@ from core.store.leases import take_lease
 from core.store.liquidations import save_stream
 from core.store.rounds import end_round, start_round
 from core.ui import browser
-from core.ui import instance as instances
 from core.ui import session as guard
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
-from core.ui.instance import Instance, instance
 from core.ui.lifespan import announcement
 from core.ui.navigation import ENTRIES, path_to, safe_path
 from core.ui.palette import DARK, LIGHT, theme_tokens
@@ -506,7 +506,7 @@ def test_a_guest_s_session_is_worth_nothing_on_a_real_market(
 
 
 def test_reading_a_page_marks_the_session_as_used_but_not_every_time(here, monkeypatch):
-    ada, long_ago = add(here, role="analyst"), datetime.now(UTC) - timedelta(days=3)
+    ada, long_ago = add(here, role="analyst"), datetime.now(UTC) - timedelta(hours=3)
     token = open_session(here, ada.id, long_ago)
 
     def seen_at() -> datetime:
@@ -515,7 +515,7 @@ def test_reading_a_page_marks_the_session_as_used_but_not_every_time(here, monke
 
     visit(monkeypatch, token, analyst_page)
     first = seen_at()
-    assert first - long_ago > timedelta(days=2)
+    assert first - long_ago > timedelta(hours=2)
     visit(monkeypatch, token, analyst_page)
     assert seen_at() == first
 

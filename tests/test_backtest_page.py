@@ -18,13 +18,13 @@ from core.accuracy.eras import overlap
 from core.accuracy.tallies import COLUMNS
 from core.backtest.paired import paired
 from core.backtest.walk import CELL
+from core.instance import Instance
 from core.jobs.backtests import Backtests
 from core.signals import Profile, load_profile
 from core.store import backtests as store
 from core.store.profiles import load_schedule, load_settings, load_versions, save_version
 from core.store.tables import signals
 from core.ui.backtest_compare import comparison_headline
-from core.ui.instance import Instance
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_page, run, serve_copy, sign_in_as, words
 

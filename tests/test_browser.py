@@ -92,7 +92,7 @@ def add_people(data: Path, **roles: str) -> None:
 def sign_in(page: Page, username: str = "ada", password: str = PASSWORD) -> None:
     page.get_by_role("textbox", name="Username").fill(username)
     page.get_by_role("textbox", name="Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def expect_signed_in(page: Page, name: str = "Ada") -> None:

@@ -74,7 +74,8 @@ LAYERS = (
         "core.supervision",
         "core.worker",
     ),
-    ("core.ui", "core.commands"),
+    ("core.instance", "core.operations", "core.observing", "core.keeping"),
+    ("core.ui", "core.api", "core.commands"),
     ("core.__main__", "app", "pages"),
 )
 OUTSIDE_WORLD = {

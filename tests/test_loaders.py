@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from core.errors import StoreError
+from core.instance import Instance
 from core.store import signals as queries
 from core.store.tables import replays
 from core.ui import loaders
-from core.ui.instance import Instance
 from core.ui.loaders import kept
 from tests.builders import make_frame
 from tests.pages import serve, store

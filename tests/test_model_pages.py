@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.instance import Instance
 from core.plan import Account, plan
 from core.settings import load_settings
 from core.store.signals import load_signal
@@ -26,7 +27,6 @@ from core.store.verdicts import (
 )
 from core.ui import decision
 from core.ui.formats import UTC_CLOCK
-from core.ui.instance import Instance
 from core.ui.model_words import ENDED, KINDS, MEANINGS
 from core.ui.system_model import ModelView, model_part, model_problems
 from tests.opinions import BAR, NOW, SYMBOLS, planned, store

@@ -24,6 +24,7 @@ from core.alerts.rule_files import FileRefused
 from core.alerts.saving import saving_faults
 from core.alerts.states import fresh, to_rows
 from core.errors import RuleError
+from core.instance import Instance
 from core.store.alerts import rules as store
 from core.store.alerts.frame import load_alert_frame
 from core.store.alerts.rules import StoredRule
@@ -37,7 +38,6 @@ from core.store.alerts.states import (
 from core.store.audit import list_changes
 from core.store.signals import market_range
 from core.store.tables import alert_rule_versions, alert_rules
-from core.ui.instance import Instance
 from core.ui.rules import completion
 from core.ui.rules.drafts import Draft, recover
 from core.ui.rules.importing import read_file

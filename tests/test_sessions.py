@@ -9,7 +9,8 @@ from sqlalchemy import Engine, select
 
 from core.accounts import passwords, people, sessions
 from core.accounts.people import GUEST, Person
-from core.store import tables
+from core.accounts.sessions import Limits
+from core.store import audit, tables
 
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
 
@@ -62,20 +63,30 @@ def test_every_sign_in_has_a_token_of_its_own(engine, ada):
     assert len({start(engine, ada) for _ in range(3)}) == 3
 
 
-def test_a_session_goes_idle_after_a_week_without_use(engine, ada):
+def test_a_session_goes_idle_after_a_day_without_use(engine, ada):
     token = start(engine, ada)
-    assert read(engine, token, NOW + sessions.IDLE - timedelta(seconds=1))
-    assert read(engine, token, NOW + sessions.IDLE) is None
+    assert read(engine, token, NOW + timedelta(hours=24, seconds=-1))
+    assert read(engine, token, NOW + timedelta(hours=24)) is None
+
+
+def test_limits_that_are_set_count_for_sessions_that_began_before(engine, ada):
+    token = start(engine, ada)
+    for limits in (Limits(idle=timedelta(hours=1)), Limits(lifetime=timedelta(hours=1))):
+        with engine.connect() as conn:
+            soon, late = NOW + timedelta(minutes=59), NOW + timedelta(hours=1)
+            assert sessions.read(conn, token, now=soon, limits=limits)
+            assert sessions.read(conn, token, now=late, limits=limits) is None
+            assert sessions.count_sessions(conn, now=late, limits=limits) == {}
 
 
 def test_use_keeps_a_session_from_going_idle_but_not_beyond_a_month(engine, ada):
     token = start(engine, ada)
-    for day in range(1, 30):
-        with engine.begin() as conn:
-            now = NOW + timedelta(days=day)
+    with engine.begin() as conn:
+        for hours in range(23, 30 * 24, 23):
+            now = NOW + timedelta(hours=hours)
             sessions.mark_seen(conn, sessions.read(conn, token, now=now), now=now)
-    assert read(engine, token, NOW + sessions.LIFETIME - timedelta(seconds=1))
-    assert read(engine, token, NOW + sessions.LIFETIME) is None
+    assert read(engine, token, NOW + timedelta(days=30, seconds=-1))
+    assert read(engine, token, NOW + timedelta(days=30)) is None
 
 
 def test_an_ended_session_is_over_and_can_be_ended_again(engine, ada):
@@ -94,6 +105,27 @@ def test_signing_out_everywhere_else_spares_this_browser_and_other_people(engine
     assert read(engine, mine)
     assert read(engine, guest)
     assert read(engine, elsewhere) is None
+
+
+def test_one_session_is_ended_by_its_owner_or_for_them_and_no_other_s(engine, ada):
+    mine, elsewhere, guest = start(engine, ada), start(engine, ada), start(engine, GUEST)
+    with engine.begin() as conn:
+        for token, ended in ((elsewhere, True), (elsewhere, False), (guest, False)):
+            asked = sessions.digest(token)
+            assert sessions.end_one(conn, ada, asked, by="root", now=NOW) is ended
+        assert sessions.count_sessions(conn, now=NOW) == {ada.id: 1}
+        assert [one.by for one in audit.list_changes(conn, action="revoke")] == ["root"]
+    assert read(engine, mine)
+    assert read(engine, guest)
+
+
+def test_when_somebody_was_last_here_outlives_their_sessions(engine, ada):
+    token = start(engine, ada)
+    with engine.begin() as conn:
+        later = NOW + timedelta(hours=1)
+        sessions.mark_seen(conn, sessions.read(conn, token, now=later), now=later)
+        people.end_sessions(conn, "ada", now=later)
+        assert people.find_account(conn, "ada").seen_at == later
 
 
 def test_a_role_that_is_changed_counts_at_the_next_look(engine, ada):
@@ -120,6 +152,6 @@ def test_own_sessions_are_listed_by_their_last_use(engine, ada):
 
 def test_stale_sessions_are_swept_out_when_a_new_one_starts(engine, ada):
     start(engine, ada)
-    start(engine, ada, now=NOW + sessions.IDLE)
+    start(engine, ada, now=NOW + timedelta(hours=24))
     with engine.connect() as conn:
         assert len(conn.execute(select(tables.sessions)).all()) == 1

@@ -16,6 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.backtest import decide
+from core.instance import Instance
 from core.plan import Account, plan
 from core.signals import load_profile
 from core.signals.words import explain, format_raw
@@ -23,7 +24,6 @@ from core.store.signals import load_signal
 from core.store.tracing import Origin, Provenance, load_origin, load_outcomes_of
 from core.ui import decision, session
 from core.ui.formats import UTC_CLOCK, number
-from core.ui.instance import Instance
 from core.ui.opened import parse_time
 from core.ui.palette import DARK, LIGHT
 from tests.builders import START, make_frame

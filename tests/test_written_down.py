@@ -10,16 +10,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from core import __main__ as cli
-from core.accounts import passwords, people, sessions, setup
+from core.accounts import passwords, people, second_factor, sessions, setup
 from core.accounts.attempts import PER_ACCOUNT, PER_ADDRESS
+from core.accounts.attempts import Place as Origin
 from core.accounts.home import open_accounts
-from core.accounts.sign_in import sign_in
+from core.accounts.sign_in import check_password
+from core.alerts.delivery.sealing import Sealer, load_sealer
 from core.errors import AccessDenied, AccountError
 from core.market.choice import live_market
 from core.settings import load_settings
@@ -30,6 +34,7 @@ from core.store.backtests import Asked
 from core.store.channels import list_channels
 from core.store.tables import audit_log, backtests, users
 from core.ui import account, backtest_actions
+from core.ui import people as everyone
 from core.ui.alerts import actions, channel_actions
 from core.ui.alerts.change_log import Place, Wanted, load_authors, load_changes
 from core.ui.alerts.changes import SUBJECTS, VERBS, changes_csv
@@ -92,9 +97,34 @@ def next_hour() -> datetime:
 
 
 def sign_in_twice(here: Desk) -> None:
+    start_for(here, "ada")
+
+
+def start_for(here: Desk, username: str) -> None:
     with here.here.accounts.begin() as conn:
-        ada = conn.scalar(select(users.c.id).where(users.c.username == "ada"))
-        sessions.start(conn, ada, now=datetime.now(UTC))
+        person = people.find_account(conn, username).person
+        sessions.start(conn, person.id, now=datetime.now(UTC))
+
+
+def other_session() -> str:
+    """Of ada's sessions one that was just begun, and so is not the one in front of the page."""
+    return max(account.own_sessions(datetime.now(UTC)), key=lambda one: one.created_at).id
+
+
+def session_of(username: str) -> str:
+    return everyone.load_sessions(username, datetime.now(UTC))[0].id
+
+
+def set_up_factor(_: Desk) -> None:
+    account.confirm_factor(pyotp.TOTP(account.begin_factor(PASSWORD)).now())
+
+
+def give_factor(here: Desk, username: str) -> None:
+    sealer, now = load_sealer(here.here.settings), datetime.now(UTC)
+    with here.here.accounts.begin() as conn:
+        person = people.find_account(conn, username).person
+        secret = second_factor.begin(conn, person.id or 0, sealer, now=now)
+        second_factor.confirm(conn, person, pyotp.TOTP(secret).at(now), sealer, now=now)
 
 
 # In the order in which they are done, by where the transaction is opened: what each leaves in the log.
@@ -208,6 +238,58 @@ WRITES: list[tuple[str, Callable[[Desk], object], Said]] = [
         ("ada", "revoke", "person"),
     ),
     (
+        "core.ui.account.end_session",
+        lambda here: (sign_in_twice(here), account.end_session(other_session())),
+        ("ada", "revoke", "person"),
+    ),
+    ("core.ui.account.confirm_factor", set_up_factor, ("ada", "factor on", "person")),
+    (
+        "core.ui.account.renew_codes",
+        lambda _: account.renew_codes(PASSWORD),
+        ("ada", "recovery codes", "person"),
+    ),
+    (
+        "core.ui.account.remove_factor",
+        lambda _: account.remove_factor(PASSWORD),
+        ("ada", "factor off", "person"),
+    ),
+    (
+        "core.ui.people.set_role",
+        lambda _: everyone.set_role("tom", "analyst"),
+        ("ada", "role", "person"),
+    ),
+    (
+        "core.ui.people.end_session",
+        lambda here: (start_for(here, "tom"), everyone.end_session("tom", session_of("tom"))),
+        ("ada", "revoke", "person"),
+    ),
+    (
+        "core.ui.people.end_sessions",
+        lambda here: (start_for(here, "tom"), everyone.end_sessions("tom")),
+        ("ada", "revoke", "person"),
+    ),
+    (
+        "core.ui.people.reset_factor",
+        lambda here: (give_factor(here, "tom"), everyone.reset_factor("tom")),
+        ("ada", "factor off", "person"),
+    ),
+    (
+        "core.ui.people.disable",
+        lambda _: everyone.disable("tom"),
+        ("ada", "disable", "person"),
+    ),
+    ("core.ui.people.enable", lambda _: everyone.enable("tom"), ("ada", "enable", "person")),
+    (
+        "core.ui.people.invite",
+        lambda _: everyone.invite("trader", "Tim", HOUR),
+        ("ada", "create", "invitation"),
+    ),
+    (
+        "core.ui.people.withdraw",
+        lambda _: everyone.withdraw(1),
+        ("ada", "withdraw", "invitation"),
+    ),
+    (
         "core.ui.account.change_password",
         lambda _: account.change_password(PASSWORD, OTHER, OTHER),
         ("ada", "password", "person"),
@@ -217,8 +299,14 @@ _READS = "it reads"
 # What opens a transaction, or hands the database on, and leaves nothing in the log; and why.
 UNWRITTEN: Mapping[str, str] = {
     "core.accounts.home.open_accounts": "see take_over",
-    "core.ui.entrance._draw_sign_in.check": "see sign_in",
-    "core.ui.instance._instance": "it opens the databases",
+    "core.ui.entrance._ask_password.check": "see check_password",
+    "core.ui.entrance._ask_code": "see check_code",
+    "core.ui.account._confirm": "see check_password",
+    "core.ui.account._confirm_password": "see check_password",
+    "core.ui.account.begin_factor": "it counts for nothing before it is confirmed",
+    "core.ui.entrance._draw_invitation": "noted by invitations.accept; see test_people",
+    "core.ui.organisation.arrive": "noted by organisation.arrive; see test_organisation",
+    "core.ui.organisation.draw_door": "going to sign in is no change",
     "core.ui.alerts.change_log._logs": _READS,
     "core.ui.pulse._pulse": _READS,
     "core.ui.pulse.read_accounts": _READS,
@@ -246,7 +334,17 @@ UNWRITTEN: Mapping[str, str] = {
     "core.ui.entrance._draw_setup": "noted by create_first_admin; see below",
     "core.commands.people._transaction": "noted by core.accounts.people; see the commands below",
     "core.accounts.home.take_over": "noted; see below",
-    "core.accounts.sign_in.sign_in": "a lock is noted, see below; a sign-in is no change",
+    "core.accounts.sign_in._note_failure": "a lock is noted, see below",
+    **dict.fromkeys(
+        (
+            "core.accounts.sign_in._try_code",
+            "core.accounts.sign_in.check_code",
+            "core.accounts.sign_in.check_password",
+            "core.accounts.sign_in.confirm",
+            "core.accounts.sign_in.confirm_password",
+        ),
+        "a sign-in is no change; a recovery code that is used up is noted, see test_second_factor",
+    ),
     "core.accounts.sign_in._admit": "sign-ins that were tried are kept by themselves for a month",
     "core.ui.entrance.open_session": "a ticket is part of a sign-in",
     "core.ui.routes.start_session": "a session of one's own, begun by signing in",
@@ -265,6 +363,9 @@ COMMANDS: Mapping[str, Said | str] = {
     "user password": (COMMAND_LINE, "password", "person"),
     "user disable": (COMMAND_LINE, "disable", "person"),
     "user enable": (COMMAND_LINE, "enable", "person"),
+    "user end-sessions": (COMMAND_LINE, "revoke", "person"),
+    "user reset-factor": (COMMAND_LINE, "factor off", "person"),
+    "user invite": (COMMAND_LINE, "create", "invitation"),
     "user list": _READS,
     "alerts test": "it reads files",
     "alerts check": "it reads files",
@@ -355,17 +456,32 @@ def test_what_is_done_on_the_command_line_is_in_the_log(
     sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", str(sqlite_engine.url))
+    monkeypatch.setenv("CRYPTOSATX_URL", "https://signals.example")
     for words in (
         ("add", "Ann", "--role", "analyst", "--password", PASSWORD),
         ("role", "ann", "trader"),
         ("password", "ann", "--password", OTHER),
         ("disable", "ann"),
         ("enable", "ann"),
+        ("end-sessions", "ann"),
+        ("reset-factor", "ann"),
+        ("invite",),
     ):
+        if words[0] == "end-sessions":
+            give_session_and_factor(sqlite_engine)
         before = len(entries(sqlite_engine))
         result = CliRunner().invoke(cli.app, ["user", *words])
         assert result.exit_code == 0, result.output
         assert entries(sqlite_engine)[before:] == [COMMANDS[f"user {words[0]}"]]
+
+
+def give_session_and_factor(engine: Engine) -> None:
+    sealer = Sealer([Fernet.generate_key().decode()])
+    with engine.begin() as conn:
+        ann = people.find_account(conn, "ann").person
+        secret = second_factor.begin(conn, ann.id or 0, sealer, now=NOW)
+        second_factor.confirm(conn, ann, pyotp.TOTP(secret).at(NOW), sealer, now=NOW)
+        sessions.start(conn, ann.id, now=NOW)
 
 
 def test_every_entry_can_be_said_in_words_and_found_by_its_kind(fired: Desk) -> None:  # noqa: F811
@@ -448,7 +564,7 @@ def try_to_sign_in(
 ) -> None:
     for _ in range(times):
         with pytest.raises(AccessDenied):
-            sign_in(engine, username, "not the password", address=address, now=now)
+            check_password(engine, username, "not the password", place=Origin.of(address), now=now)
 
 
 def locks(engine: Engine) -> list[tuple[str, str, Mapping[str, Any] | None]]:
@@ -468,7 +584,7 @@ def test_an_account_that_has_to_wait_is_written_down_once_for_a_row_of_failures(
         try_to_sign_in(engine, 1, NOW + timedelta(minutes=minutes))
     assert locks(engine) == [lock]
     later = NOW + timedelta(hours=1)
-    sign_in(engine, "ann", PASSWORD, address="192.0.2.1", now=later)
+    check_password(engine, "ann", PASSWORD, place=Origin.of("192.0.2.1"), now=later)
     try_to_sign_in(engine, PER_ACCOUNT.free, later + timedelta(seconds=1))
     assert locks(engine) == [lock, lock]
 

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.accounts import passwords
 from core.errors import AccountError
 from core.store import audit
 from core.store.audit import COMMAND_LINE
-from core.store.tables import meta, sessions, users
+from core.store.database import hold
+from core.store.tables import meta, second_factors, sessions, users
 
 Role = Literal["trader", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SETUP_KEY = "setup_token"
+_LOCK = 7_267_283_011
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,15 @@ class Person:
 
 @dataclass(frozen=True)
 class Account:
-    """A person's account as an administrator sees it."""
+    """A person's account as an administrator sees it. ``issuer`` is the organisation that signs them
+    in, where they have no password; ``seen_at`` is when they last used the dashboard."""
 
     person: Person
     disabled: bool
     created_at: datetime
+    seen_at: datetime | None = None
+    second_factor: bool = False
+    issuer: str | None = None
 
 
 GUEST = Person(None, "guest", "Guest", "analyst", guest=True)
@@ -72,7 +78,7 @@ def create_user(
 ) -> Person:
     """A new account; `AccountError` with what to change if a field is not acceptable."""
     username, name, role = clean_username(username), clean_name(name), check_role(role)
-    passwords.check_password(password, username=username)
+    passwords.check_password(password, username=username, name=name)
     row = {
         "username": username,
         "name": name,
@@ -86,9 +92,9 @@ def create_user(
         made = conn.execute(users.insert().values(row).returning(users.c.id)).scalar_one()
     except IntegrityError as error:
         raise AccountError(f"There is already a user {username}: choose another name.") from error
-    conn.execute(meta.delete().where(meta.c.key == SETUP_KEY))
+    forget_setup(conn)
     person = Person(made, username, name, role)
-    _note(conn, person, "create", by, now, after={"role": role, "name": name})
+    note_change(conn, person, "create", by, now, after={"role": role, "name": name})
     return person
 
 
@@ -96,11 +102,13 @@ def set_password(
     conn: Connection, username: str, password: str, *, now: datetime, by: str = COMMAND_LINE
 ) -> None:
     """Replace the password and end every session that was opened with the old one."""
-    passwords.check_password(password, username=username)
-    person = _find(conn, username).person
+    account = _find(conn, username)
+    _refuse_foreign(account, "password")
+    person = account.person
+    passwords.check_password(password, username=person.username, name=person.name)
     _change(conn, person, now, password_hash=passwords.hash_password(password))
     ended = _end_sessions(conn, person)
-    _note(conn, person, "password", by, now, after={"sessions_ended": ended})
+    note_change(conn, person, "password", by, now, after={"sessions_ended": ended})
 
 
 def set_role(
@@ -110,10 +118,14 @@ def set_role(
     role = check_role(role)
     if role != "admin":
         _keep_an_admin(conn, username)
-    person = _find(conn, username).person
+    account = _find(conn, username)
+    _refuse_foreign(account, "role")
+    person = account.person
     if person.role != role:
         _change(conn, person, now, role=role)
-        _note(conn, person, "role", by, now, before={"role": person.role}, after={"role": role})
+        note_change(
+            conn, person, "role", by, now, before={"role": person.role}, after={"role": role}
+        )
 
 
 def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
@@ -123,7 +135,7 @@ def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND
     ended = _end_sessions(conn, account.person)
     if not account.disabled:
         _change(conn, account.person, now, disabled=True)
-        _note(conn, account.person, "disable", by, now, after={"sessions_ended": ended})
+        note_change(conn, account.person, "disable", by, now, after={"sessions_ended": ended})
 
 
 def enable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
@@ -131,13 +143,31 @@ def enable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_
     account = _find(conn, username)
     if account.disabled:
         _change(conn, account.person, now, disabled=False)
-        _note(conn, account.person, "enable", by, now)
+        note_change(conn, account.person, "enable", by, now)
+
+
+def end_sessions(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> int:
+    """End every session of a person; how many that were."""
+    person = _find(conn, username).person
+    ended = _end_sessions(conn, person)
+    if ended:
+        note_change(conn, person, "revoke", by, now, after={"sessions_ended": ended})
+    return ended
 
 
 def list_people(conn: Connection) -> list[Account]:
     """Every account, by username."""
-    rows = conn.execute(select(users).order_by(users.c.username))
-    return [_account(row) for row in rows]
+    return [_account(row) for row in conn.execute(_accounts().order_by(users.c.username))]
+
+
+def find_account(conn: Connection, username: str) -> Account:
+    """The account of a username; `AccountError` if there is none."""
+    return _find(conn, username)
+
+
+def forget_setup(conn: Connection) -> None:
+    """Somebody has an account: the token that makes the first one is dead."""
+    conn.execute(meta.delete().where(meta.c.key == SETUP_KEY))
 
 
 def any_people(conn: Connection) -> bool:
@@ -176,25 +206,7 @@ def check_role(role: str) -> Role:
     raise AccountError(f"There is no role {role}: write trader, analyst or admin.")
 
 
-def _account(row: Row[Any]) -> Account:
-    person = Person(row.id, row.username, row.name, row.role)
-    return Account(person, row.disabled, row.created_at)
-
-
-def _find(conn: Connection, username: str) -> Account:
-    asked = users.c.username == username.strip().lower()
-    row = conn.execute(select(users).where(asked)).first()
-    if row is None:
-        raise AccountError(f"There is no user {username}: see `python -m core user list`.")
-    return _account(row)
-
-
-def _change(conn: Connection, person: Person, now: datetime, **values: Any) -> None:
-    mine = users.c.id == person.id
-    conn.execute(users.update().where(mine).values(updated_at=now, **values))
-
-
-def _note(
+def note_change(
     conn: Connection,
     person: Person,
     action: str,
@@ -203,6 +215,7 @@ def _note(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
+    """Write down what was done to a person, in the transaction that does it."""
     audit.note(
         conn,
         at=now,
@@ -216,7 +229,48 @@ def _note(
     )
 
 
+def _accounts() -> Select[Any]:
+    counts = and_(
+        second_factors.c.user_id == users.c.id, second_factors.c.confirmed_at.is_not(None)
+    )
+    factor = second_factors.c.confirmed_at.label("factor_at")
+    return select(users, factor).outerjoin(second_factors, counts)
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(
+        Person(row.id, row.username, row.name, row.role),
+        row.disabled,
+        row.created_at,
+        row.seen_at,
+        row.factor_at is not None,
+        row.issuer,
+    )
+
+
+def _refuse_foreign(account: Account, what: str) -> None:
+    if account.issuer is not None:
+        raise AccountError(
+            f"{account.person.username} is signed in by an organisation ({account.issuer}), and the "
+            f"{what} comes from there: change it there."
+        )
+
+
+def _find(conn: Connection, username: str) -> Account:
+    asked = users.c.username == username.strip().lower()
+    row = conn.execute(_accounts().where(asked)).first()
+    if row is None:
+        raise AccountError(f"There is no user {username}: see `python -m core user list`.")
+    return _account(row)
+
+
+def _change(conn: Connection, person: Person, now: datetime, **values: Any) -> None:
+    mine = users.c.id == person.id
+    conn.execute(users.update().where(mine).values(updated_at=now, **values))
+
+
 def _keep_an_admin(conn: Connection, username: str) -> None:
+    hold(conn, _LOCK)  # Of two who take each other's role away, the second one is refused.
     others = select(func.count()).where(
         users.c.role == "admin",
         users.c.disabled.is_(False),

@@ -6,34 +6,54 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, not_, or_, select
 
-from core.accounts.people import GUEST, Person
+from core.accounts.people import GUEST, Person, note_change
 from core.accounts.tokens import digest, new_token
-from core.store import audit
-from core.store.tables import sessions, users
+from core.store.tables import second_factors, sessions, users
 
-IDLE = timedelta(days=7)
-LIFETIME = timedelta(days=30)
 # A session is marked as seen at most this often, so that reading a page does not write each time.
 SEEN_EVERY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How long a session holds: ``idle`` without use, ``lifetime`` with it."""
+
+    idle: timedelta = timedelta(hours=24)
+    lifetime: timedelta = timedelta(days=30)
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class Session:
-    """A session that holds at the moment it was read; ``id`` is the digest of its token."""
+    """A session that holds at the moment it was read; ``id`` is the digest of its token.
+
+    ``password`` and ``factor`` say whether its person has one: who is signed in by an organisation has
+    no password, and its factors are the organisation's.
+    """
 
     id: str
     person: Person
     created_at: datetime
     seen_at: datetime
     user_agent: str
+    password: bool = True
+    factor: bool = False
 
 
-def start(conn: Connection, user_id: int | None, *, now: datetime, user_agent: str = "") -> str:
+def start(
+    conn: Connection,
+    user_id: int | None,
+    *,
+    now: datetime,
+    user_agent: str = "",
+    limits: Limits = LIMITS,
+) -> str:
     """The token of a new session; without a user it is a guest's. Stale sessions are swept out."""
-    conn.execute(sessions.delete().where(sessions.c.expires_at <= now))
-    conn.execute(sessions.delete().where(sessions.c.seen_at <= now - IDLE))
+    conn.execute(sessions.delete().where(not_(_fresh(now, limits))))
     token = new_token()
     conn.execute(
         sessions.insert().values(
@@ -41,16 +61,17 @@ def start(conn: Connection, user_id: int | None, *, now: datetime, user_agent: s
             user_id=user_id,
             created_at=now,
             seen_at=now,
-            expires_at=now + LIFETIME,
+            expires_at=now + limits.lifetime,
             user_agent=user_agent[:256],
         )
     )
+    _mark_person(conn, user_id, now)
     return token
 
 
-def read(conn: Connection, token: str, *, now: datetime) -> Session | None:
+def read(conn: Connection, token: str, *, now: datetime, limits: Limits = LIMITS) -> Session | None:
     """The session of ``token``, or None: unknown, ended, too old, too long unused, or disabled."""
-    asked = _joined().where(sessions.c.token_hash == digest(token), _alive(now))
+    asked = _joined().where(sessions.c.token_hash == digest(token), _alive(now, limits))
     row = conn.execute(asked).first()
     return None if row is None else _session(row)
 
@@ -58,11 +79,14 @@ def read(conn: Connection, token: str, *, now: datetime) -> Session | None:
 def mark_seen(conn: Connection, session: Session, *, now: datetime) -> None:
     """Note that the session is in use, which keeps it from going idle."""
     conn.execute(sessions.update().where(sessions.c.token_hash == session.id).values(seen_at=now))
+    _mark_person(conn, session.person.id, now)
 
 
-def list_sessions(conn: Connection, user_id: int, *, now: datetime) -> list[Session]:
+def list_sessions(
+    conn: Connection, user_id: int, *, now: datetime, limits: Limits = LIMITS
+) -> list[Session]:
     """The sessions of a person that hold, newest use first."""
-    asked = _joined().where(sessions.c.user_id == user_id, _alive(now))
+    asked = _joined().where(sessions.c.user_id == user_id, _alive(now, limits))
     return [_session(row) for row in conn.execute(asked.order_by(sessions.c.seen_at.desc()))]
 
 
@@ -71,42 +95,73 @@ def end(conn: Connection, token: str) -> None:
     conn.execute(sessions.delete().where(sessions.c.token_hash == digest(token)))
 
 
+def end_one(conn: Connection, person: Person, session_id: str, *, by: str, now: datetime) -> bool:
+    """End one session of a person, which is noted; False if it is over already or somebody else's."""
+    mine = (sessions.c.user_id == person.id) & (sessions.c.token_hash == session_id)
+    return _end_noted(conn, person, mine, by, now) > 0
+
+
 def end_others(conn: Connection, session: Session, *, now: datetime) -> int:
     """End every session of this person but the given one, which is noted; how many that were."""
-    others = sessions.delete().where(
-        sessions.c.user_id == session.person.id, sessions.c.token_hash != session.id
-    )
-    ended = conn.execute(others).rowcount
+    who = session.person
+    others = (sessions.c.user_id == who.id) & (sessions.c.token_hash != session.id)
+    return _end_noted(conn, who, others, who.username, now)
+
+
+def count_sessions(conn: Connection, *, now: datetime, limits: Limits = LIMITS) -> dict[int, int]:
+    """How many sessions hold, by person."""
+    held = _joined().where(_alive(now, limits), sessions.c.user_id.is_not(None)).subquery()
+    counted = select(held.c.user_id, func.count()).group_by(held.c.user_id)
+    return {row[0]: row[1] for row in conn.execute(counted)}
+
+
+def _end_noted(
+    conn: Connection, person: Person, which: ColumnElement[bool], by: str, now: datetime
+) -> int:
+    ended = conn.execute(sessions.delete().where(which)).rowcount
     if ended:
-        who = session.person
-        audit.note(
-            conn,
-            at=now,
-            by=who.username,
-            action="revoke",
-            subject="person",
-            subject_id=who.id,
-            name=who.username,
-            after={"sessions_ended": ended},
-        )
+        note_change(conn, person, "revoke", by, now, after={"sessions_ended": ended})
     return ended
 
 
+def _mark_person(conn: Connection, user_id: int | None, now: datetime) -> None:
+    """A person's last use outlives the session."""
+    conn.execute(users.update().where(users.c.id == user_id).values(seen_at=now))
+
+
 def _joined() -> Select[Any]:
-    person = (users.c.username, users.c.name, users.c.role)
-    return select(sessions, *person).outerjoin(users, users.c.id == sessions.c.user_id)
+    person = (users.c.username, users.c.name, users.c.role, users.c.password_hash)
+    factor = second_factors.c.confirmed_at.label("factor_at")
+    return (
+        select(sessions, *person, factor)
+        .outerjoin(users, users.c.id == sessions.c.user_id)
+        .outerjoin(second_factors, second_factors.c.user_id == users.c.id)
+    )
 
 
-def _alive(now: datetime) -> ColumnElement[bool]:
+def _fresh(now: datetime, limits: Limits) -> ColumnElement[bool]:
+    # Its end was set when it began; limits that are narrower now count for it too.
     return and_(
         sessions.c.expires_at > now,
-        sessions.c.seen_at > now - IDLE,
-        or_(sessions.c.user_id.is_(None), users.c.disabled.is_(False)),
+        sessions.c.created_at > now - limits.lifetime,
+        sessions.c.seen_at > now - limits.idle,
     )
+
+
+def _alive(now: datetime, limits: Limits) -> ColumnElement[bool]:
+    return and_(_fresh(now, limits), or_(sessions.c.user_id.is_(None), users.c.disabled.is_(False)))
 
 
 def _session(row: Row[Any]) -> Session:
     person = GUEST
     if row.user_id is not None:
         person = Person(row.user_id, row.username, row.name, row.role)
-    return Session(row.token_hash, person, row.created_at, row.seen_at, row.user_agent)
+    return Session(
+        row.token_hash,
+        person,
+        row.created_at,
+        row.seen_at,
+        row.user_agent,
+        password=row.password_hash is not None,
+        factor=row.factor_at is not None,
+    )

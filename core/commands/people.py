@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from core.accounts import people
+from core.accounts import invitations, people, second_factor
 from core.accounts.home import open_accounts
+from core.accounts.people import Account
 from core.commands.console import out
+from core.errors import SettingsError
 from core.settings import load_settings
+from core.store.audit import COMMAND_LINE
 
 app = typer.Typer(help="People and their roles.", no_args_is_help=True)
 
@@ -42,13 +45,15 @@ def _now() -> datetime:
 @app.command("list")
 def list_() -> None:
     """Everyone who has an account."""
-    table = Table("username", "name", "role", "state", "since")
+    table = Table("username", "name", "role", "state", "signs in by", "since", "last seen")
     with _transaction() as conn:
         for account in people.list_people(conn):
             person = account.person
             state = "disabled" if account.disabled else "active"
             since = f"{account.created_at:%Y-%m-%d}"
-            table.add_row(person.username, person.name, person.role, state, since)
+            seen = f"{account.seen_at:%Y-%m-%d %H:%M}" if account.seen_at else "never"
+            way = _way(account)
+            table.add_row(person.username, person.name, person.role, state, way, since, seen)
     out.print(table)
 
 
@@ -102,3 +107,43 @@ def enable(username: Username) -> None:
     with _transaction() as conn:
         people.enable(conn, username, now=_now())
     out.print(f"{username} can sign in again.")
+
+
+@app.command("end-sessions")
+def end_sessions(username: Username) -> None:
+    """Sign a person out everywhere."""
+    with _transaction() as conn:
+        ended = people.end_sessions(conn, username, now=_now())
+    out.print(f"{ended} sessions of {username} ended.")
+
+
+@app.command("reset-factor")
+def reset_factor(username: Username) -> None:
+    """Take away a second factor whose device is lost, and end the person's sessions."""
+    with _transaction() as conn:
+        person = people.find_account(conn, username).person
+        second_factor.remove(conn, person, by=COMMAND_LINE, now=_now())
+    out.print(f"{username} signs in with the password alone until they set up another one.")
+
+
+@app.command()
+def invite(
+    role: Annotated[str, typer.Option(help="trader, analyst or admin.")] = "trader",
+    note: Annotated[str, typer.Option(help="Whom it is for.")] = "",
+    hours: Annotated[float, typer.Option(help="How long it is good for.")] = 72.0,
+) -> None:
+    """Print a link by which somebody makes an account of their own, once."""
+    url = load_settings().url
+    if url is None:
+        raise SettingsError("Set CRYPTOSATX_URL first: the link begins with it.")
+    with _transaction() as conn:
+        token = invitations.invite(
+            conn, role=role, by=COMMAND_LINE, now=_now(), note=note, lasts=timedelta(hours=hours)
+        )
+    out.print(f"{url.rstrip('/')}/join?token={token}", soft_wrap=True)
+
+
+def _way(account: Account) -> str:
+    if account.issuer is not None:
+        return account.issuer
+    return "password and code" if account.second_factor else "password"

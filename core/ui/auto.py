@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
+from core.instance import Instance, instance, is_open_question, last_answer, take_answer
 from core.market.probe import SECONDS, ask_exchanges
 from core.settings import load_settings
-from core.ui.instance import Instance, instance, is_open_question, last_answer, take_answer
 
 # However many readers press the button, exchanges are asked once in this time.
 AGAIN_AFTER = timedelta(seconds=10)

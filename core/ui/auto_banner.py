@@ -9,11 +9,11 @@ import streamlit as st
 
 from core.accounts import Person, may
 from core.errors import CryptoSatXError
+from core.instance import instance, last_answer
 from core.market.probe import Answer
 from core.ui import auto
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock
-from core.ui.instance import instance, last_answer
 
 _LOOK_SECONDS = 2
 

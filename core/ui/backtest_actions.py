@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from core.accounts import Role
 from core.errors import BacktestError, ProfileError
+from core.instance import instance
 from core.signals import Profile, profile_faults
 from core.store import backtests, profiles
 from core.ui import loaders
-from core.ui.instance import instance
 from core.ui.session import require_user
 
 

@@ -8,13 +8,13 @@ import streamlit as st
 
 from core.accounts import Person, may
 from core.errors import CryptoSatXError
+from core.instance import instance
 from core.signals import PROFILE_NAMES, Profile, load_profile
 from core.ui import backtest_actions, loaders
 from core.ui.backtest_editor import in_force_now
 from core.ui.backtest_words import name_of
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.formats import count
-from core.ui.instance import instance
 
 _HOUR = timedelta(hours=1)
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.backtest.walk import FOLDS
 from core.errors import CryptoSatXError
+from core.instance import instance
 from core.market.histories import histories
 from core.signals import Profile
 from core.store.backtests import Asked
@@ -17,7 +18,6 @@ from core.ui.backtest_editor import Draft
 from core.ui.backtest_words import LOOKING, STATES, about, name_of, open_run
 from core.ui.controls import reader_clock
 from core.ui.formats import count
-from core.ui.instance import instance
 from core.ui.loaders.backtests import Contents
 
 _SHOWN = 12

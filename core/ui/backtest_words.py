@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import streamlit as st
 
+from core.instance import instance
 from core.market.histories import histories
 from core.signals import Profile
 from core.store.backtests import Run
 from core.ui.formats import Clock, count, duration, percent
-from core.ui.instance import instance
 
 RUN, WITH = "run", "with"
 STATES = {

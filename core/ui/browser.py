@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from core.accounts.attempts import Place
+
 SESSION_COOKIE = "cryptosatx_session"
 BROWSER_COOKIE = "cryptosatx_browser"
 
@@ -55,6 +57,11 @@ def cookie(name: str) -> str | None:
 def address() -> str:
     """Where the browser speaks from, for counting failed sign-ins."""
     return st.context.ip_address or "this machine"
+
+
+def place() -> Place:
+    """Where a try to sign in comes from."""
+    return Place.of(address(), cookie(BROWSER_COOKIE) or "")
 
 
 def page_name() -> str:

@@ -1,4 +1,4 @@
-"""The way in: sign-in, the first administrator's set-up, and looking around as a guest."""
+"""The way in: sign-in, the first administrator's set-up, invitations, and looking around as a guest."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from typing import Any
 import streamlit as st
 from streamlit_authenticator import Authenticate, Hasher
 
-from core.accounts import passwords, people, setup, tickets
-from core.accounts.sign_in import sign_in
-from core.errors import AccessDenied, AccountError
-from core.ui import browser
-from core.ui.instance import Instance, instance
+from core.accounts import Person, invitations, passwords, people, setup, tickets
+from core.accounts.sign_in import PATIENCE, Known, check_code, check_password
+from core.alerts.delivery.sealing import load_sealer
+from core.errors import AccessDenied, AccountError, SettingsError
+from core.instance import Instance, instance
+from core.ui import browser, organisation
+from core.ui.formats import duration
 from core.ui.style import style_entrance
 
+_KNOWN = "_known"
 PRODUCT, MARK = "CryptoSatX", Path(__file__).with_name("mark.svg")
 PROMISE = "Signals for crypto perpetual futures, each traceable to what was known at that moment."
 
 
-def draw_entrance(next_path: str, *, setup_token: str = "", notice: str = "") -> None:
+def draw_entrance(
+    next_path: str, *, setup_token: str = "", invitation: str = "", notice: str = ""
+) -> None:
     """What a stranger sees on every page; whoever gets in ends at ``next_path``."""
     here = instance()
     with here.accounts.connect() as conn:
@@ -35,10 +40,22 @@ def draw_entrance(next_path: str, *, setup_token: str = "", notice: str = "") ->
         _draw_product(here)
         if notice:
             st.info(notice)
-        user_id = _draw_setup(here, setup_token) if first else _draw_sign_in(here)
-        if user_id is None and not (here.guests_welcome and _draw_guest_door()):
-            return
-        open_session(user_id, next_path)
+        if invitation and not first:
+            admitted = _draw_invitation(here, invitation)
+            guest = False
+        else:
+            arrived = organisation.arrive(here)
+            if arrived is not None and arrived.person is not None:
+                open_session(arrived.person.id, arrived.next_path)
+                return
+            admitted = _draw_setup(here, setup_token) if first else _draw_sign_in(here)
+            if arrived is not None:
+                st.error(arrived.fault, icon=":material/error:")
+            if admitted is None and not first:
+                organisation.draw_door(here, next_path)
+            guest = admitted is None and here.guests_welcome and _draw_guest_door()
+        if admitted is not None or guest:
+            open_session(admitted, next_path)
 
 
 def open_session(user_id: int | None, next_path: str) -> None:
@@ -113,30 +130,83 @@ def _draw_product(here: Instance) -> None:
 
 
 def _draw_sign_in(here: Instance) -> int | None:
-    admitted: list[int] = []
+    """The form for the password, and in its place the one for a code where a code is wanted.
+
+    What is known between the two stays on the server, in the session of this page.
+    """
+    slot = st.empty()
+    known: Known | None = st.session_state.get(_KNOWN)
+    if known is None or datetime.now(UTC) - known.at > PATIENCE:
+        _forget()
+        with slot.container():
+            known = _ask_password(here)
+        if known is None or not known.wants_code:
+            return known.person.id if known else None
+        st.session_state[_KNOWN] = known
+        slot.empty()
+    with slot.container():
+        person = _ask_code(here, known)
+    return person.id if person else None
+
+
+def _ask_password(here: Instance) -> Known | None:
+    admitted: list[Known] = []
     refusal: list[str] = []
 
     def check(username: str, password: str) -> bool:
         try:
-            person = sign_in(
+            known = check_password(
                 here.accounts,
                 username,
                 password,
-                address=browser.address(),
+                place=browser.place(),
                 now=datetime.now(UTC),
                 matches=Hasher.check_pw,
             )
         except AccessDenied as error:
             refusal.append(str(error))
             return False
-        if person.id is not None:
-            admitted.append(person.id)
+        admitted.append(known)
         return True
 
     SignInForm(check).login(fields={"Form name": "Sign in", "Login": "Sign in"}, key="sign_in")
     for sentence in refusal:
         st.error(sentence, icon=":material/error:")
     return admitted[0] if admitted else None
+
+
+def _ask_code(here: Instance, known: Known) -> Person | None:
+    with st.form("second_factor", clear_on_submit=True):
+        st.subheader("Second step", anchor=False)
+        st.caption(
+            "Write the six digits that your device shows now. If you have lost it, write one of your "
+            "recovery codes."
+        )
+        code = st.text_input("Code", autocomplete="one-time-code", max_chars=40)
+        sent = st.form_submit_button("Continue", type="primary", width="stretch")
+    if st.button("Sign in as somebody else", type="tertiary"):
+        _forget()
+        st.rerun()
+    if not sent:
+        return None
+    try:
+        person = check_code(
+            here.accounts,
+            known,
+            code,
+            place=browser.place(),
+            now=datetime.now(UTC),
+            sealer=lambda: load_sealer(here.settings),
+        )
+    except (AccessDenied, AccountError, SettingsError) as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    _forget()
+    return person
+
+
+def _forget() -> None:
+    st.session_state.pop(_KNOWN, None)
 
 
 def _draw_setup(here: Instance, token: str) -> int | None:
@@ -155,6 +225,36 @@ def _draw_setup(here: Instance, token: str) -> int | None:
         with here.accounts.begin() as conn:
             return setup.create_first_admin(
                 conn, token, username=username, name=name, password=password, now=datetime.now(UTC)
+            ).id
+    except (AccessDenied, AccountError) as error:
+        st.error(str(error), icon=":material/error:")
+    return None
+
+
+def _draw_invitation(here: Instance, token: str) -> int | None:
+    now = datetime.now(UTC)
+    with here.accounts.connect() as conn:
+        found = invitations.find(conn, token, now=now)
+    if found is None:
+        st.error(invitations.GONE, icon=":material/error:")
+        return None
+    with st.form("invitation"):
+        st.subheader("You are invited", anchor=False)
+        st.caption(
+            f"By {found.made_by}, with the role {found.role}. Good for another "
+            f"{duration(found.expires_at - now)}, once."
+        )
+        username = st.text_input("Username", autocomplete="username")
+        name = st.text_input("Your name", autocomplete="name")
+        password, again = password_fields("Password")
+        if not st.form_submit_button("Create my account", type="primary", width="stretch"):
+            return None
+    try:
+        if password != again:
+            raise AccountError("The two passwords differ: write the same one twice.")
+        with here.accounts.begin() as conn:
+            return invitations.accept(
+                conn, token, username=username, name=name, password=password, now=now
             ).id
     except (AccessDenied, AccountError) as error:
         st.error(str(error), icon=":material/error:")

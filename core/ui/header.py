@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.accounts import Person
 from core.errors import StoreError
+from core.instance import instance, serving_since
 from core.market.choice import Market
 from core.store.vitals import Vitals
 from core.ui import loaders
@@ -19,7 +20,6 @@ from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
 from core.ui.formats import Clock, duration
 from core.ui.freshness import Circumstances, Freshness, away_words, freshness
-from core.ui.instance import instance, serving_since
 from core.ui.pulse import away_now, read_pulse
 from core.ui.replaying import draw_replays, is_running
 

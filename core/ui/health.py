@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts.people import any_people
+from core.instance import Instance, instance
 from core.market.choice import Market
 from core.market.sources import followed
 from core.settings import Settings
 from core.store.operation import Operation, load_operation
 from core.store.signals import load_progress, market_range
-from core.ui.instance import Instance, instance
 from core.ui.system_sources import source_views
 from core.ui.system_worker import last_done, stream_views
 

@@ -12,10 +12,11 @@ from streamlit import App, config
 
 from core.accounts.setup import new_setup_token
 from core.errors import CryptoSatXError
+from core.instance import Instance
 from core.market.choice import Market
 from core.supervision import Beside, Work
 from core.ui import auto
-from core.ui.instance import Instance
+from core.ui.organisation import auth_secrets
 
 
 @asynccontextmanager
@@ -23,6 +24,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     """Open the database, say where the dashboard is, and keep the worker beside it."""
     try:
         here = await run_in_threadpool(auto.open_instance)
+        auth_secrets(here.settings)
     except CryptoSatXError as error:
         # The server reports a failed start with a traceback; the sentence says more.
         sys.tracebacklimit = 0

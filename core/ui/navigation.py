@@ -42,10 +42,12 @@ ENTRIES = (
     Entry("backtest", "backtest.py", "Backtest", ":material/science:", "Analyse", "analyst"),
     Entry("alerts", "alerts.py", "Alerts", ":material/notifications:", "Operate", "trader"),
     Entry("rules", "rules.py", "Rules", ":material/rule:", "Operate", "admin"),
+    Entry("people", "people.py", "People", ":material/group:", "Operate", "admin"),
     Entry("system", "system.py", "System", ":material/monitor_heart:", "Operate", "admin"),
     Entry("account", "account.py", "Account", ":material/person:", "", "trader"),
     Entry("sign_in", "sign_in.py", "Sign in", ":material/login:"),
     Entry("setup", "setup.py", "Set up", ":material/key:"),
+    Entry("join", "join.py", "Invitation", ":material/person_add:"),
 )
 OPEN = {entry.path for entry in ENTRIES if entry.role is None}
 _PATHS = {"/"} | {f"/{entry.path}" for entry in ENTRIES}

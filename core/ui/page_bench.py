@@ -19,13 +19,13 @@ from core.accounts import sessions
 from core.backtest import decide
 from core.bench import Figure, made_market, timed
 from core.errors import CryptoSatXError
+from core.instance import Instance, instance
 from core.market.frame import SOURCES
 from core.outcomes import resolve
 from core.settings import ROOT
 from core.signals import load_profile
 from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
 from core.ui import session
-from core.ui.instance import Instance, instance
 
 _HOURS = 24 * 24
 _RECORDED = 20

@@ -18,9 +18,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
+from core.instance import instance
 from core.market.choice import ACCOUNTS
 from core.store.vitals import Vitals, check_answers, load_vitals
-from core.ui.instance import instance
 
 EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 3.0

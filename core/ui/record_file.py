@@ -12,11 +12,12 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from core.accounts import may, sessions
+from core.accounts import may
+from core.instance import Instance, instance
 from core.store.entries import snapshot
 from core.store.export import FORMS, MEDIA_TYPES, Chosen, Form, write_record
 from core.ui.browser import SESSION_COOKIE
-from core.ui.instance import Instance, instance
+from core.ui.session import lacks_factor, read_session
 
 ADDRESS = "/record/ledger.{form}"
 # Each holds a connection and a moment of the database for as long as it lasts.
@@ -56,9 +57,10 @@ def serve_record(request: Request) -> Response:
 
 def _may_have_it(request: Request, here: Instance) -> bool:
     token = request.cookies.get(SESSION_COOKIE, "")
-    with here.accounts.connect() as conn:
-        session = sessions.read(conn, token, now=datetime.now(UTC))
-    return session is not None and not session.person.guest and may(session.person, "analyst")
+    session = read_session(here, token, now=datetime.now(UTC))
+    if session is None or session.person.guest or lacks_factor(here, session):
+        return False
+    return may(session.person, "analyst")
 
 
 def _file_name(here: Instance, form: Form) -> str:

@@ -10,11 +10,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from core.accounts import sessions, tickets
+from core.instance import instance
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.health import check_health
-from core.ui.instance import instance
 from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import HOME, safe_path
+from core.ui.organisation import IDENTITY_COOKIE
 from core.ui.record_file import ADDRESS, serve_record
 
 TOO_LATE = "/sign_in?late=1"
@@ -40,12 +41,16 @@ def start_session(request: Request) -> Response:
             return _redirect(TOO_LATE)
         sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
         agent = request.headers.get("user-agent", "")
-        token = sessions.start(conn, ticket.user_id, now=now, user_agent=agent)
+        limits = here.session_limits
+        token = sessions.start(conn, ticket.user_id, now=now, user_agent=agent, limits=limits)
     response = _redirect(safe_path(ticket.next_path))
+    for name in request.cookies:
+        if name.startswith(IDENTITY_COOKIE):  # It has been traded for this session.
+            response.delete_cookie(name)
     response.set_cookie(
         SESSION_COOKIE,
         token,
-        max_age=int(sessions.LIFETIME.total_seconds()),
+        max_age=int(limits.lifetime.total_seconds()),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",

@@ -18,7 +18,7 @@ from core.accounts.tokens import new_token
 from core.ui.browser import BROWSER_COOKIE
 
 # What is served in folders: by Streamlit, and our own routes.
-_FOLDERS = ("_stcore", "api", "app", "component", "media", "record", "session", "static")
+_FOLDERS = ("_stcore", "api", "app", "auth", "component", "media", "record", "session", "static")
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 

@@ -10,30 +10,39 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
+from core.errors import AccessDenied
+from core.instance import Instance, instance
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
-from core.ui.instance import instance
 from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
 
 WATCH_SECONDS = 30
 
 
-def require_user(role: Role, write: bool = False) -> Person:
+def require_user(role: Role, write: bool = False, *, without_factor: bool = False) -> Person:
     """The person in front of the page, who has at least ``role``; the first statement of a page.
 
     Anyone else sees the sign-in or a refusal, and the script stops. The database is asked on every
     run, so a session that is ended or a role that is taken away counts from the next run on.
-    ``write`` is for what changes something: a guest is refused.
+    ``write`` is for what changes something: a guest is refused. ``without_factor`` is for where an
+    administrator sets up the second factor that they need for everything else.
     """
     session = current_session()
     if session is None:
         draw_entrance(path_to(page_name(), query()))
-        st.stop()
+        _refuse()
     if not may(session.person, role, write=write):
         st.subheader("Not for this account", anchor=False)
         st.markdown(_refusal(session.person, role))
-        st.stop()
+        _refuse()
+    if not without_factor and lacks_factor(instance(), session):
+        st.subheader("First a second factor", anchor=False)
+        st.markdown(
+            "Here an administrator needs one before anything else. It is set up on the page "
+            "**Account**, at the foot of the menu."
+        )
+        _refuse()
     return session.person
 
 
@@ -47,14 +56,26 @@ def current_session(*, seen: bool = True) -> Session | None:
     if token is None:
         return None
     here, now = instance(), datetime.now(UTC)
-    with here.accounts.connect() as conn:
-        session = sessions.read(conn, token, now=now)
-    if session is None or (session.person.guest and not here.guests_welcome):
-        return None
-    if seen and now - session.seen_at > sessions.SEEN_EVERY:
+    session = read_session(here, token, now=now)
+    if session and seen and now - session.seen_at > sessions.SEEN_EVERY:
         with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
+
+
+def read_session(here: Instance, token: str, *, now: datetime) -> Session | None:
+    """The session of a token, if it holds on this server and now."""
+    with here.accounts.connect() as conn:
+        session = sessions.read(conn, token, now=now, limits=here.session_limits)
+    if session is None or (session.person.guest and not here.guests_welcome):
+        return None
+    return session
+
+
+def lacks_factor(here: Instance, session: Session) -> bool:
+    """Whether its person has to set up a second factor before anything else."""
+    required = here.settings.second_factor == "required" and session.person.role == "admin"
+    return required and session.password and not session.factor
 
 
 def close_session() -> NoReturn:
@@ -79,6 +100,12 @@ def watch_session() -> None:
     except SQLAlchemyError:
         return
     st.rerun()
+
+
+def _refuse() -> NoReturn:
+    st.stop()
+    # Outside of a page's run that does nothing, and nobody may get past it there either.
+    raise AccessDenied("This account may not do that.")
 
 
 def _refusal(person: Person, role: Role) -> str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.errors import StoreError
+from core.instance import instance
 from core.ui import loaders
 from core.ui.away import draw_way_back
-from core.ui.instance import instance
 
 _logger = logging.getLogger(__name__)
 

@@ -45,3 +45,25 @@ def style_frame() -> None:
         [data-testid="stSidebarNavSeparator"] { display: none; }
         </style>"""
     )
+
+
+def style_people() -> None:
+    """Set the lines of the list of people below each other as in a table, and on a phone as cards."""
+    colours = palette()
+    st.html(
+        f"""<style>
+        .st-key-people > div:not(:last-child) {{ border-bottom: 1px solid {colours.line}; }}
+        .st-key-people [data-testid="stHtml"] {{ width: 100%; }}
+        .cx-person {{
+            display: grid; grid-template-columns: 3fr 1fr 2fr 1.5fr; gap: 0.25rem 1rem;
+            align-items: center; line-height: 1.35; padding: 0.375rem 0; overflow-wrap: anywhere; }}
+        .cx-person small {{ color: {colours.muted}; }}
+        .cx-person em {{
+            margin-left: 0.5rem; padding: 0 0.375rem; border-radius: 4px; font-style: normal;
+            font-size: 0.8125rem; background: {colours.panel}; color: {colours.muted}; }}
+        @media (max-width: 640px) {{
+            .cx-person {{ grid-template-columns: 1fr 1fr; }}
+            .cx-person > div:first-child {{ grid-column: 1 / -1; }}
+            .st-key-people button {{ min-height: 44px; }} }}
+        </style>"""
+    )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from core.errors import StoreError
+from core.instance import Instance, instance
 from core.market.sources import followed
 from core.settings import Settings
 from core.store.bookkeeping import Work
 from core.ui import loaders
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, duration
-from core.ui.instance import Instance, instance
 from core.ui.palette import palette
 from core.ui.replaying import is_running, standing
 from core.ui.system_alerts import alert_problems, alerts_part

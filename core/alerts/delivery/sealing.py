@@ -54,13 +54,17 @@ class Sealer:
 
 def load_sealer(settings: Settings) -> Sealer:
     """The keys of the settings, and those of the key file; a file is made where there are neither."""
+    return Sealer(sealing_keys(settings))
+
+
+def sealing_keys(settings: Settings) -> list[str]:
+    """The keys themselves, the newest first."""
     path = settings.data_dir / KEY_FILE
     given = settings.secret_key
     keys = [] if given is None else split_keys(given.get_secret_value())
     if not keys and not path.exists():
         _make(path)
-    keys += _read(path)
-    return Sealer(keys)
+    return keys + _read(path)
 
 
 def _read(path: Path) -> list[str]:

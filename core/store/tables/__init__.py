@@ -21,7 +21,16 @@ from core.store.tables.alerts import (
 from core.store.tables.base import RowId, metadata
 from core.store.tables.liquidation import liquidation_minutes, liquidations, stream_gaps, streams
 from core.store.tables.live import coins, leases, observed, rounds, source_health
-from core.store.tables.people import sessions, sign_in_attempts, tickets, users
+from core.store.tables.people import (
+    invitations,
+    journeys,
+    recovery_codes,
+    second_factors,
+    sessions,
+    sign_in_attempts,
+    tickets,
+    users,
+)
 from core.store.tables.record import (
     bars,
     ledger,
@@ -51,6 +60,8 @@ __all__ = [
     "deliveries",
     "delivery_attempts",
     "factor_days",
+    "invitations",
+    "journeys",
     "leases",
     "ledger",
     "liquidation_minutes",
@@ -65,8 +76,10 @@ __all__ = [
     "profiles",
     "profiles_in_force",
     "questions",
+    "recovery_codes",
     "replays",
     "rounds",
+    "second_factors",
     "sessions",
     "sign_in_attempts",
     "signals",

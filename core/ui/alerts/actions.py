@@ -10,11 +10,11 @@ from typing import Any
 from core.accounts import Person, Role
 from core.alerts.silences import parse_silence
 from core.errors import RuleError
+from core.instance import instance
 from core.store import audit
 from core.store.alerts import silences, watching
 from core.store.alerts.states import Acknowledgement, acknowledge
 from core.ui import loaders
-from core.ui.instance import instance
 from core.ui.session import require_user
 
 LONGEST_NOTE = 500

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
+from core.instance import instance
 from core.store import audit
 from core.store.audit import Change
-from core.ui.instance import instance
 from core.ui.loaders.kept import reading
 from core.ui.session import require_user
 

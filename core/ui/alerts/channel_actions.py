@@ -15,12 +15,12 @@ from core.alerts.delivery import Written, allowed_targets, load_sealer, parse_ta
 from core.alerts.delivery.outcome import Outcome
 from core.alerts.subscriptions import Subscription
 from core.errors import AccessDenied, DeliveryError
+from core.instance import instance
 from core.jobs.sending import send_test
 from core.store import channels, outbox
 from core.store.channels import Who
 from core.ui import loaders
 from core.ui.alerts.actions import writer
-from core.ui.instance import instance
 
 
 def create(*, name: str, kind: str, address: str, shared: bool) -> Written:

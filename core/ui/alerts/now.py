@@ -10,6 +10,7 @@ import streamlit as st
 from core.accounts import Person
 from core.alerts.silences import Silence, Subject, silenced_by
 from core.errors import CryptoSatXError
+from core.instance import instance
 from core.store.alerts.watching import FIRES, RuleHealth, Standing
 from core.ui import loaders
 from core.ui.alerts import actions
@@ -42,7 +43,6 @@ from core.ui.alerts.words import (
 )
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, count
-from core.ui.instance import instance
 from core.ui.palette import palette
 from core.ui.viewport import is_narrow
 

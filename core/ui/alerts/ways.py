@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.accounts import Person, may
+from core.instance import instance
 from core.ui.alerts.filters import clear
-from core.ui.instance import instance
 from core.ui.navigation import ENTRIES
 
 _WANTED = "_alerts_view"

@@ -11,6 +11,7 @@ import streamlit as st
 from sqlalchemy import select
 
 from core.backtest.walk import Split, split
+from core.instance import instance
 from core.market import recording
 from core.market.choice import Market
 from core.market.histories import histories
@@ -20,7 +21,6 @@ from core.store import profiles
 from core.store.leases import WORKER, load_leases
 from core.store.signals import market_range
 from core.store.tables import bars
-from core.ui.instance import instance
 from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
 
 # What a run does and what is in force is told at once; results do not change.

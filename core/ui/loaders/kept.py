@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
+from core.instance import instance
 from core.store import signals as store
-from core.ui.instance import instance
 from core.ui.pulse import newest_round, read_pulse
 
 KEPT_SECONDS = 30

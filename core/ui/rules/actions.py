@@ -9,9 +9,9 @@ from typing import Any
 from core.alerts.definition import RuleDefinition, new_definition
 from core.alerts.saving import saving_faults
 from core.errors import RuleError
+from core.instance import instance
 from core.store.alerts import rules as store
 from core.store.channels import list_channels
-from core.ui.instance import instance
 from core.ui.session import require_user
 
 # What turning a switch is called in the log of changes.

@@ -8,11 +8,11 @@ import streamlit as st
 
 from core.alerts.rule_files import dump_rules
 from core.errors import CryptoSatXError
+from core.instance import instance
 from core.store.alerts.rules import StoredRule
 from core.ui import loaders
 from core.ui.controls import reader_clock
 from core.ui.formats import DASH, count
-from core.ui.instance import instance
 from core.ui.loaders.rules import RuleNow
 from core.ui.rules import actions
 from core.ui.rules.drafts import NEW, drop, unsaved

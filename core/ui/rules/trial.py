@@ -9,10 +9,10 @@ import streamlit as st
 
 from core.alerts.definition import RuleDefinition, parse_definition
 from core.errors import RuleError
+from core.instance import instance
 from core.ui import loaders
 from core.ui.controls import reader_clock
 from core.ui.formats import count
-from core.ui.instance import instance
 from core.ui.rules.drafts import Draft, definition_of
 from core.ui.rules.trial_result import draw_result
 from core.ui.rules.trials import TRIALS, Asked, Trial

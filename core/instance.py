@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from sqlalchemy import Engine
 
 from core.accounts.home import open_accounts
+from core.accounts.sessions import Limits
 from core.market.choice import ACCOUNTS, Market, accounts_url, choose_market, database_url
 from core.market.probe import Answer
 from core.settings import Settings, load_settings
@@ -30,6 +31,14 @@ class Instance:
     market: Market
     engine: Engine
     accounts: Engine
+
+    @property
+    def session_limits(self) -> Limits:
+        """How long people stay signed in."""
+        return Limits(
+            idle=timedelta(hours=self.settings.session_idle_hours),
+            lifetime=timedelta(days=self.settings.session_days),
+        )
 
     @property
     def guests_welcome(self) -> bool:

@@ -1,0 +1,19 @@
+"""What programs and assistants may ask for: one registry, for the API and for tools alike."""
+
+from core.operations.registry import (
+    Context,
+    Operation,
+    Parameters,
+    Registry,
+    UnknownOperation,
+    WrongParameters,
+)
+
+__all__ = [
+    "Context",
+    "Operation",
+    "Parameters",
+    "Registry",
+    "UnknownOperation",
+    "WrongParameters",
+]
