@@ -55,18 +55,26 @@ PURE = (
 # From the inside out: a module may import its own layer and the ones before it.
 LAYERS = (
     (*PURE, "core.verdicts", "core.alerts"),
-    ("core.settings", "core.market", "core.verdicts.model.asking", "core.alerts.delivery"),
+    (
+        "core.secret_files",
+        "core.settings",
+        "core.production",
+        "core.market",
+        "core.verdicts.model.asking",
+        "core.alerts.delivery",
+    ),
     ("core.store", "core.accounts"),
     (
         "core.replay",
         "core.bench",
         "core.jobs",
+        "core.keeping",
         "core.rule_bench",
         "core.streaming",
         "core.supervision",
         "core.worker",
     ),
-    ("core.instance", "core.operations", "core.observing", "core.keeping"),
+    ("core.instance", "core.operations", "core.observing"),
     ("core.ui", "core.api", "core.commands"),
     ("core.__main__", "app", "pages"),
 )
