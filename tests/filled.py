@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,13 +46,15 @@ def reflected(engine: Engine) -> MetaData:
     return found
 
 
-def fill_what_is_empty(engine: Engine, tables: MetaData | None = None) -> set[str]:
+def fill_what_is_empty(
+    engine: Engine, tables: MetaData | None = None, leave: Collection[str] = ()
+) -> set[str]:
     """Put a row into every table that has none; the names of those."""
     tables = tables or reflected(engine)
     filled = set()
     with engine.begin() as conn:
         for table in tables.sorted_tables:
-            if table.name in _DERIVED or conn.execute(select(table).limit(1)).first():
+            if table.name in (*_DERIVED, *leave) or conn.execute(select(table).limit(1)).first():
                 continue
             conn.execute(table.insert(), [_row(conn, table)])
             filled.add(table.name)
