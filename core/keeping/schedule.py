@@ -30,6 +30,8 @@ RETRY = timedelta(minutes=30)
 OVERDUE = 2.0
 _LEASE, _LEASE_FOR = "backup", timedelta(minutes=10)
 _TELL_SECONDS = 5.0
+# One that is being made is broken off at its next step.
+_END_SECONDS = 5.0
 _logger = logging.getLogger(__name__)
 
 
@@ -148,7 +150,7 @@ class Schedule:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(self._look_seconds)
+            self._thread.join(_END_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._look_seconds):
