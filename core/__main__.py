@@ -10,7 +10,19 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from core.bench import Figure
-from core.commands import alerts, bench, checks, export, people, record, replay, verify, worker
+from core.commands import (
+    alerts,
+    bench,
+    checks,
+    export,
+    keeping,
+    people,
+    record,
+    replay,
+    settings,
+    verify,
+    worker,
+)
 from core.commands.console import beside
 from core.errors import CryptoSatXError
 
@@ -25,9 +37,11 @@ app.command("worker")(worker.command)
 app.command("record")(record.command)
 app.command("verify")(verify.command)
 app.command("export")(export.command)
+app.add_typer(keeping.app, name="backup")
+app.command("restore")(keeping.restore)
 app.add_typer(people.app, name="user")
 app.add_typer(alerts.app, name="alerts")
-app.command("settings")(checks.settings)
+app.command("settings")(settings.command)
 app.command("doctor")(checks.doctor)
 
 

@@ -56,6 +56,10 @@ class StoreError(CryptoSatXError):
     """The database cannot be used as it is, for example because it holds another market."""
 
 
+class BackupError(CryptoSatXError):
+    """A backup cannot be made, read or brought back. Says what to do instead."""
+
+
 class AccountError(CryptoSatXError):
     """An account cannot be made or changed as asked."""
 

@@ -1,19 +1,21 @@
-"""What can be set from the environment, each with its default and what it is for."""
+"""What can be set, each with its default and what it is for; see `core.secret_files` for where."""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -26,6 +28,7 @@ from sqlalchemy.exc import ArgumentError
 from typing_extensions import override
 
 from core.errors import SettingsError
+from core.secret_files import Given, exposed, gather, is_file_of_setting, relevant
 from core.signals import PROFILE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,10 +39,14 @@ OPENAI = "https://api.openai.com/v1"
 class Settings(BaseSettings):
     """The settings as read once, at an edge of the program, and then handed on."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    # Where each value that is given came from.
+    _given: dict[str, Given] = PrivateAttr(default_factory=dict)
 
     database_url: str | None = Field(
         default=None,
+        repr=False,
         validation_alias="DATABASE_URL",
         description="Database for everything: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME. "
         "Unset: one SQLite file per market in CRYPTOSATX_DATA, and accounts.sqlite for people.",
@@ -58,7 +65,8 @@ class Settings(BaseSettings):
     env: Literal["development", "production"] = Field(
         default="development",
         validation_alias="CRYPTOSATX_ENV",
-        description="development or production; production offers no guest access.",
+        description="development or production; production offers no guest access, and does not "
+        "start without what safety needs.",
     )
     data_dir: Path = Field(
         default=ROOT / "data",
@@ -148,13 +156,15 @@ class Settings(BaseSettings):
     )
     endpoints: dict[str, str] = Field(
         default={},
+        repr=False,
         validation_alias="CRYPTOSATX_ENDPOINTS",
         description="Other addresses for sources, such as binance=http://127.0.0.1:9000, by commas.",
     )
     limits: dict[str, str] = Field(
         default={},
         validation_alias="CRYPTOSATX_LIMITS",
-        description="Limits of every request, such as total=10, attempts=3, budget_share=0.8.",
+        description="Limits of every request, such as total=10, attempts=3, budget_share=0.8, and others of "
+        "core/market/http.py.",
     )
     budgets: dict[str, str] = Field(
         default={},
@@ -183,6 +193,7 @@ class Settings(BaseSettings):
     )
     openai_base_url: str | None = Field(
         default=None,
+        repr=False,
         validation_alias="OPENAI_BASE_URL",
         description="Endpoint that speaks as OpenAI does, such as http://localhost:11434/v1. "
         "Unset: OpenAI itself.",
@@ -191,7 +202,8 @@ class Settings(BaseSettings):
         default=None,
         max_length=128,
         validation_alias="CRYPTOSATX_MODEL",
-        description="Language model that gives a second verdict on live signals. Unset: none is asked.",
+        description="Language model that gives a second verdict on live signals; a dated name, because a "
+        "record is of the name, whatever a provider puts behind it. Unset: none is asked.",
     )
     model_temperature: float | None = Field(
         default=None,
@@ -238,7 +250,96 @@ class Settings(BaseSettings):
     model_modes: tuple[str, ...] = Field(
         default=PROFILE_NAMES,
         validation_alias="CRYPTOSATX_MODEL_MODES",
-        description="Modes whose signals the model is asked about: conservative, balanced, aggressive.",
+        description="Modes whose signals the model is asked about: conservative, balanced, aggressive. "
+        "The same question of several modes is asked once.",
+    )
+
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        validation_alias="CRYPTOSATX_ALLOWED_HOSTS",
+        description="Host names that requests may be for, such as signals.example or *.desk.example, by "
+        "commas. Unset: any, which production refuses.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        validation_alias="CRYPTOSATX_TRUSTED_PROXIES",
+        description="Addresses or networks of the proxies that are believed about who asks, such as "
+        "10.1.0.5 or 172.20.0.0/16, by commas; none where nobody is. Unset: nobody is.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        validation_alias="CRYPTOSATX_CORS_ORIGINS",
+        description="Other sites whose scripts may ask the API, such as https://desk.example, by "
+        "commas. Unset: none.",
+    )
+
+    backup_to: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_BACKUP_TO",
+        description="Where the worker keeps backups: a folder, or s3://BUCKET/PREFIX; off where "
+        "something else makes them. Unset: none are made.",
+    )
+    backup_hours: float = Field(
+        default=24.0,
+        ge=1,
+        le=24 * 31,
+        allow_inf_nan=False,
+        validation_alias="CRYPTOSATX_BACKUP_HOURS",
+        description="Hours from one backup to the next.",
+    )
+    backup_keep: dict[str, int] = Field(
+        default={"last": 3, "daily": 7, "weekly": 4, "monthly": 12},
+        validation_alias="CRYPTOSATX_BACKUP_KEEP",
+        description="Backups to keep: so many of the newest, and the newest of so many days, weeks and "
+        "months (UTC). What is in none of them is deleted.",
+    )
+    backup_recipients: tuple[str, ...] = Field(
+        default=(),
+        validation_alias="CRYPTOSATX_BACKUP_RECIPIENTS",
+        description="Public keys of age that backups are encrypted for, by commas; age-keygen makes "
+        "them. The private one does not belong on this machine.",
+    )
+    backup_passphrase: SecretStr | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_BACKUP_PASSPHRASE",
+        description="Passphrase that backups are encrypted with where there are no recipients, of 16 "
+        "characters or more.",
+    )
+    backup_unencrypted: bool = Field(
+        default=False,
+        validation_alias="CRYPTOSATX_BACKUP_UNENCRYPTED",
+        description="on: backups are not encrypted, and hold no secret.key.",
+    )
+    aws_access_key_id: str | None = Field(
+        default=None,
+        validation_alias="AWS_ACCESS_KEY_ID",
+        description="Key that may write to the bucket of the backups. Unset: the machine's own role.",
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="AWS_SECRET_ACCESS_KEY",
+        description="The secret of that key.",
+    )
+    aws_region: str | None = Field(
+        default=None, validation_alias="AWS_REGION", description="Region of the bucket."
+    )
+    aws_endpoint_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="AWS_ENDPOINT_URL",
+        description="Address of a store that speaks as S3 does. Unset: Amazon.",
+    )
+
+    secrets_dir: Path | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_SECRETS_DIR",
+        description="Folder with a file for each setting, named as it, as Docker (/run/secrets) and "
+        "Kubernetes make them.",
+    )
+    secrets_file: Path | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_SECRETS_FILE",
+        description="File of settings in lines NAME=VALUE.",
     )
 
     @override
@@ -411,6 +512,72 @@ class Settings(BaseSettings):
             raise ValueError("write name=value, or several of them by commas")
         return {name.strip(): given.strip() for name, _, given in pairs}
 
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        wanted = (
+            "write host names without a port, such as signals.example or *.desk.example, by commas"
+        )
+        return _split_all(value, _is_host, wanted, str.lower)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        if value == "none":
+            return ()
+        wanted = "write addresses or networks such as 10.1.0.5 or 172.20.0.0/16, by commas, or none"
+        return _split_all(value, _is_narrow_network, wanted)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        wanted = "write origins such as https://desk.example, by commas, and never *"
+        return _split_all(value, _is_origin, wanted, str.lower)
+
+    @field_validator("backup_to")
+    @classmethod
+    def _check_backup_place(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value:
+            parts = urlsplit(value)
+            if parts.scheme != "s3" or not parts.hostname or parts.username or parts.query:
+                raise ValueError("write a folder, s3://BUCKET/PREFIX or off")
+        return value
+
+    @field_validator("backup_keep", mode="before")
+    @classmethod
+    def _split_keep(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [[part.strip() for part in pair.split("=")] for pair in value.split(",")]
+        try:
+            kept = {name: int(number) for name, number in pairs}
+        except ValueError:
+            kept = {}
+        known = set(kept) <= {"last", "daily", "weekly", "monthly"} and len(kept) == len(pairs)
+        if not kept or not known or min(kept.values()) < 0 or kept.get("last", 0) < 1:
+            raise ValueError("write last=3,daily=7,weekly=4,monthly=12, the last at least 1")
+        return kept
+
+    @field_validator("backup_recipients", mode="before")
+    @classmethod
+    def _split_recipients(cls, value: object) -> object:
+        wanted = "write public keys of age that begin with age1, by commas"
+        return _split_all(value, lambda key: bool(re.fullmatch("age1[0-9a-z]{20,}", key)), wanted)
+
+    @field_validator("backup_passphrase")
+    @classmethod
+    def _check_passphrase(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("write 16 characters or more")
+        return value
+
+    @field_validator("aws_endpoint_url")
+    @classmethod
+    def _check_store(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+            raise ValueError("write an address such as https://store.example")
+        return value
+
     @field_validator("data_dir")
     @classmethod
     def _make_absolute(cls, value: Path) -> Path:
@@ -426,21 +593,21 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Traceback (most recent call last):
     core.errors.SettingsError: CRYPTOSATX_ENV=staging cannot be used: write development or production.
     """
-    given = os.environ if environ is None else environ
-    values = {
-        name: given[name].strip() for name in _environment_names() if given.get(name, "").strip()
-    }
-    return _settings(tuple(values.items()), os.getcwd())
+    given = relevant(os.environ if environ is None else environ, _environment_names())
+    return _settings(tuple(given.items()), os.getcwd())
 
 
 # A page asks for them many times in a run. What is relative is so to the working directory.
 @lru_cache(maxsize=8)
-def _settings(given: tuple[tuple[str, str], ...], _directory: str) -> Settings:
-    values: dict[str, Any] = dict(given)
+def _settings(environ: tuple[tuple[str, str], ...], _directory: str) -> Settings:
+    given = gather(dict(environ), _environment_names())
+    values: dict[str, Any] = {name: one.text for name, one in given.items()}
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_sentence(error, values)) from error
+        raise SettingsError(_sentence(error, given)) from None
+    settings._given = given
+    return settings
 
 
 @dataclass(frozen=True)
@@ -449,7 +616,7 @@ class Described:
 
     name: str
     value: str
-    source: Literal["environment", "default"]
+    source: str
     description: str
 
 
@@ -457,13 +624,24 @@ def describe_settings(settings: Settings) -> list[Described]:
     """Every setting in the order of their definition, with where its value comes from."""
     return [
         Described(
-            name=str(field.validation_alias),
-            value=_masked(getattr(settings, key)),
-            source="environment" if key in settings.model_fields_set else "default",
+            name=name,
+            value=shown(getattr(settings, key)),
+            source=settings._given[name].source if name in settings._given else "default",
             description=field.description or "",
         )
         for key, field in Settings.model_fields.items()
+        for name in (str(field.validation_alias),)
     ]
+
+
+def is_given(settings: Settings, name: str) -> bool:
+    """Whether somebody has set the setting of this name, to whatever value."""
+    return name in settings._given
+
+
+def exposed_secrets(settings: Settings) -> list[str]:
+    """A sentence about each file of settings that others on this machine may read or write."""
+    return exposed([one.path for one in settings._given.values() if one.path is not None])
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
@@ -473,12 +651,74 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     ['CRYPTOSATX_MARKT']
     """
     known = _environment_names()
-    return sorted(name for name in environ if name.startswith("CRYPTOSATX_") and name not in known)
+    return sorted(
+        name
+        for name in environ
+        if name.startswith("CRYPTOSATX_")
+        and name not in known
+        and not is_file_of_setting(name, known)
+    )
 
 
 @cache
 def _environment_names() -> list[str]:
     return [str(field.validation_alias) for field in Settings.model_fields.values()]
+
+
+def _split_all(
+    value: object,
+    is_one: Callable[[str], bool],
+    wanted: str,
+    change: Callable[[str], str] = str,
+) -> object:
+    """The parts of a text by commas; `ValueError` says what is ``wanted`` where one is none."""
+    if not isinstance(value, str):
+        return value
+    parts = tuple(dict.fromkeys(change(part.strip()) for part in value.split(",") if part.strip()))
+    if not parts or not all(is_one(part) for part in parts):
+        raise ValueError(wanted)
+    return parts
+
+
+def _is_host(text: str) -> bool:
+    """A name, an address, or all names below one.
+
+    >>> [_is_host(text) for text in ("desk.example", "*.desk.example", "*", "https://a", "a:80", "::1")]
+    [True, True, False, False, False, True]
+    """
+    try:
+        ip_address(text)
+    except ValueError:
+        label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+        return bool(re.fullmatch(rf"(\*\.)?{label}(\.{label})*", text)) and len(text) <= 253
+    return True
+
+
+def _is_narrow_network(text: str) -> bool:
+    """A network that somebody can be in charge of, and not everybody.
+
+    >>> [_is_narrow_network(text) for text in ("10.0.0.0/8", "::1", "0.0.0.0/0", "::/0", "*", "10.1.0.5/8")]
+    [True, True, False, False, False, False]
+    """
+    try:
+        network = ip_network(text)
+    except ValueError:
+        return False
+    return network.prefixlen >= (8 if network.version == 4 else 32)
+
+
+def _is_origin(text: str) -> bool:
+    """A scheme, a host and perhaps a port; without HTTPS only on this machine.
+
+    >>> [_is_origin(text) for text in ("https://a.b", "https://a.b:8443", "http://localhost:3000")]
+    [True, True, True]
+    >>> [_is_origin(text) for text in ("*", "null", "http://a.b", "https://a.b/", "https://*.b")]
+    [False, False, False, False, False]
+    """
+    found = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", text)
+    if not found:
+        return False
+    return found[1] == "https" or found[2] in ("localhost", "127.0.0.1", "[::1]")
 
 
 def split_keys(text: str) -> list[str]:
@@ -513,11 +753,12 @@ def public_address(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def _masked(value: object) -> str:
-    if value is None or value == {}:
+def shown(value: object) -> str:
+    """A value for people, without what may be secret in it."""
+    if value is None or value in ({}, ()):
         return "not set"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={given}" for name, given in value.items())
+        return ", ".join(f"{name}={shown(given)}" for name, given in value.items())
     if isinstance(value, tuple):
         return ", ".join(value)
     if isinstance(value, bool):
@@ -525,23 +766,33 @@ def _masked(value: object) -> str:
     text = str(value)
     if text.startswith(("http://", "https://")):
         return public_address(text)
+    if text.startswith("s3://"):
+        return text
     if "://" in text:
         return make_url(text).set(query={}).render_as_string(hide_password=True)
     return text
 
 
-def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
-    first = error.errors()[0]
+def _sentence(error: ValidationError, given: Mapping[str, Given]) -> str:
+    first = error.errors(include_input=False)[0]
     # What is wrong with several settings together belongs to none of them.
     name = str(first["loc"][0]) if first["loc"] else "CRYPTOSATX_OIDC_METADATA_URL"
     wanted = {
         "literal_error": "write " + str(first.get("ctx", {}).get("expected", "")).replace("'", ""),
         "bool_parsing": "write on or off",
     }.get(first["type"], first["msg"].removeprefix("Value error, "))
-    # An address may hold a password.
-    shown = (
-        ""
-        if name in ("DATABASE_URL", "OPENAI_BASE_URL", "CRYPTOSATX_SECRET_KEY") or not first["loc"]
-        else f"={values.get(name, '')}"
-    )
+    one = given.get(name) if first["loc"] else None
+    if one is None or _may_be_secret(name):
+        shown = ""
+    elif one.path is not None:
+        shown = f" in {one.path}"
+    else:
+        shown = f"={one.text}"
     return f"{name}{shown} cannot be used: {wanted}."
+
+
+def _may_be_secret(name: str) -> bool:
+    """Whether the value of a setting must not be shown: a secret, or an address that may hold one."""
+    fields = {str(field.validation_alias): field for field in Settings.model_fields.values()}
+    field = fields[name]
+    return not field.repr or SecretStr in (field.annotation, *get_args(field.annotation))

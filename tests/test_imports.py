@@ -58,7 +58,10 @@ PURE = (
 LAYERS = (
     (*PURE, "core.verdicts", "core.alerts"),
     (
+        "core.secret_files",
         "core.settings",
+        "core.settings_table",
+        "core.production",
         "core.market",
         "core.verdicts.model.asking",
         "core.alerts.delivery",
@@ -69,12 +72,13 @@ LAYERS = (
         "core.replay",
         "core.bench",
         "core.jobs",
+        "core.keeping",
         "core.rule_bench",
         "core.streaming",
         "core.supervision",
         "core.worker",
     ),
-    ("core.instance", "core.operations", "core.observing", "core.keeping"),
+    ("core.instance", "core.operations", "core.observing"),
     ("core.ui", "core.api", "core.commands"),
     ("core.__main__", "app", "pages"),
 )

@@ -17,6 +17,7 @@ from core.jobs.passed_on import PassedOn
 from core.jobs.streams import Streams, WithStreams
 from core.market.choice import Market, database_url
 from core.market.sources import coinglass, key_of
+from core.production import refuse_unless_safe
 from core.settings import Settings, load_settings
 from core.store import open_store
 from core.worker import Worker, collect_garbage_seldom
@@ -29,6 +30,7 @@ def command() -> None:
     On PostgreSQL several may run.
     """
     settings = load_settings()
+    refuse_unless_safe(settings)
     market = market_to_work_on(settings)
     engine = open_store(database_url(settings, market), market.key)
     if market.kind == "live":

@@ -14,6 +14,8 @@ from core.accounts.setup import new_setup_token
 from core.errors import CryptoSatXError
 from core.instance import Instance
 from core.market.choice import Market
+from core.production import refuse_unless_safe
+from core.settings import load_settings
 from core.supervision import Beside, Work
 from core.ui import auto
 from core.ui.organisation import auth_secrets
@@ -23,6 +25,7 @@ from core.ui.organisation import auth_secrets
 async def lifespan(_app: App) -> AsyncIterator[None]:
     """Open the database, say where the dashboard is, and keep the worker beside it."""
     try:
+        refuse_unless_safe(load_settings())
         here = await run_in_threadpool(auto.open_instance)
         auth_secrets(here.settings)
     except CryptoSatXError as error:
