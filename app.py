@@ -1,8 +1,9 @@
-"""The entry: `streamlit run app.py` serves the pages, the session's routes and the health."""
+"""The entry: `streamlit run app.py` serves the pages, the session's routes, the API and the health."""
 
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.api import api_routes
 from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
 from core.ui.routes import ROUTES
@@ -10,7 +11,7 @@ from core.ui.security import Protection
 
 app = st.App(
     "pages/router.py",
-    routes=ROUTES,
+    routes=[*ROUTES, *api_routes()],
     middleware=[Middleware(Protection)],
     lifespan=lifespan,
     on_script_error=show_failure,

@@ -10,7 +10,18 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from core.bench import Figure
-from core.commands import alerts, bench, checks, export, people, record, replay, verify, worker
+from core.commands import (
+    alerts,
+    bench,
+    checks,
+    export,
+    keys,
+    people,
+    record,
+    replay,
+    verify,
+    worker,
+)
 from core.commands.console import beside
 from core.errors import CryptoSatXError
 
@@ -26,6 +37,7 @@ app.command("record")(record.command)
 app.command("verify")(verify.command)
 app.command("export")(export.command)
 app.add_typer(people.app, name="user")
+app.add_typer(keys.app, name="key")
 app.add_typer(alerts.app, name="alerts")
 app.command("settings")(checks.settings)
 app.command("doctor")(checks.doctor)

@@ -56,6 +56,10 @@ class StoreError(CryptoSatXError):
     """The database cannot be used as it is, for example because it holds another market."""
 
 
+class TookTooLong(CryptoSatXError):
+    """Work was broken off because its time was over; asking for less may help."""
+
+
 class AccountError(CryptoSatXError):
     """An account cannot be made or changed as asked."""
 

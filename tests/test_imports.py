@@ -44,6 +44,7 @@ PURE = (
     "core.market.liquidation_sums",
     "core.market.spikes",
     "core.outcomes",
+    "core.overview",
     "core.plan",
     "core.signals",
     "core.verdicts.model.answer",

@@ -26,7 +26,8 @@ Password = Annotated[
 
 
 @contextmanager
-def _transaction() -> Iterator[Connection]:
+def transaction() -> Iterator[Connection]:
+    """A transaction in the database of people."""
     engine = open_accounts(load_settings())
     try:
         with engine.begin() as conn:
@@ -43,7 +44,7 @@ def _now() -> datetime:
 def list_() -> None:
     """Everyone who has an account."""
     table = Table("username", "name", "role", "state", "since")
-    with _transaction() as conn:
+    with transaction() as conn:
         for account in people.list_people(conn):
             person = account.person
             state = "disabled" if account.disabled else "active"
@@ -60,7 +61,7 @@ def add(
     name: Annotated[str, typer.Option(help="Name to show; the username if not given.")] = "",
 ) -> None:
     """Make an account."""
-    with _transaction() as conn:
+    with transaction() as conn:
         person = people.create_user(
             conn,
             username=username,
@@ -75,7 +76,7 @@ def add(
 @app.command()
 def role(username: Username, role: Role) -> None:
     """Give a person another role."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.set_role(conn, username, role, now=_now())
     out.print(f"{username} is now {role}.")
 
@@ -83,7 +84,7 @@ def role(username: Username, role: Role) -> None:
 @app.command()
 def password(username: Username, password: Password) -> None:
     """Set a new password, and end the sessions opened with the old one."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.set_password(conn, username, password, now=_now())
     out.print(f"{username} has a new password and must sign in again.")
 
@@ -91,7 +92,7 @@ def password(username: Username, password: Password) -> None:
 @app.command()
 def disable(username: Username) -> None:
     """Refuse a person from now on, and end their sessions."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.disable(conn, username, now=_now())
     out.print(f"{username} can no longer sign in.")
 
@@ -99,6 +100,6 @@ def disable(username: Username) -> None:
 @app.command()
 def enable(username: Username) -> None:
     """Let a disabled person sign in again."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.enable(conn, username, now=_now())
     out.print(f"{username} can sign in again.")
