@@ -9,6 +9,7 @@ from core.ui.account import change_password, end_other_sessions, own_sessions
 from core.ui.browser import browser_words
 from core.ui.entrance import open_session, password_fields
 from core.ui.formats import count, duration
+from core.ui.own_keys import draw_keys
 from core.ui.session import current_session, require_user
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     with st.container(width=560, gap="medium"):
         _draw_sessions()
         _draw_password()
+    draw_keys(person)
 
 
 def _draw_sessions() -> None:

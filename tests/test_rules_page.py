@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.alerts import compile_rule
 from core.alerts.definition import RuleDefinition, parse_definition, to_body
+from core.alerts.delivery.rule_faults import faults_of
 from core.alerts.functions import FUNCTIONS
 from core.alerts.history import backtest
 from core.alerts.names import NAMES
@@ -34,15 +35,15 @@ from core.store.alerts.states import (
     save_progress,
     save_states,
 )
+from core.store.alerts.trials import Asked
 from core.store.audit import list_changes
 from core.store.signals import market_range
 from core.store.tables import alert_rule_versions, alert_rules
 from core.ui.rules import completion
 from core.ui.rules.drafts import Draft, recover
-from core.ui.rules.fault import faults_of
 from core.ui.rules.importing import read_file
 from core.ui.rules.templates import BY_KEY, TEMPLATES, Template
-from core.ui.rules.trials import MOST_WAITING, TRIALS, Asked, Trials
+from core.ui.rules.trials import MOST_WAITING, TRIALS, Trials
 from core.ui.rules.wording import clauses, lines
 from tests.builders import make_frame
 from tests.pages import copy_of_past, open_page, run, serve_copy, sign_in_as, words

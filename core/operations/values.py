@@ -54,11 +54,18 @@ def _one_line(value: str) -> str:
     return value
 
 
+def _no_controls(value: str) -> str:
+    if not all(letter.isprintable() or letter in "\n\t" for letter in value):
+        raise ValueError("must be printable characters and line breaks")
+    return value
+
+
 # What is asked for.
 Symbol = Annotated[str, StringConstraints(pattern=r"^\w{2,32}$")]
 Mode = Literal["conservative", "balanced", "aggressive"]
 Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 Line = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_no_controls)]
 Id = Annotated[int, Field(ge=1, le=2**53)]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 Limit = Annotated[
@@ -91,7 +98,7 @@ _DIRECTIONS: Mapping[float, Direction] = {1.0: "LONG", -1.0: "SHORT", 0.0: "NEUT
 class Result(BaseModel):
     """Something that is given; every field is always there."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 T = TypeVar("T")

@@ -1,9 +1,33 @@
 """The product's own operations, a module for each subject."""
 
-from core.operations.own import ledger, plans, signals, verdicts
+from core.operations.own import (
+    accuracy,
+    alerts,
+    backtests,
+    ledger,
+    liquidations,
+    market,
+    plans,
+    rules,
+    signals,
+    sources,
+    verdicts,
+)
 from core.operations.registry import Registry
 
-SUBJECTS = (signals, verdicts, plans, ledger)
+SUBJECTS = (
+    signals,
+    verdicts,
+    plans,
+    market,
+    liquidations,
+    accuracy,
+    ledger,
+    alerts,
+    rules,
+    backtests,
+    sources,
+)
 
 
 def own_operations() -> Registry:

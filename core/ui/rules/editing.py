@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from core.alerts.advice import Check
 from core.alerts.definition import to_body
+from core.alerts.delivery.rule_faults import faults_of
 from core.errors import CryptoSatXError
 from core.signals import PROFILE_NAMES
 from core.store.alerts.rules import StoredRule
 from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.rules import actions
-from core.ui.rules.check import Check
 from core.ui.rules.code import draw_code
 from core.ui.rules.drafts import (
     Draft,
@@ -22,7 +23,6 @@ from core.ui.rules.drafts import (
     open_draft,
     renew,
 )
-from core.ui.rules.fault import faults_of
 from core.ui.rules.fields import (
     draw_description,
     draw_name,

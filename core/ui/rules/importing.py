@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.alerts.definition import RuleDefinition, fields_changed, to_body
+from core.alerts.delivery.rule_faults import further_faults
 from core.alerts.rule_files import Fault, FileRefused, load_rules, parse_document
 from core.errors import CryptoSatXError
 from core.store.alerts.rules import StoredRule
 from core.ui import loaders
 from core.ui.formats import count
 from core.ui.rules import actions
-from core.ui.rules.fault import further_faults
 from core.ui.rules.words import changed_words, difference_html, plain
 
 _MOST_FAULTS = 30
