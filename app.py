@@ -1,8 +1,9 @@
-"""The entry: `streamlit run app.py` serves the pages, the session's routes and the health."""
+"""The entry: `streamlit run app.py` serves the pages, the session's routes, the API and the health."""
 
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.api import api_routes
 from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
 from core.ui.organisation import ShortIdentity, given_secrets
@@ -11,7 +12,7 @@ from core.ui.security import Protection
 
 app = st.App(
     "pages/router.py",
-    routes=ROUTES,
+    routes=[*ROUTES, *api_routes()],
     middleware=[Middleware(Protection), Middleware(ShortIdentity)],
     secrets=given_secrets(),
     lifespan=lifespan,

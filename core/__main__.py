@@ -16,6 +16,7 @@ from core.commands import (
     checks,
     export,
     keeping,
+    keys,
     people,
     record,
     replay,
@@ -40,6 +41,7 @@ app.command("export")(export.command)
 app.add_typer(keeping.app, name="backup")
 app.command("restore")(keeping.restore)
 app.add_typer(people.app, name="user")
+app.add_typer(keys.app, name="key")
 app.add_typer(alerts.app, name="alerts")
 app.command("settings")(settings.command)
 app.command("doctor")(checks.doctor)

@@ -60,6 +60,10 @@ class BackupError(CryptoSatXError):
     """A backup cannot be made, read or brought back. Says what to do instead."""
 
 
+class TookTooLong(CryptoSatXError):
+    """Work was broken off because its time was over; asking for less may help."""
+
+
 class AccountError(CryptoSatXError):
     """An account cannot be made or changed as asked."""
 

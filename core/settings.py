@@ -142,6 +142,19 @@ class Settings(BaseSettings):
         description="Which value of that claim gives which role, such as desk=trader,ops=admin. "
         "Of several the highest counts; whoever has none is refused.",
     )
+    api_calls_per_minute: int = Field(
+        default=120,
+        ge=1,
+        le=1_000_000,
+        validation_alias="CRYPTOSATX_API_CALLS_PER_MINUTE",
+        description="Requests that each key may make to the API in a minute.",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_REDIS",
+        description="Redis in which all servers count the requests of keys together, such as "
+        "redis://localhost:6379. Unset: each server counts its own.",
+    )
     private_targets: str | None = Field(
         default=None,
         validation_alias="CRYPTOSATX_PRIVATE_TARGETS",

@@ -13,6 +13,7 @@ from core.ui.controls import reader_clock
 from core.ui.entrance import open_session, password_fields
 from core.ui.formats import count, duration
 from core.ui.own_factor import draw_own_factor
+from core.ui.own_keys import draw_keys
 from core.ui.session import current_session, lacks_factor, require_user
 
 
@@ -32,6 +33,7 @@ def main() -> None:
             _draw_password()
         else:
             st.caption("Your organisation signs you in: password and codes are its own.")
+        draw_keys(person)
 
 
 def _draw_sessions(session: Session | None) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.instance import instance
+from core.market.liquidation_windows import symbols_known, venues_known
 from core.ui import liquidation_parts as parts
 from core.ui import loaders
 from core.ui.charts.liquidations import CUMULATIVE, OVER_TIME
@@ -30,8 +31,6 @@ from core.ui.liquidation_view import (
     read_bar_spikes,
     read_bar_tally,
     read_tally,
-    symbols_known,
-    venues_known,
 )
 from core.ui.palette import palette
 from core.ui.session import require_user

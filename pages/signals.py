@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from core.instance import instance
+from core.overview import ALL, BY_CONVICTION, ORDERS, SHOWN, chosen, market_rows
 from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock, shared_query
 from core.ui.formats import count
 from core.ui.header import market_now
-from core.ui.market_rows import ALL, BY_CONVICTION, ORDERS, SHOWN, chosen, market_rows, summary
+from core.ui.market_rows import summary
 from core.ui.market_table import draw_key, draw_table
 from core.ui.session import require_user
 from core.ui.states import draw_no_match, draw_nothing_stored, store_failures_shown

@@ -19,7 +19,7 @@ from core.ui.palette import palette
 from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
 from core.ui.viewport import is_narrow, watch_viewport
-from core.verdicts import settle
+from core.verdicts import as_frame, settle, settle_row
 
 require_user("trader")
 
@@ -82,7 +82,7 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
             loaders.load_origin(symbol, mode, time, version),
             loaders.load_verdict(symbol, mode, time, version),
         )
-        row = decision.settled(row, model)
+        row = settle_row(row, model)
         _draw_head(row, origin, past=opened is not None)
     with rest:
         _draw_rest(row, origin, model)
@@ -174,7 +174,7 @@ def _draw_rest(row: pd.Series, origin: Origin, model: dict[str, Any] | None) -> 
 @st.fragment
 def _draw_plan(row: pd.Series) -> None:
     account = ask_account()
-    st.html(decision.plan_part(plan(decision.as_frame(row), account).iloc[0]))
+    st.html(decision.plan_part(plan(as_frame(row), account).iloc[0]))
 
 
 main()

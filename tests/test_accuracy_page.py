@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.accounts import people, sessions
 from core.accuracy import brier, confusion, factor_sums, summarise, value_of_caution
+from core.accuracy.record import KEYS, Place, Record, curves, record_of, spreads
 from core.accuracy.tallies import LATER, LIVE, tally
 from core.backtest import run as backtest
 from core.instance import Instance
@@ -35,7 +36,6 @@ from core.ui.accuracy_scores import brier_words
 from core.ui.claims import headline
 from core.ui.formats import DASH, number, percent
 from core.ui.record_table import caution_rows, record_rows
-from core.ui.track_record import KEYS, Place, Record, curves, record_of, spreads
 from core.ui.verdict_matrix import matrix_data
 from tests.builders import START, make_frame
 from tests.pages import copy_of_past, open_app, open_page, run, serve, serve_copy, store, words

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from core.accuracy.record import KEYS, Record, curves, record_of, spreads
 from core.accuracy.tallies import tally
 from core.backtest import decide, run
 from core.signals import load_profile
@@ -32,7 +33,6 @@ from core.ui.charts.spread_of_r import spread_figure
 from core.ui.charts.steps import candles, gaps, regular, totals
 from core.ui.formats import UTC_CLOCK, Clock
 from core.ui.palette import DARK, LIGHT
-from core.ui.track_record import KEYS, Record, curves, record_of, spreads
 from tests.builders import START, make_frame
 
 HOUR = pd.Timedelta("1h")

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PURE = (
     "core.accuracy",
+    "core.alerts.advice",
     "core.alerts.checking",
     "core.alerts.cost",
     "core.alerts.definition",
@@ -44,8 +45,10 @@ PURE = (
     "core.market.frame",
     "core.market.grid",
     "core.market.liquidation_sums",
+    "core.market.liquidation_windows",
     "core.market.spikes",
     "core.outcomes",
+    "core.overview",
     "core.plan",
     "core.signals",
     "core.verdicts.model.answer",

@@ -29,6 +29,7 @@ from core.ui import decision
 from core.ui.formats import UTC_CLOCK
 from core.ui.model_words import ENDED, KINDS, MEANINGS
 from core.ui.system_model import ModelView, model_part, model_problems
+from core.verdicts import as_frame
 from tests.opinions import BAR, NOW, SYMBOLS, planned, store
 from tests.pages import open_page, serve, table, words
 from tests.test_symbol_page import text
@@ -99,7 +100,7 @@ def test_symbol_shows_both_verdicts_what_stands_and_a_plan_of_that_size(here):
     assert "abc123" in said
     assert "answered in 2.3 s" in said
     assert "0.0039" in said
-    quarter = plan(decision.as_frame(row).assign(multiplier=0.25), Account()).iloc[0]
+    quarter = plan(as_frame(row).assign(multiplier=0.25), Account()).iloc[0]
     assert text(decision.plan_part(quarter)) in said
 
 
@@ -124,7 +125,7 @@ def test_a_failure_is_told_in_words_and_the_rules_verdict_stands(here, state):
     said = text(words(symbol_page(symbol)))
     assert f"{row['verdict']} what stands · " in said
     assert f"It {ENDED[state]}; the rules’ verdict stands. Because <script>" in said
-    assert text(decision.plan_part(plan(decision.as_frame(row), Account()).iloc[0])) in said
+    assert text(decision.plan_part(plan(as_frame(row), Account()).iloc[0])) in said
 
 
 def test_without_a_model_nothing_is_said_of_one(here):

@@ -35,6 +35,7 @@ from core.store.alerts.states import (
     save_progress,
     save_states,
 )
+from core.store.alerts.trials import Asked
 from core.store.audit import list_changes
 from core.store.signals import market_range
 from core.store.tables import alert_rule_versions, alert_rules
@@ -42,7 +43,7 @@ from core.ui.rules import completion
 from core.ui.rules.drafts import Draft, recover
 from core.ui.rules.importing import read_file
 from core.ui.rules.templates import BY_KEY, TEMPLATES, Template
-from core.ui.rules.trials import MOST_WAITING, TRIALS, Asked, Trials
+from core.ui.rules.trials import MOST_WAITING, TRIALS, Trials
 from core.ui.rules.wording import clauses, lines
 from tests.builders import make_frame
 from tests.pages import copy_of_past, open_page, run, serve_copy, sign_in_as, words

@@ -17,13 +17,14 @@ from core.backtest import decide
 from core.instance import Instance
 from core.market.choice import Market
 from core.market.frame import SOURCES
+from core.overview import ALL, ORDERS, SHOWN, chosen, market_rows
 from core.signals import FACTORS, PROFILE_NAMES, load_profile
 from core.store import signals as queries
 from core.store.tables import replays
 from core.ui import states
 from core.ui.formats import DASH, UTC_CLOCK, Clock
 from core.ui.header import age_html, badge_html, market_now
-from core.ui.market_rows import ALL, ORDERS, SHOWN, chosen, market_rows, summary
+from core.ui.market_rows import summary
 from core.ui.market_table import COLUMNS, STALE, spark, table_data
 from core.ui.replaying import remaining, standing
 from tests.builders import START, make_frame

@@ -26,6 +26,7 @@ from core.ui import decision, session
 from core.ui.formats import UTC_CLOCK, number
 from core.ui.opened import parse_time
 from core.ui.palette import DARK, LIGHT
+from core.verdicts import as_frame
 from tests.builders import START, make_frame
 from tests.pages import (
     RECORDED,
@@ -231,7 +232,7 @@ def test_no_plan_is_a_sentence_and_what_would_have_been_is_kept_apart(planned):
 def test_a_plan_can_be_made_again_for_another_account(planned):
     row = row_of(planned, planned["no_plan"].isna())
     account = Account(equity_usd=20_000)
-    again = plan(decision.as_frame(row), account).iloc[0]
+    again = plan(as_frame(row), account).iloc[0]
     whole = plan(planned, account).loc[row.name]
     assert again["quantity"] == whole["quantity"]
     assert again["risk_usd"] == whole["risk_usd"]

@@ -29,7 +29,8 @@ Password = Annotated[
 
 
 @contextmanager
-def _transaction() -> Iterator[Connection]:
+def transaction() -> Iterator[Connection]:
+    """A transaction in the database of people."""
     engine = open_accounts(load_settings())
     try:
         with engine.begin() as conn:
@@ -46,7 +47,7 @@ def _now() -> datetime:
 def list_() -> None:
     """Everyone who has an account."""
     table = Table("username", "name", "role", "state", "signs in by", "since", "last seen")
-    with _transaction() as conn:
+    with transaction() as conn:
         for account in people.list_people(conn):
             person = account.person
             state = "disabled" if account.disabled else "active"
@@ -65,7 +66,7 @@ def add(
     name: Annotated[str, typer.Option(help="Name to show; the username if not given.")] = "",
 ) -> None:
     """Make an account."""
-    with _transaction() as conn:
+    with transaction() as conn:
         person = people.create_user(
             conn,
             username=username,
@@ -80,7 +81,7 @@ def add(
 @app.command()
 def role(username: Username, role: Role) -> None:
     """Give a person another role."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.set_role(conn, username, role, now=_now())
     out.print(f"{username} is now {role}.")
 
@@ -88,7 +89,7 @@ def role(username: Username, role: Role) -> None:
 @app.command()
 def password(username: Username, password: Password) -> None:
     """Set a new password, and end the sessions opened with the old one."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.set_password(conn, username, password, now=_now())
     out.print(f"{username} has a new password and must sign in again.")
 
@@ -96,7 +97,7 @@ def password(username: Username, password: Password) -> None:
 @app.command()
 def disable(username: Username) -> None:
     """Refuse a person from now on, and end their sessions."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.disable(conn, username, now=_now())
     out.print(f"{username} can no longer sign in.")
 
@@ -104,7 +105,7 @@ def disable(username: Username) -> None:
 @app.command()
 def enable(username: Username) -> None:
     """Let a disabled person sign in again."""
-    with _transaction() as conn:
+    with transaction() as conn:
         people.enable(conn, username, now=_now())
     out.print(f"{username} can sign in again.")
 
@@ -112,7 +113,7 @@ def enable(username: Username) -> None:
 @app.command("end-sessions")
 def end_sessions(username: Username) -> None:
     """Sign a person out everywhere."""
-    with _transaction() as conn:
+    with transaction() as conn:
         ended = people.end_sessions(conn, username, now=_now())
     out.print(f"{ended} sessions of {username} ended.")
 
@@ -120,7 +121,7 @@ def end_sessions(username: Username) -> None:
 @app.command("reset-factor")
 def reset_factor(username: Username) -> None:
     """Take away a second factor whose device is lost, and end the person's sessions."""
-    with _transaction() as conn:
+    with transaction() as conn:
         person = people.find_account(conn, username).person
         second_factor.remove(conn, person, by=COMMAND_LINE, now=_now())
     out.print(f"{username} signs in with the password alone until they set up another one.")
@@ -136,7 +137,7 @@ def invite(
     url = load_settings().url
     if url is None:
         raise SettingsError("Set CRYPTOSATX_URL first: the link begins with it.")
-    with _transaction() as conn:
+    with transaction() as conn:
         token = invitations.invite(
             conn, role=role, by=COMMAND_LINE, now=_now(), note=note, lasts=timedelta(hours=hours)
         )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from core.errors import SourceError, SourceRefused, SourceUnavailable
 from core.market.breaker import Breaker, Phase
 from core.market.budgets import Budgets, BudgetUse
 
 _TROUBLE_SECONDS = 3600.0
+Standing = Literal["working", "failing", "left alone", "not asked yet", "no key", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,20 @@ class SourceState:
     def healthy(self) -> bool:
         """Whether it has answered, and the last thing heard of every path was good."""
         return self.last_success_at is not None and not self.troubles
+
+
+def standing(noted: Mapping[str, Any], left_alone: timedelta, *, gone: bool) -> Standing:
+    """How a source that was asked is doing, in a word, from what a worker noted of its `SourceState`.
+
+    ``left_alone`` is how long still; of a worker that is ``gone`` nobody knows any more.
+    """
+    if gone:
+        return "unknown"
+    if left_alone > timedelta(0) or noted["breaker"] == "open":
+        return "left alone"
+    if noted["troubles"] or noted["last_success_at"] is None:
+        return "failing"
+    return "working"
 
 
 class Watched:

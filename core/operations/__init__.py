@@ -2,6 +2,7 @@
 
 from core.operations.registry import (
     Context,
+    NotThere,
     Operation,
     Parameters,
     Registry,
@@ -11,6 +12,7 @@ from core.operations.registry import (
 
 __all__ = [
     "Context",
+    "NotThere",
     "Operation",
     "Parameters",
     "Registry",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.accuracy.tallies import COUNTS, DAY, SUMS
@@ -264,9 +264,13 @@ def load_run(conn: Connection, run_id: str) -> Run | None:
     return None if row is None else _run(row)
 
 
-def load_runs(conn: Connection, limit: int) -> list[Run]:
-    """The newest runs, the one asked for last first."""
+def load_runs(conn: Connection, limit: int, place: tuple[datetime, str] | None = None) -> list[Run]:
+    """The newest runs, the one asked for last first; those behind one of this time and id."""
     query = _runs().order_by(backtests.c.asked_at.desc(), backtests.c.id).limit(limit)
+    if place is not None:
+        at, run_id = place
+        same = and_(backtests.c.asked_at == at, backtests.c.id > run_id)
+        query = query.where(or_(backtests.c.asked_at < at, same))
     return [_run(row) for row in conn.execute(query)]
 
 

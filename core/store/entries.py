@@ -99,7 +99,12 @@ def read_entries(conn: Connection, after: int = 0) -> Iterator[list[Entry]]:
         after = batch[-1].position
 
 
-def _read_batch(conn: Connection, after: int) -> list[Entry]:
+def read_some(conn: Connection, after: int, limit: int) -> list[Entry]:
+    """Up to ``limit`` entries behind a position."""
+    return _read_batch(conn, after, limit)
+
+
+def _read_batch(conn: Connection, after: int, limit: int = BATCH) -> list[Entry]:
     found = conn.execute(
         select(
             ledger.c.position,
@@ -109,7 +114,7 @@ def _read_batch(conn: Connection, after: int) -> list[Entry]:
         )
         .where(ledger.c.position > after)
         .order_by(ledger.c.position)
-        .limit(BATCH)
+        .limit(limit)
     ).all()
     if not found:
         return []

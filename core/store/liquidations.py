@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import pandas as pd
-from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select
+from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.market.stream.batch import Batch, Gap, StreamState
@@ -101,6 +101,33 @@ def load_events(
         query = query.where(liquidations.c.usd >= least_usd)
     order = liquidations.c.usd if largest else liquidations.c.occurred_at
     query = query.order_by(order.desc(), liquidations.c.identity.desc()).limit(limit)
+    return _frame(conn, query, ("occurred_at", "received_at"), ("price", "quantity", "usd"))
+
+
+def load_events_before(
+    conn: Connection,
+    place: tuple[datetime, str, str] | None,
+    *,
+    limit: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    venues: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+    least_usd: float = 0.0,
+) -> pd.DataFrame:
+    """Up to ``limit`` events, the newest first, that come behind one with this time, identity and
+    venue; all of them have one place in this order, whatever is stored meanwhile."""
+    table = liquidations.c
+    query = _chosen(select(liquidations), liquidations, "occurred_at", start, end, venues, symbols)
+    if least_usd > 0:
+        query = query.where(table.usd >= least_usd)
+    if place is not None:
+        time, identity, venue = place
+        same = and_(table.identity == identity, table.venue < venue)
+        later = and_(table.occurred_at == time, or_(table.identity < identity, same))
+        query = query.where(table.occurred_at <= time, or_(table.occurred_at < time, later))
+    order = (table.occurred_at.desc(), table.identity.desc(), table.venue.desc())
+    query = query.order_by(*order).limit(limit)
     return _frame(conn, query, ("occurred_at", "received_at"), ("price", "quantity", "usd"))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, exists, func, select, type_coerce
+from sqlalchemy import Connection, Select, and_, exists, false, func, or_, select, type_coerce
 from sqlalchemy.types import NullType
 
 from core.accuracy.tallies import CELL, COLUMNS, DAY, RULES
@@ -55,11 +55,15 @@ from core.store.tables import (
 
 __all__ = [
     "MOST_SYMBOLS",
+    "BarPlace",
     "Filters",
+    "SignalPlace",
     "Unfinished",
     "count_unfinished",
     "list_disagreements",
+    "list_disagreements_behind",
     "list_signals",
+    "list_signals_behind",
     "load_factor_days",
     "load_options",
     "load_pairs",
@@ -80,6 +84,23 @@ class Unfinished(NamedTuple):
 
     pending: int
     overdue: int
+
+
+class SignalPlace(NamedTuple):
+    """The keys of an outcome in `list_signals`."""
+
+    exit_at: datetime
+    symbol: str
+    horizon: str
+    signal_id: int
+
+
+class BarPlace(NamedTuple):
+    """The keys of a signal in `list_disagreements`."""
+
+    time: datetime
+    symbol: str
+    signal_id: int
 
 
 def load_options(conn: Connection) -> pd.DataFrame:
@@ -195,6 +216,43 @@ def list_signals(conn: Connection, filters: Filters, limit: int, offset: int = 0
     )
 
 
+def list_signals_behind(
+    conn: Connection, filters: Filters, limit: int, place: SignalPlace | None = None
+) -> pd.DataFrame:
+    """`list_signals` behind an outcome that was listed, by its keys, whatever is stored meanwhile."""
+    chosen = settled(conn, filters)
+    if place is not None and (chosen.end is None or chosen.end > place.exit_at.date()):
+        chosen = replace(chosen, end=place.exit_at.date())
+    if chosen.symbols:
+        return _outcome_list(_list_page(conn, chosen, limit, 0, place))
+    of_day = (
+        select(tallies.c.day)
+        .join_from(tally_cells, tallies)
+        .where(*of_cells(chosen, ()), tallies.c.n > 0)
+        .group_by(tallies.c.day)
+        .order_by(tallies.c.day.desc())
+    )
+    days = [row.day.date() for row in conn.execute(of_day)]
+
+    def page(day: date, wanted: int) -> dict[str, list[Any]]:
+        return _list_page(conn, replace(chosen, start=day, end=day), wanted, 0, place)
+
+    return _outcome_list(_day_by_day(days, limit, page))
+
+
+def _day_by_day(
+    days: Iterable[date], limit: int, page: Callable[[date, int], dict[str, list[Any]]]
+) -> dict[str, list[Any]]:
+    """Rows of these days in their order, until there are ``limit``."""
+    pages: list[dict[str, list[Any]]] = []
+    for day in days:
+        if limit <= 0:
+            break
+        pages.append(page(day, limit))
+        limit -= len(pages[-1]["signal_id"])
+    return _joined(pages)
+
+
 def count_unfinished(conn: Connection, filters: Filters) -> dict[str, Unfinished]:
     """Followed signals without an outcome, by horizon."""
     chosen = settled(conn, filters)
@@ -254,6 +312,29 @@ def _pairs_of_symbols(conn: Connection, filters: Filters) -> Select[Any]:
     )
 
 
+def list_disagreements_behind(
+    conn: Connection, filters: Filters, limit: int, place: BarPlace | None = None
+) -> pd.DataFrame:
+    """`list_disagreements` behind a signal that was listed, by its keys, whatever is stored meanwhile."""
+    chosen = settled(conn, filters)
+    if place is not None and (chosen.end is None or chosen.end > place.time.date()):
+        chosen = replace(chosen, end=place.time.date())
+    if chosen.symbols:
+        return _disagreement_list(conn, _disagreement_page(conn, chosen, limit, 0, place))
+    of_day = (
+        select(pair_days.c.day)
+        .where(*of_pair_days(conn, chosen), pair_days.c.rules != pair_days.c.model)
+        .group_by(pair_days.c.day)
+        .order_by(pair_days.c.day.desc())
+    )
+    days = [row.day.date() for row in conn.execute(of_day)]
+
+    def page(day: date, wanted: int) -> dict[str, list[Any]]:
+        return _disagreement_page(conn, replace(chosen, start=day, end=day), wanted, 0, place)
+
+    return _disagreement_list(conn, _day_by_day(days, limit, page))
+
+
 def list_disagreements(
     conn: Connection, filters: Filters, limit: int, offset: int = 0
 ) -> pd.DataFrame:
@@ -277,6 +358,10 @@ def list_disagreements(
             _disagreement_page(conn, replace(chosen, start=day, end=day), wanted, skipped)
             for day, skipped, wanted in _days_of_page(conn, of_day, limit, offset)
         )
+    return _disagreement_list(conn, found)
+
+
+def _disagreement_list(conn: Connection, found: Mapping[str, list[Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "signal_id": np.array(found["signal_id"], dtype=np.int64),
@@ -302,7 +387,7 @@ def list_disagreements(
 
 
 def _disagreement_page(
-    conn: Connection, filters: Filters, limit: int, offset: int
+    conn: Connection, filters: Filters, limit: int, offset: int, place: BarPlace | None = None
 ) -> dict[str, list[Any]]:
     query = (
         select(
@@ -315,7 +400,21 @@ def _disagreement_page(
         .where(*of_pairs(conn, filters), verdicts.c.verdict != signals.c.verdict)
         .order_by(signals.c.time.desc(), signals.c.symbol, signals.c.id)
     )
+    if place is not None:
+        keys = ((signals.c.symbol, place.symbol), (signals.c.id, place.signal_id))
+        query = query.where(_behind((signals.c.time, place.time), keys))
     return read_columns(conn, query.limit(limit).offset(offset))
+
+
+def _behind(
+    newest: tuple[Expression, datetime], keys: Sequence[tuple[Expression, Any]]
+) -> Expression:
+    """What comes behind a place: earlier, or at the same time with a later key."""
+    behind: Expression = false()
+    for column, value in reversed(keys):
+        behind = or_(column > value, and_(column == value, behind))
+    time, at = newest
+    return or_(time < at, and_(time == at, behind))
 
 
 def load_factor_days(
@@ -387,9 +486,18 @@ def _days_of_page(
         skipped = max(0, skipped - n)
 
 
-def _list_page(conn: Connection, filters: Filters, limit: int, offset: int) -> dict[str, list[Any]]:
+def _list_page(
+    conn: Connection, filters: Filters, limit: int, offset: int, place: SignalPlace | None = None
+) -> dict[str, list[Any]]:
     order = (outcomes.c.exit_at.desc(), signals.c.symbol, outcomes.c.horizon, outcomes.c.signal_id)
     query = _listed(judged_by(filters.judge), filters).where(*of_outcomes(conn, filters))
+    if place is not None:
+        keys = (
+            (signals.c.symbol, place.symbol),
+            (outcomes.c.horizon, place.horizon),
+            (outcomes.c.signal_id, place.signal_id),
+        )
+        query = query.where(_behind((outcomes.c.exit_at, place.exit_at), keys))
     return read_columns(conn, query.order_by(*order).limit(limit).offset(offset))
 
 

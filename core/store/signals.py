@@ -27,7 +27,7 @@ from core.store.tallies import keep_signals, keep_tallies
 
 _RETURNS = ("entry_price", "exit_price", "gross_return", "net_return", "long_net_return")
 _IN_R = ("barrier_r", "mae_r", "mfe_r")
-_HISTORY = ("last_price", *rows.NUMBERS)
+_HISTORY = ("last_price", *rows.NUMBERS, "conviction")
 _HISTORY_WORDS = (*rows.WORDS, "profile_version")
 
 
@@ -189,21 +189,32 @@ def _levels(index: pd.Index) -> list[pd.Index]:
     return [index.get_level_values(name) for name in INDEX]
 
 
-def load_newest(conn: Connection, profile_name: str) -> pd.DataFrame:
-    """The newest stored row of every symbol: planned columns and age_<source>."""
-    newest = _newest_times(profile_name)
+def load_newest(conn: Connection, profile_name: str, last_id: int | None = None) -> pd.DataFrame:
+    """The newest stored row of every symbol: planned columns and age_<source>.
+
+    With ``last_id`` as it was when the signal of that id was the last one that was stored.
+    """
+    newest = _newest_times(profile_name, last_id)
     query = rows.whole_rows().join(
         newest, (newest.c.symbol == signals.c.symbol) & (newest.c.time == signals.c.time)
     )
+    if last_id is not None:
+        query = query.where(signals.c.id <= last_id)
     found = _load_rows(conn, query.where(signals.c.profile_name == profile_name))
     return found.sort_index()
 
 
-def _newest_times(profile_name: str) -> Subquery:
+def last_signal_id(conn: Connection) -> int:
+    """The id of the signal that was stored last, 0 where there is none."""
+    return conn.scalar(select(func.max(signals.c.id))) or 0
+
+
+def _newest_times(profile_name: str, last_id: int | None = None) -> Subquery:
     """Symbol and time of the newest row of every symbol, by one step in the key per symbol.
 
     Grouping would read every row of the profile.
     """
+    until = [] if last_id is None else [signals.c.id <= last_id]
     of_profile = select(func.min(signals.c.symbol)).where(signals.c.profile_name == profile_name)
     symbols = of_profile.with_only_columns(func.min(signals.c.symbol).label("symbol")).cte(
         "symbols", recursive=True
@@ -214,7 +225,7 @@ def _newest_times(profile_name: str) -> Subquery:
     )
     time = (
         select(func.max(signals.c.time))
-        .where(signals.c.profile_name == profile_name, signals.c.symbol == symbols.c.symbol)
+        .where(signals.c.profile_name == profile_name, signals.c.symbol == symbols.c.symbol, *until)
         .correlate(symbols)
         .scalar_subquery()
     )
@@ -259,8 +270,8 @@ def load_history(
 ) -> pd.DataFrame:
     """The scalar columns of every row of a symbol, from ``start`` to ``end`` (both included).
 
-    Index time; last_price, score, coverage, agreement, direction, multiplier, verdict, risk_mode,
-    no_signal and profile_version.
+    Index time; last_price, score, coverage, agreement, direction, multiplier, conviction, verdict,
+    risk_mode, no_signal and profile_version.
     """
     query = select(*raw(signals, "time", *_HISTORY, *_HISTORY_WORDS)).where(
         signals.c.profile_name == profile_name, signals.c.symbol == symbol
@@ -278,6 +289,27 @@ def load_history(
     return frame[~frame.index.duplicated()]
 
 
+def last_times(
+    conn: Connection,
+    symbol: str,
+    profile_name: str | None,
+    *,
+    limit: int,
+    before: datetime | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> list[datetime]:
+    """Up to ``limit`` times of a symbol's signals, or of its bars without a profile, the newest first."""
+    table = bars if profile_name is None else signals
+    query = select(table.c.time).where(table.c.symbol == symbol)
+    if profile_name is not None:
+        query = query.where(signals.c.profile_name == profile_name).distinct()
+    if before is not None:
+        query = query.where(table.c.time < before)
+    query = between(query, table, start, end).order_by(table.c.time.desc()).limit(limit)
+    return list(conn.scalars(query))
+
+
 def load_bars(
     conn: Connection, symbol: str, start: datetime | None = None, end: datetime | None = None
 ) -> pd.DataFrame:
@@ -289,12 +321,14 @@ def load_bars(
     )
 
 
-def load_closes(conn: Connection, hours: float) -> pd.DataFrame:
-    """Closes of the newest bar and of the ``hours`` before it, time by symbol."""
+def load_closes(conn: Connection, hours: float, through: datetime | None = None) -> pd.DataFrame:
+    """Closes of the newest bar, or of that of ``through``, and of the ``hours`` before it, time by
+    symbol."""
     span = market_range(conn)
-    since = None if span is None else span[1] - timedelta(hours=hours)
+    last = through or (None if span is None else span[1])
+    since = None if last is None else last - timedelta(hours=hours)
     found = read_columns(
-        conn, between(select(*raw(bars, "symbol", "time", "close")), bars, since, None)
+        conn, between(select(*raw(bars, "symbol", "time", "close")), bars, since, through)
     )
     index = pd.MultiIndex.from_arrays(
         [found["symbol"], moments(found["time"], "time")], names=list(INDEX)

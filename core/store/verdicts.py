@@ -350,14 +350,22 @@ def load_verdict_of(
     return row | {name: call.get(name) for name in _OF_THE_CALL}
 
 
-def load_verdicts_for(conn: Connection, index: pd.Index, profile_name: str) -> pd.DataFrame:
+def last_verdict_id(conn: Connection) -> int:
+    """The id of the verdict that was stored last, 0 where there is none."""
+    return conn.scalar(select(func.max(verdicts.c.id))) or 0
+
+
+def load_verdicts_for(
+    conn: Connection, index: pd.Index, profile_name: str, last_id: int | None = None
+) -> pd.DataFrame:
     """What a model said of a profile's signals at (symbol, time), over those of ``index`` that have
     a verdict: state, verdict, multiplier, model and prompt_version.
 
-    Where a bar has signals of several versions of the profile, it is of the one recorded first.
+    Where a bar has signals of several versions of the profile, it is of the one recorded first. With
+    ``last_id`` as it was when the verdict of that id was the last one that was stored.
     """
     symbols, times = (index.get_level_values(name) for name in INDEX)
-    found = _said(conn, profile_name, symbols, times)
+    found = _said(conn, profile_name, symbols, times, last_id)
     return found[found.index.isin(index)]
 
 
@@ -367,15 +375,22 @@ def load_verdicts_of(conn: Connection, symbol: str, profile_name: str) -> pd.Dat
 
 
 def _said(
-    conn: Connection, profile_name: str, symbols: pd.Index, times: pd.Index | None = None
+    conn: Connection,
+    profile_name: str,
+    symbols: pd.Index,
+    times: pd.Index | None = None,
+    last_id: int | None = None,
 ) -> pd.DataFrame:
+    of_signal = verdicts.c.signal_id == signals.c.id
+    if last_id is not None:
+        of_signal = and_(of_signal, verdicts.c.id <= last_id)
     query = (
         select(
             *raw(signals, *INDEX),
             *raw(verdicts, "state", "verdict", "multiplier", "model", "prompt_version"),
         )
         .select_from(signals)
-        .outerjoin(verdicts, verdicts.c.signal_id == signals.c.id)
+        .outerjoin(verdicts, of_signal)
         .where(
             signals.c.profile_name == profile_name,
             signals.c.symbol.in_(symbols.unique().tolist()),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
+from core.accuracy.record import Place
 from core.ui.accuracy_filters import known_values
 from core.ui.accuracy_opened import is_page
-from core.ui.track_record import Place
 
 # Of every page, and said there.
 _SHARED = ("mode", "tz", "time", "symbol", "version", "embed", "embed_options")

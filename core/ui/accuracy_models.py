@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.accuracy import Agreement, confusion, value_of_caution
+from core.accuracy.record import KEYS, record_of
 from core.accuracy.tallies import DAILY, LIVE, RULES
 from core.store.record import Filters
 from core.ui import loaders
@@ -21,7 +22,6 @@ from core.ui.formats import count, interval, known, number, percent
 from core.ui.palette import Palette, palette, verdict_sign
 from core.ui.record_table import draw_caution, draw_record
 from core.ui.signal_list import draw_signals
-from core.ui.track_record import KEYS, record_of
 
 _STYLE = (Path(__file__).parent / "accuracy.css").read_text(encoding="utf-8")
 _SHORTER = (

@@ -7,13 +7,13 @@ from math import ceil
 
 import streamlit as st
 
+from core.accuracy.record import Place, Record, row_name
 from core.store.record import Filters
 from core.ui import loaders
 from core.ui.claims import hours
 from core.ui.controls import reader_clock
 from core.ui.formats import count, number
 from core.ui.signal_list import draw_signals
-from core.ui.track_record import Place, Record, row_name
 
 ROWS = 20
 # Far back the database has to pass over everything newer; the period leads there faster.

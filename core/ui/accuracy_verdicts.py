@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.accuracy import value_of_caution
+from core.accuracy.record import KEYS, Record, curves, record_of, row_name, spreads
 from core.accuracy.tallies import DAILY, R_COUNTS
 from core.outcomes import HORIZONS
 from core.store.record import Filters
@@ -26,7 +27,6 @@ from core.ui.claims import claims, headline, hours, looked_at
 from core.ui.draw import draw_figure
 from core.ui.palette import palette
 from core.ui.record_table import draw_caution, draw_record
-from core.ui.track_record import KEYS, Record, curves, record_of, row_name, spreads
 from core.ui.verdict_matrix import draw_matrix
 from core.ui.viewport import is_narrow
 

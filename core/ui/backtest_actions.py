@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from core.accounts import Role
-from core.errors import BacktestError, ProfileError
 from core.instance import instance
-from core.signals import Profile, profile_faults
+from core.signals import Profile
 from core.store import backtests, profiles
+from core.store.histories import ask_for_run, check_profile
 from core.ui import loaders
 from core.ui.session import require_user
 
@@ -16,14 +16,9 @@ from core.ui.session import require_user
 def ask(asked: backtests.Asked) -> str:
     """Have a profile run over a history; the id of the run."""
     who = _writer("analyst")
-    _check(asked.profile)
-    # A history that is not here yet is checked by the worker that makes it.
     contents = loaders.load_contents(asked.history)
-    refusal = contents and contents.days(asked.start, asked.end).refusal
-    if refusal:
-        raise BacktestError(refusal)
     with instance().engine.begin() as conn:
-        return backtests.ask(conn, asked, who, _now())
+        return ask_for_run(conn, asked, contents, by=who, at=_now())
 
 
 def cancel(run_id: str) -> None:
@@ -36,7 +31,7 @@ def cancel(run_id: str) -> None:
 def save(profile: Profile) -> bool:
     """Store a profile as a version of its mode; False where it is one already."""
     who = _writer("analyst")
-    _check(profile)
+    check_profile(profile)
     with instance().engine.begin() as conn:
         return profiles.save_version(conn, profile, _now(), by=who)
 
@@ -53,14 +48,6 @@ def put_in_force(name: str, version: str, from_at: datetime) -> None:
     who = _writer("admin")
     with instance().engine.begin() as conn:
         profiles.put_in_force(conn, name=name, version=version, from_at=from_at, by=who, at=_now())
-
-
-def _check(profile: Profile) -> None:
-    """Refuse what the editor refuses, whatever was sent."""
-    faults = profile_faults(profile.model_dump(mode="json"))
-    if faults:
-        said = "; ".join(f"{field} {fault}" for field, fault in faults.items())
-        raise ProfileError(f"The profile cannot be used: {said}.")
 
 
 def _writer(role: Role) -> str:

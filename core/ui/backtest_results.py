@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.accuracy import summarise_tallies
+from core.accuracy.record import Record, curves, record_of
 from core.backtest.looking import widened
 from core.backtest.walk import in_fold
 from core.outcomes import Costs
@@ -21,7 +22,6 @@ from core.ui.draw import draw_figure
 from core.ui.formats import count, number, percent
 from core.ui.palette import palette
 from core.ui.record_table import draw_record
-from core.ui.track_record import Record, curves, record_of
 from core.ui.viewport import is_narrow
 
 Fold = tuple[pd.Timestamp, pd.Timestamp]

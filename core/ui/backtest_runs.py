@@ -13,12 +13,12 @@ from core.instance import instance
 from core.market.histories import histories
 from core.signals import Profile
 from core.store.backtests import Asked
+from core.store.histories import Contents
 from core.ui import backtest_actions, loaders
 from core.ui.backtest_editor import Draft
 from core.ui.backtest_words import LOOKING, STATES, about, name_of, open_run
 from core.ui.controls import reader_clock
 from core.ui.formats import count
-from core.ui.loaders.backtests import Contents
 
 _SHOWN = 12
 

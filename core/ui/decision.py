@@ -26,7 +26,6 @@ from core.ui.formats import Clock, known, number, price
 from core.ui.model_words import ENDED, basis_title
 from core.ui.palette import Palette, direction_sign, verdict_sign
 from core.ui.venues import venue_name
-from core.verdicts import settle
 
 _STYLE = (Path(__file__).parent / "decision.css").read_text(encoding="utf-8")
 _SOURCE_TITLES = {
@@ -324,19 +323,6 @@ def trace_part(row: pd.Series, origin: Origin, market: str, clock: Clock) -> str
         "Ledger": _entry(origin.entry),
     }
     return _part(f"<h3>Where this comes from</h3>{_pairs(lines)}")
-
-
-def settled(row: pd.Series, model: Row | None) -> pd.Series:
-    """A stored row with what stands of its verdict and a model's, see `core.verdicts.settle`."""
-    frame = as_frame(row)
-    said = {name: [None if model is None else model[name]] for name in ("verdict", "multiplier")}
-    return settle(frame, pd.DataFrame(said, index=frame.index)).iloc[0]
-
-
-def as_frame(row: pd.Series) -> pd.DataFrame:
-    """A stored row as a frame of one row, which `core.plan.plan` can plan again."""
-    index = pd.MultiIndex.from_tuples([bar_of(row)], names=["symbol", "time"])
-    return pd.DataFrame([row.to_dict()], index=index)
 
 
 def _part(body: str) -> str:

@@ -7,15 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.ui.liquidation_view import (
-    OF_BARS,
-    SIZES,
-    USUAL,
-    USUAL_OF_BARS,
-    WINDOWS,
-    Asked,
-    usual_venues,
-)
+from core.market.liquidation_windows import OF_BARS, USUAL, USUAL_OF_BARS, WINDOWS, usual_venues
+from core.ui.liquidation_view import SIZES, Asked
 from core.ui.venues import venue_name
 
 

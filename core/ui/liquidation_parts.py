@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from core.market.liquidation_sums import SILENT, stream_of
+from core.market.liquidation_windows import HOUR
 from core.market.spikes import LEAST_STRETCHES, LEAST_USD, by_luck, stand_out
 from core.market.stream.feeds import FEEDS
 from core.ui.formats import DASH, Clock, compact, count, duration, number, price, times, usd
-from core.ui.liquidation_view import HOUR, Asked, Spikes, Tally
+from core.ui.liquidation_view import Asked, Spikes, Tally
 from core.ui.palette import Palette
 from core.ui.venues import venue_name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.market import liquidation_sums as sums
+from core.market.liquidation_windows import HOUR, MINUTE, PAST, QUARTER, WINDOWS, Stretch
 from core.market.spikes import LEAST_STRETCHES, compare
 from core.ui import loaders
 from core.ui.charts.heat_map import Map
@@ -18,19 +19,6 @@ from core.ui.charts.times import TimeAxis
 from core.ui.palette import Palette
 from core.ui.venues import venue_name
 
-MINUTE, QUARTER, HOUR = timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=1)
-PAST = timedelta(days=7)
-# A window: how long it is, and its slots in the charts and columns in the map.
-WINDOWS: Mapping[str, tuple[timedelta, timedelta, timedelta]] = {
-    "15 min": (QUARTER, MINUTE, timedelta(seconds=15)),
-    "1 h": (HOUR, MINUTE, MINUTE),
-    "4 h": (4 * HOUR, 5 * MINUTE, 5 * MINUTE),
-    "24 h": (24 * HOUR, QUARTER, timedelta(minutes=30)),
-    "7 d": (PAST, HOUR, 4 * HOUR),
-}
-USUAL, USUAL_OF_BARS = "1 h", "24 h"
-# Bars have one total an hour.
-OF_BARS = ("4 h", "24 h", "7 d")
 SIZES: Mapping[str, float] = {
     "Any size": 0.0,
     "From 1k USD": 1e3,
@@ -56,29 +44,6 @@ class Asked:
     def key(self) -> str:
         """What a chart's zoom belongs to."""
         return " ".join([self.window, *self.venues, *self.symbols])
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A window that ends with the slot in which it is now."""
-
-    start: datetime
-    end: datetime
-    now: datetime
-    step: timedelta
-
-    @classmethod
-    def of(cls, window: str, now: datetime, *, hourly: bool = False) -> Stretch:
-        """The window up to now; of hourly totals one that ends now.
-
-        >>> now = datetime.fromisoformat("2026-01-01T12:33:20+00:00")
-        >>> Stretch.of("4 h", now).start.isoformat(), Stretch.of("4 h", now).end.isoformat()
-        ('2026-01-01T08:35:00+00:00', '2026-01-01T12:35:00+00:00')
-        """
-        length, step, _ = WINDOWS[window]
-        step = HOUR if hourly else step
-        end = sums.ceil_time(now, step)
-        return cls(end - length, end, now, step)
 
 
 @dataclass(frozen=True)
@@ -119,20 +84,6 @@ class Spikes:
     compared: pd.DataFrame
     length: timedelta
     unjudged: tuple[str, ...] = ()
-
-
-def venues_known(pairs: Sequence[tuple[str, str]], streams: pd.DataFrame) -> list[str]:
-    """Venues that reported something or whose own stream is followed, sorted."""
-    followed = {str(name) for name in streams.index} - {
-        sums.stream_of(venue) for _, venue in pairs if ":" in venue
-    }
-    return sorted({venue for _, venue in pairs} | followed)
-
-
-def usual_venues(known: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """All venues but those that repeat another, and those."""
-    again = sums.repeated(known)
-    return tuple(venue for venue in known if venue not in again), tuple(sorted(again))
 
 
 def read_tally(asked: Asked, now: datetime) -> Tally:
@@ -243,11 +194,6 @@ def _bar_rows(start: datetime, end: datetime, symbols: tuple[str, ...]) -> pd.Da
 def _streams_of(asked: Asked) -> pd.DataFrame:
     streams = loaders.load_streams()
     return streams[streams.index.isin({sums.stream_of(venue) for venue in asked.venues})]
-
-
-def symbols_known(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Every symbol that reported something, sorted."""
-    return sorted({symbol for symbol, _ in pairs})
 
 
 def ranked(tally: Tally, by: str) -> pd.DataFrame:

@@ -17,12 +17,12 @@ import pandas as pd
 import streamlit as st
 
 from core.market.frame import SOURCES
+from core.overview import ORDERS
 from core.signals import FACTORS, Profile
 from core.signals.factors import BY_NAME
 from core.ui import formats
 from core.ui.controls import SHARED
 from core.ui.formats import Clock
-from core.ui.market_rows import ORDERS
 from core.ui.palette import direction_sign, verdict_sign
 
 STALE = timedelta(hours=2)

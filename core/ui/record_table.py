@@ -11,11 +11,11 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from core.accuracy.record import row_name
 from core.outcomes import HORIZONS
 from core.ui.claims import hours
 from core.ui.formats import DASH, interval, known, number
 from core.ui.palette import verdict_sign
-from core.ui.track_record import row_name
 from core.verdicts.rules import VERDICTS
 
 # Column of the summary or made here, title, format, meaning. A format that starts with a sign is of

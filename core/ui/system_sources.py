@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
+from core.market.source_state import Standing, standing
 from core.market.sources import KEYS, sources_in_use
 from core.settings import Settings
 from core.store.published import Suspicion
@@ -17,7 +18,6 @@ from core.ui.system_words import source_of
 from core.ui.system_worker import as_time
 from core.ui.venues import venue_name
 
-State = Literal["working", "failing", "left alone", "not asked yet", "no key", "unknown"]
 # The worker that asks writes its notes every few seconds.
 OLD_NOTE = timedelta(minutes=2)
 
@@ -42,7 +42,7 @@ class SourceView:
 
     name: str
     title: str
-    state: State
+    state: Standing
     words: str = ""
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
@@ -108,7 +108,8 @@ def _view(
     age = now - note["updated_at"]
     gone = note["worker"] not in living
     left = max(timedelta(seconds=state["left_alone_seconds"]) - age, timedelta(0))
-    shown, words = _state(state, left, gone)
+    shown = standing(state, left, gone=gone)
+    words = _words(shown, state, left)
     return SourceView(
         name,
         title,
@@ -133,17 +134,14 @@ def _view(
     )
 
 
-def _state(state: Mapping[str, Any], left: timedelta, gone: bool) -> tuple[State, str]:
-    """The state in a word, and what is to be added to it."""
+def _words(shown: Standing, state: Mapping[str, Any], left: timedelta) -> str:
+    """What is to be added to a standing."""
     troubles = len(state["troubles"])
-    if gone:
-        return "unknown", "was failing" if troubles else "was working"
-    if left > timedelta(0) or state["breaker"] == "open":
-        return "left alone", f"for another {duration(left)}" if left else ""
-    if troubles or state["last_success_at"] is None:
-        paths = f"{troubles} of its paths" if troubles > 1 else ""
-        return "failing", paths
-    return "working", ""
+    if shown == "unknown":
+        return "was failing" if troubles else "was working"
+    if shown == "left alone":
+        return f"for another {duration(left)}" if left else ""
+    return f"{troubles} of its paths" if shown == "failing" and troubles > 1 else ""
 
 
 def _breaker(phase: str, left: timedelta) -> str:

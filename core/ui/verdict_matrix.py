@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.accuracy.record import Place, row_name
 from core.ui.claims import hours
 from core.ui.formats import DASH, interval, known, number, percent
-from core.ui.track_record import Place, row_name
 
 _HERE = Path(__file__).parent
 _MATRIX = st.components.v2.component(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import numpy as np
 import pandas as pd
 
@@ -35,6 +38,21 @@ def settle(judged: pd.DataFrame, model: pd.DataFrame) -> pd.DataFrame:
         multiplier=np.where(less, of_model, of_rules),
         lowered=lowered,
     )
+
+
+def settle_row(row: pd.Series, model: Mapping[str, Any] | None) -> pd.Series:
+    """A stored row, named (symbol, time), with what stands of its verdict and a model's."""
+    frame = as_frame(row)
+    said = {name: [None if model is None else model[name]] for name in ("verdict", "multiplier")}
+    return settle(frame, pd.DataFrame(said, index=frame.index)).iloc[0]
+
+
+def as_frame(row: pd.Series) -> pd.DataFrame:
+    """A stored row, named (symbol, time), as a frame of one row, which can be planned again."""
+    index = pd.MultiIndex.from_tuples(
+        [cast("tuple[str, pd.Timestamp]", row.name)], names=["symbol", "time"]
+    )
+    return pd.DataFrame([row.to_dict()], index=index)
 
 
 def _caution(verdicts: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

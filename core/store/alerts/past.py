@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.store.alerts.states import StoredEvent
@@ -51,6 +51,19 @@ def list_asked(
     table = alert_events.c
     query = select(alert_events).where(*_wanted(asked))
     query = query.order_by(table.at.desc(), table.id.desc()).limit(limit).offset(offset)
+    return [StoredEvent(**row) for row in conn.execute(query).mappings()]
+
+
+def list_behind(
+    conn: Connection, asked: Asked, place: tuple[datetime, int] | None, limit: int
+) -> list[StoredEvent]:
+    """The newest events first, those behind one of this bar and number, whatever is stored meanwhile."""
+    table = alert_events.c
+    query = select(alert_events).where(*_wanted(asked))
+    if place is not None:
+        at, number = place
+        query = query.where(or_(table.at < at, and_(table.at == at, table.id < number)))
+    query = query.order_by(table.at.desc(), table.id.desc()).limit(limit)
     return [StoredEvent(**row) for row in conn.execute(query).mappings()]
 
 

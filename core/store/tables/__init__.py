@@ -19,6 +19,7 @@ from core.store.tables.alerts import (
     subscriptions,
 )
 from core.store.tables.base import RowId, metadata
+from core.store.tables.keys import api_keys
 from core.store.tables.liquidation import liquidation_minutes, liquidations, stream_gaps, streams
 from core.store.tables.live import coins, leases, observed, rounds, source_health
 from core.store.tables.people import (
@@ -52,6 +53,7 @@ __all__ = [
     "alert_rule_versions",
     "alert_rules",
     "alert_states",
+    "api_keys",
     "audit_log",
     "backtests",
     "bars",

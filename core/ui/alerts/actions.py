@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from core.accounts import Person, Role
 from core.alerts.silences import parse_silence
-from core.errors import RuleError
 from core.instance import instance
-from core.store import audit
-from core.store.alerts import silences, watching
-from core.store.alerts.states import Acknowledgement, acknowledge
+from core.store.alerts import noting, silences
+from core.store.alerts.noting import Place
 from core.ui import loaders
 from core.ui.session import require_user
-
-LONGEST_NOTE = 500
-Place = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -36,52 +31,11 @@ def take_note(places: Collection[Place], note: str) -> int:
 
     Firings that somebody acknowledged before stay with that person.
     """
-    who, now = writer("trader").username, _now()
-    said = " ".join(note.split())
-    if len(said) > LONGEST_NOTE:
-        raise RuleError(f"A note has at most {LONGEST_NOTE} letters.")
+    who = writer("trader").username
     with instance().engine.begin() as conn:
-        wanted = set(places)
-        firing = [
-            one
-            for one in watching.load_standings(conn, watching.FIRES)
-            if (one.rule_id, one.symbol) in wanted
-            and one.acknowledgement is None
-            and one.fired_at is not None
-        ]
-        if not firing:
-            raise RuleError("None of these fires any more without being acknowledged.")
-        acknowledge(
-            conn,
-            [
-                Acknowledgement(one.rule_id, one.symbol, one.fired_at, who, said, now)
-                for one in firing
-                if one.fired_at is not None
-            ],
-        )
-        _note_each_rule(conn, firing, said, who, now)
+        firings = noting.take_note(conn, places, note, by=who, now=_now())
     loaders.forget_alerts()
-    return len(firing)
-
-
-def _note_each_rule(
-    conn: Any, firing: Iterable[watching.Standing], said: str, who: str, now: datetime
-) -> None:
-    """One entry of the log per rule, naming its symbols."""
-    by_rule: dict[int, list[watching.Standing]] = {}
-    for one in firing:
-        by_rule.setdefault(one.rule_id, []).append(one)
-    for rule_id, each in by_rule.items():
-        audit.note(
-            conn,
-            at=now,
-            by=who,
-            action="acknowledge",
-            subject="rule",
-            subject_id=rule_id,
-            name=each[0].rule,
-            after={"symbols": sorted(one.symbol for one in each), "note": said},
-        )
+    return firings
 
 
 def silence(draft: Draft) -> int:

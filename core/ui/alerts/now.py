@@ -11,6 +11,7 @@ from core.accounts import Person
 from core.alerts.silences import Silence, Subject, silenced_by
 from core.errors import CryptoSatXError
 from core.instance import instance
+from core.store.alerts.noting import LONGEST_NOTE
 from core.store.alerts.watching import FIRES, RuleHealth, Standing
 from core.ui import loaders
 from core.ui.alerts import actions
@@ -293,7 +294,7 @@ def _draw_acknowledge(ticked: Sequence[str], *, guest: bool, narrow: bool) -> No
         note = st.text_input(
             "Note",
             key="alerts_note",
-            max_chars=actions.LONGEST_NOTE,
+            max_chars=LONGEST_NOTE,
             placeholder="Note, if there is something to say",
             label_visibility="collapsed",
             width="stretch" if narrow else 320,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.accuracy.record import row_name
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.rates import SHADOWS, TRADES
 from core.ui.charts.stack import axis_ticks, spread
@@ -17,7 +18,6 @@ from core.ui.charts.view import room
 from core.ui.claims import hours
 from core.ui.formats import UTC_CLOCK, number, r_multiple
 from core.ui.palette import Palette, verdict_sign
-from core.ui.track_record import row_name
 
 _CELL_PX = 220
 _UTC, _TO_ITS_END = TimeAxis(UTC_CLOCK), pd.Timedelta("23h59min")

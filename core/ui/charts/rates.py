@@ -9,11 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.accuracy import ERAS
+from core.accuracy.record import row_name
 from core.ui.charts.stack import axis_ticks
 from core.ui.claims import hours
 from core.ui.formats import interval, known, number, percent
 from core.ui.palette import Palette, template
-from core.ui.track_record import row_name
 
 TRADES, SHADOWS = "Trades", "Not traded: what would have been"
 _ROW_PX, _HEAD_PX, _APART_PX = 30, 30, 10

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
-from sqlalchemy import select
 
-from core.backtest.walk import Split, split
 from core.instance import instance
-from core.market import recording
 from core.market.choice import Market
 from core.market.histories import histories
 from core.signals import Schedule
 from core.store import backtests as store
+from core.store import histories as contents
 from core.store import profiles
+from core.store.histories import Contents
 from core.store.leases import WORKER, load_leases
-from core.store.signals import market_range
-from core.store.tables import bars
 from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
 
 # What a run does and what is in force is told at once; results do not change.
 _WATCHED_SECONDS = 1
 _LISTED = 50
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Time of the first and the last bar of a history, and its markets."""
-
-    first: datetime
-    last: datetime
-    symbols: tuple[str, ...]
-
-    def days(self, start: datetime | None, end: datetime | None) -> Split:
-        """Which days a run from ``start`` to ``end`` (midnights, None: no limit) shows and holds back."""
-        ends = [None if day is None else pd.Timestamp(day) for day in (start, end)]
-        return split(pd.Timestamp(self.first), pd.Timestamp(self.last), *ends)
 
 
 def load_versions() -> list[profiles.Version]:
@@ -141,16 +123,9 @@ def _parsed(body: dict[str, Any] | None) -> dict[str, Any] | None:
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
 def _stored(state: State) -> Contents | None:  # noqa: ARG001
     with reading() as conn:
-        span = market_range(conn)
-        symbols = tuple(sorted(conn.scalars(select(bars.c.symbol).distinct())))
-    return None if span is None else Contents(*span, symbols)
+        return contents.load_stored(conn)
 
 
 @st.cache_data(ttl=600, max_entries=16, show_spinner=False)
 def _recorded(market: Market) -> Contents | None:
-    if market.path is None or not market.path.is_dir():
-        return None
-    frame = recording.load(market.path)
-    times = pd.DatetimeIndex(frame.index.get_level_values("time"))
-    symbols = tuple(sorted(frame.index.get_level_values("symbol").unique()))
-    return Contents(times.min().to_pydatetime(), times.max().to_pydatetime(), symbols)
+    return contents.load_recorded(market)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import pandas as pd
 import streamlit as st
 
-from core.alerts import Evaluation, Shown, compile_rule
-from core.alerts.kernels import TRUE, UNKNOWN
 from core.errors import RuleError
 from core.store import channels
+from core.store.alerts import newest
 from core.store.alerts import rules as store
-from core.store.alerts.frame import load_alert_frame
+from core.store.alerts.newest import NewestRows
 from core.store.alerts.overview import count_firing_by_rule, load_last_fired
 from core.store.alerts.states import Progress, load_progress
-from core.store.signals import market_range
 from core.ui.loaders.kept import KEPT_SECONDS, State, reading, state_now
-
-# A market that has no row for so long is not there any more.
-_NEWEST_WITHIN = timedelta(hours=3)
 
 
 @dataclass(frozen=True)
@@ -31,26 +25,6 @@ class RuleNow:
     progress: Progress | None
     firing: int
     last_fired: datetime | None
-
-
-@dataclass(frozen=True)
-class MarketNow:
-    """What an expression is for a market at its newest bar: true, false or None for unknown; of every
-    piece and of every condition that "and" joins at its top."""
-
-    symbol: str
-    time: datetime
-    truth: bool | None
-    pieces: tuple[Shown, ...]
-    conditions: tuple[bool | None, ...]
-
-
-@dataclass(frozen=True)
-class NewestRows:
-    """Every market at its newest bar; ``missing`` are columns that nothing is stored of."""
-
-    markets: tuple[MarketNow, ...]
-    missing: tuple[str, ...]
 
 
 def load_rules_now() -> list[RuleNow]:
@@ -97,39 +71,5 @@ def _newest_rows(
     conditions: tuple[str, ...],
     profile_name: str,
 ) -> NewestRows:
-    rule = compile_rule(expression)
     with reading() as conn:
-        span = market_range(conn)
-        if span is None:
-            return NewestRows((), ())
-        start = span[1] - timedelta(hours=rule.lookback_hours) - _NEWEST_WITHIN
-        frame = load_alert_frame(conn, profile_name, rule.needs, start=start, end=span[1])
-    if frame.empty:
-        return NewestRows((), ())
-    missing = tuple(
-        name for name in rule.needs if name not in frame.columns or frame[name].isna().all()
-    )
-    since = pd.Timestamp(span[1] - _NEWEST_WITHIN)
-    evaluation = Evaluation(frame, since)
-    rows = pd.Series(range(len(evaluation.index)), evaluation.index).groupby(level="symbol").max()
-    truth = rule.truth_in(evaluation)
-    pieces = rule.explain(evaluation, rows.to_list())
-    joined = [compile_rule(one).truth_in(evaluation) for one in conditions]
-    times = evaluation.index.get_level_values("time")
-    return NewestRows(
-        tuple(
-            MarketNow(
-                str(symbol),
-                times[row].to_pydatetime(),
-                _known(truth[row]),
-                shown,
-                tuple(_known(one[row]) for one in joined),
-            )
-            for (symbol, row), shown in zip(rows.items(), pieces, strict=True)
-        ),
-        missing,
-    )
-
-
-def _known(truth: int) -> bool | None:
-    return None if truth == UNKNOWN else bool(truth == TRUE)
+        return newest.load_newest_rows(conn, expression, conditions, profile_name)

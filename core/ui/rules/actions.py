@@ -6,53 +6,28 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from core.alerts.definition import RuleDefinition, new_definition
-from core.alerts.saving import saving_faults
+from core.alerts.definition import RuleDefinition
 from core.errors import RuleError
 from core.instance import instance
+from core.store.alerts import changing
 from core.store.alerts import rules as store
-from core.store.channels import list_channels
 from core.ui.session import require_user
-
-# What turning a switch is called in the log of changes.
-SWITCHED = {
-    ("enabled", True): "enable",
-    ("enabled", False): "disable",
-    ("muted", True): "mute",
-    ("muted", False): "unmute",
-}
 
 
 def save(
     rule_id: int | None, body: Mapping[str, Any], *, based_on: int, note: str
 ) -> store.StoredRule:
     """Save a new rule, or a further version of one. Raises `RuleError` with what is wrong."""
-    who, definition = _writer(), new_definition(body)
+    who = _writer()
     with instance().engine.begin() as conn:
-        faults = saving_faults(body, [one.id for one in list_channels(conn)])
-        if faults:
-            raise RuleError("; ".join(f"{field}: {said}" for field, said in faults.items()))
-        if rule_id is None:
-            return store.create_rule(conn, definition, by=who, now=_now(), note=note)
-        return store.change_rule(
-            conn, rule_id, definition, based_on=based_on, by=who, now=_now(), note=note
-        )
+        return changing.save(conn, rule_id, body, based_on=based_on, note=note, by=who, now=_now())
 
 
 def switch(rule_id: int, field: str, *, to: bool) -> None:
     """Enable, disable, mute or unmute a rule, whatever version it has by now."""
     who = _writer()
     with instance().engine.begin() as conn:
-        rule = store.load_rule(conn, rule_id)
-        store.change_rule(
-            conn,
-            rule_id,
-            rule.definition.model_copy(update={field: to}),
-            based_on=rule.version,
-            by=who,
-            now=_now(),
-            action=SWITCHED[field, to],
-        )
+        changing.switch(conn, rule_id, field, to=to, by=who, now=_now())
 
 
 def duplicate(rule_id: int) -> store.StoredRule:

@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.alerts.advice import Check, check_text
 from core.ui.formats import count
-from core.ui.rules.check import Check, check_text
 from core.ui.rules.completion import texts, words
 from core.ui.rules.drafts import Draft, recover
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import streamlit as st
 
+from core.alerts.advice import Check
 from core.alerts.definition import to_body
 from core.alerts.saving import saving_faults
 from core.errors import CryptoSatXError
@@ -15,7 +16,6 @@ from core.store.alerts.rules import StoredRule
 from core.ui import loaders
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.rules import actions
-from core.ui.rules.check import Check
 from core.ui.rules.code import draw_code, hours_words
 from core.ui.rules.drafts import (
     Draft,

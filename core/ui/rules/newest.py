@@ -9,14 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from core.alerts import Shown
+from core.alerts.advice import Check
 from core.alerts.names import BY_NAME
 from core.errors import RuleError
+from core.store.alerts.newest import MarketNow, NewestRows
 from core.ui import loaders
 from core.ui.controls import reader_clock
 from core.ui.formats import DASH, count, known, number
-from core.ui.loaders.rules import MarketNow, NewestRows
 from core.ui.palette import direction_sign
-from core.ui.rules.check import Check
 from core.ui.rules.drafts import Draft
 from core.ui.rules.wording import conditions
 from core.ui.rules.words import plain

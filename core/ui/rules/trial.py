@@ -10,12 +10,13 @@ import streamlit as st
 from core.alerts.definition import RuleDefinition, parse_definition
 from core.errors import RuleError
 from core.instance import instance
+from core.store.alerts.trials import Asked
 from core.ui import loaders
 from core.ui.controls import reader_clock
 from core.ui.formats import count
 from core.ui.rules.drafts import Draft, definition_of
 from core.ui.rules.trial_result import draw_result
-from core.ui.rules.trials import TRIALS, Asked, Trial
+from core.ui.rules.trials import TRIALS, Trial
 from core.ui.rules.words import plain
 
 _DAYS = (30, 90, 180, 365)

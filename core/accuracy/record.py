@@ -1,4 +1,4 @@
-"""The rows of the Accuracy page: summaries of tallies, and which of their cells is open."""
+"""The record as it is told: summaries of tallies by verdict and horizon, and the places of their cells."""
 
 from __future__ import annotations
 

@@ -1,0 +1,297 @@
+"""The OpenAPI description: one flat operation for each of the registry, made from what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from core.api.problems import MEDIA_TYPE, Problem
+from core.operations import Operation, Registry
+
+_REFS = "#/components/schemas/{model}"
+Schema = dict[str, Any]
+_HEADERS: Schema = {
+    "RateLimit": {
+        "description": "What is left of the key's rate, and seconds until it is renewed."
+    },
+    "RateLimit-Policy": {"description": "Requests that the key may make, and in how many seconds."},
+}
+_PROBLEMS: Mapping[str, str] = {
+    "400": "The body is no JSON.",
+    "401": "No key, or one that opens nothing.",
+    "403": "The key's scopes, or its owner's role, do not allow it.",
+    "404": "There is nothing of that.",
+    "406": "The reader takes no JSON.",
+    "413": "The body is too large.",
+    "415": "The body is not said to be JSON.",
+    "422": "Parameters that it does not take; errors names each.",
+    "429": "The key has asked too often: wait as Retry-After says.",
+    "500": "It failed here.",
+    "503": "The database or a source is away, or it took too long: try again.",
+}
+_OF_BODIES = ("400", "413", "415")
+
+
+class _Described(GenerateJsonSchema):
+    """Titles repeat names; without them a description is half as long."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+def describe(registry: Registry, *, version: str, server: str) -> Schema:
+    """The whole description; ``server`` is the address of the API with its version."""
+    paths: Schema = {}
+    components = _components(registry)
+    for operation in registry:
+        method = "post" if operation.writes else "get"
+        paths.setdefault(operation.address, {})[method] = _operation(operation)
+    paths["/invoke"] = {"post": _invoke(registry)}
+    paths["/operations"] = {"get": _listing()}
+    groups = dict.fromkeys(operation.group for operation in registry)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "CryptoSatX",
+            "version": version,
+            "description": "Signals for crypto perpetual futures, how good they were, and what they rest "
+            "on; the same figures as on the pages. Missing is null, times are ISO 8601 in UTC, fractions "
+            "are 0..1. Lists come in pages: give next_cursor as cursor, with the same parameters.",
+        },
+        "servers": [{"url": server}],
+        "security": [{"key": []}],
+        "tags": [{"name": name} for name in (*groups, "operations")],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key that a person made on the Account page: csx_...",
+                }
+            },
+        },
+    }
+
+
+def parameter_schema(operation: Operation[Any]) -> Schema:
+    """The parameters of one operation by themselves, as tools take them."""
+    found: Schema = operation.parameters.model_json_schema(schema_generator=_Described)
+    return found
+
+
+def _components(registry: Registry) -> Schema:
+    models: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+    for operation in registry:
+        models.append((operation.parameters, "validation"))
+        if operation.result is not None:
+            models.append((operation.result, "serialization"))
+    # Each once, or the schema names the same one twice.
+    _, found = models_json_schema(
+        list(dict.fromkeys(models)), ref_template=_REFS, schema_generator=_Described
+    )
+    schemas: Schema = found.get("$defs", {})
+    return schemas
+
+
+def _operation(operation: Operation[Any]) -> Schema:
+    schema = operation.parameters.model_json_schema(ref_template=_REFS, schema_generator=_Described)
+    told: Schema = {
+        "operationId": operation.name,
+        "summary": operation.title,
+        "description": f"{operation.description} Needs the role {operation.role} and the scope "
+        f"{operation.scope}.",
+        "tags": [operation.group],
+        "x-role": operation.role,
+        "x-scope": operation.scope,
+        "responses": _responses(operation),
+    }
+    if operation.writes:
+        told["requestBody"] = {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": _REFS.format(model=operation.parameters.__name__)},
+                    "examples": {
+                        str(number): {"value": example}
+                        for number, example in enumerate(operation.examples, 1)
+                    },
+                }
+            },
+        }
+    else:
+        told["parameters"] = _parameters(operation, schema)
+    return told
+
+
+def _parameters(operation: Operation[Any], schema: Schema) -> list[Schema]:
+    example = operation.examples[0] if operation.examples else {}
+    found = []
+    for name, own in schema.get("properties", {}).items():
+        in_path = f"{{{name}}}" in operation.address
+        parameter: Schema = {
+            "name": name,
+            "in": "path" if in_path else "query",
+            "required": in_path or name in schema.get("required", ()),
+            "description": own.get("description", ""),
+            "schema": _in_address(
+                {key: value for key, value in own.items() if key != "description"}
+            ),
+        }
+        if name in example:
+            parameter["example"] = example[name]
+        found.append(parameter)
+    return found
+
+
+def _in_address(schema: Schema) -> Schema:
+    """A schema without null, which an address cannot say: what is not known is left out there."""
+    options = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    if len(options) == 1:
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        schema = {**options[0], **rest}
+    if schema.get("default", ...) is None:
+        schema = {key: value for key, value in schema.items() if key != "default"}
+    return schema
+
+
+def _responses(operation: Operation[Any]) -> Schema:
+    if operation.result is None:
+        content: Schema = {}
+    else:
+        content = {"$ref": _REFS.format(model=_name_of(operation.result))}
+    headers = dict(_HEADERS)
+    told: Schema = {}
+    if not operation.writes:
+        headers["ETag"] = {"description": "The same for as long as the answer is."}
+        told["304"] = {"description": "Nothing has changed since the ETag of If-None-Match."}
+    ok = {"description": operation.title, "headers": _described(headers)}
+    return {
+        "200": {**ok, "content": {"application/json": {"schema": content}}},
+        **told,
+        **_problems(body=operation.writes),
+    }
+
+
+def _name_of(model: type[BaseModel]) -> str:
+    """The name that pydantic gives a model in a description."""
+    return "".join(
+        letter if letter.isalnum() or letter in "._-" else "_" for letter in model.__name__
+    )
+
+
+def _described(headers: Schema) -> Schema:
+    return {name: {**told, "schema": {"type": "string"}} for name, told in headers.items()}
+
+
+def _problems(*, body: bool) -> Schema:
+    content = {MEDIA_TYPE: {"schema": {"$ref": _REFS.format(model="Problem")}}}
+    found: Schema = {}
+    for status, said in _PROBLEMS.items():
+        if status in _OF_BODIES and not body:
+            continue
+        found[status] = {"description": said, "content": content}
+    return found
+
+
+def _invoke(registry: Registry) -> Schema:
+    names = [operation.name for operation in registry]
+    body = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["operation"],
+        "properties": {
+            "operation": {"type": "string", "enum": names, "description": "Name of the operation."},
+            "parameters": {"type": "object", "description": "What it takes."},
+        },
+    }
+    result = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["operation", "result"],
+        "properties": {
+            "operation": {"type": "string", "description": "Name of the operation."},
+            "result": {"description": "What it gave, as its own path gives it."},
+        },
+    }
+    first = next(iter(registry))
+    return {
+        "operationId": "invoke",
+        "summary": "Invoke an operation by its name",
+        "description": "Any operation with its parameters as JSON; needs its role and its scope.",
+        "tags": ["operations"],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": body,
+                    "example": {"operation": first.name, "parameters": first.examples[0]},
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "What it gave.",
+                "headers": _described(_HEADERS),
+                "content": {"application/json": {"schema": result}},
+            },
+            **_problems(body=True),
+        },
+    }
+
+
+def _listing() -> Schema:
+    row = {
+        "type": "object",
+        "required": [
+            "name",
+            "title",
+            "description",
+            "group",
+            "role",
+            "scope",
+            "parameters",
+            "allowed",
+        ],
+        "properties": {
+            "name": {"type": "string", "description": "Its name."},
+            "title": {"type": "string", "description": "The same for people."},
+            "description": {"type": "string", "description": "What it does."},
+            "group": {"type": "string", "description": "What it is about."},
+            "role": {"type": "string", "description": "The role that it needs."},
+            "scope": {"type": "string", "description": "The scope that it needs."},
+            "method": {"type": "string", "description": "GET, or POST where it changes something."},
+            "path": {"type": "string", "description": "Its own path, below this API's address."},
+            "parameters": {"type": "object", "description": "JSON Schema of what it takes."},
+            "examples": {
+                "type": "array",
+                "items": {"type": "object"},
+                "description": "Parameters.",
+            },
+            "allowed": {"type": "boolean", "description": "Whether this key may ask for it."},
+        },
+    }
+    items = {
+        "type": "object",
+        "required": ["items"],
+        "properties": {"items": {"type": "array", "items": row, "description": "All of them."}},
+    }
+    return {
+        "operationId": "operations",
+        "summary": "All operations",
+        "description": "Every operation with the schema of its parameters. Needs a key of any scope.",
+        "tags": ["operations"],
+        "responses": {
+            "200": {
+                "description": "All operations.",
+                "headers": _described(_HEADERS),
+                "content": {"application/json": {"schema": items}},
+            },
+            "304": {"description": "Nothing has changed since the ETag of If-None-Match."},
+            **_problems(body=False),
+        },
+    }
