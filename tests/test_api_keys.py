@@ -475,4 +475,4 @@ def test_an_administrator_sees_and_revokes_everybody_s_keys_and_nobody_else_can(
     assert here.get("/signals", text).status_code == 401
     with here.here.accounts.connect() as conn:
         newest = list_changes(conn, subject="key")[0]
-    assert (newest.action, newest.by, newest.after["owner"]) == ("revoke", "ada", "tom")  # type: ignore[index]
+    assert (newest.action, newest.by, newest.after["owner"]) == ("end", "ada", "tom")  # type: ignore[index]

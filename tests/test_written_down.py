@@ -33,7 +33,7 @@ from core.store.audit import COMMAND_LINE, SIGN_IN, START, Change
 from core.store.backtests import Asked
 from core.store.channels import list_channels
 from core.store.tables import audit_log, backtests, users
-from core.ui import account, backtest_actions
+from core.ui import account, backtest_actions, key_actions
 from core.ui import people as everyone
 from core.ui.alerts import actions, channel_actions
 from core.ui.alerts.change_log import Place, Wanted, load_authors, load_changes
@@ -290,6 +290,21 @@ WRITES: list[tuple[str, Callable[[Desk], object], Said]] = [
         ("ada", "withdraw", "invitation"),
     ),
     (
+        "core.ui.key_actions.create",
+        lambda _: key_actions.create("Bot", ["signals.read"], 30),
+        ("ada", "create", "key"),
+    ),
+    (
+        "core.ui.key_actions.rotate",
+        lambda _: key_actions.rotate(1, overlap_hours=1, days=30),
+        ("ada", "rotate", "key"),
+    ),
+    (
+        "core.ui.key_actions.revoke",
+        lambda _: key_actions.revoke(2),
+        ("ada", "end", "key"),
+    ),
+    (
         "core.ui.account.change_password",
         lambda _: account.change_password(PASSWORD, OTHER, OTHER),
         ("ada", "password", "person"),
@@ -308,6 +323,7 @@ UNWRITTEN: Mapping[str, str] = {
     "core.ui.organisation.arrive": "noted by organisation.arrive; see test_organisation",
     "core.ui.organisation.draw_door": "going to sign in is no change",
     "core.ui.alerts.change_log._logs": _READS,
+    "core.ui.loaders.operation._backups": _READS,
     "core.ui.pulse._pulse": _READS,
     "core.ui.pulse.read_accounts": _READS,
     "core.ui.pulse.read_pulse": _READS,
@@ -317,7 +333,6 @@ UNWRITTEN: Mapping[str, str] = {
     "core.ui.rules.trial.ask_trial": _READS,
     "core.ui.rules.trials._do": _READS,
     "core.ui.rules.trials.ask": _READS,
-    "core.ui.rules.trials.run": _READS,
     **dict.fromkeys(
         (
             "core.commands.export.command",
@@ -332,7 +347,7 @@ UNWRITTEN: Mapping[str, str] = {
     ),
     "core.ui.alerts.channel_actions.test": "noted by core.jobs.sending.send_test; see test_channels",
     "core.ui.entrance._draw_setup": "noted by create_first_admin; see below",
-    "core.commands.people._transaction": "noted by core.accounts.people; see the commands below",
+    "core.commands.people.transaction": "noted by core.accounts; see the commands below",
     "core.accounts.home.take_over": "noted; see below",
     "core.accounts.sign_in._note_failure": "a lock is noted, see below",
     **dict.fromkeys(
@@ -366,6 +381,13 @@ COMMANDS: Mapping[str, Said | str] = {
     "user end-sessions": (COMMAND_LINE, "revoke", "person"),
     "user reset-factor": (COMMAND_LINE, "factor off", "person"),
     "user invite": (COMMAND_LINE, "create", "invitation"),
+    "key create": (COMMAND_LINE, "create", "key"),
+    "key rotate": (COMMAND_LINE, "rotate", "key"),
+    "key revoke": (COMMAND_LINE, "end", "key"),
+    "key list": _READS,
+    "backup list": _READS,
+    "backup check": _READS,
+    "restore": "the log comes back as it was",
     "user list": _READS,
     "alerts test": "it reads files",
     "alerts check": "it reads files",
@@ -473,6 +495,15 @@ def test_what_is_done_on_the_command_line_is_in_the_log(
         result = CliRunner().invoke(cli.app, ["user", *words])
         assert result.exit_code == 0, result.output
         assert entries(sqlite_engine)[before:] == [COMMANDS[f"user {words[0]}"]]
+    for words in (
+        ("create", "ann", "--name", "Bot", "--scope", "signals.read"),
+        ("rotate", "1"),
+        ("revoke", "2"),
+    ):
+        before = len(entries(sqlite_engine))
+        result = CliRunner().invoke(cli.app, ["key", *words])
+        assert result.exit_code == 0, result.output
+        assert COMMANDS[f"key {words[0]}"] in entries(sqlite_engine)[before:]
 
 
 def give_session_and_factor(engine: Engine) -> None:

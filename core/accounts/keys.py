@@ -127,7 +127,7 @@ def revoke(conn: Connection, key_id: int, *, by: str, now: datetime) -> Key:
     if old.revoked_at is not None:
         raise AccountError("This key is revoked already.")
     conn.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=now))
-    _note(conn, old, "revoke", by, now)
+    _note(conn, old, "end", by, now)
     return load(conn, key_id)
 
 

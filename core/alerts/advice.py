@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from core.alerts import Rule, compile_rule
+from core.alerts.expression import Rule, compile_rule
 from core.alerts.checking import doubts_before
 from core.alerts.doubts import Doubt
 from core.errors import RuleError
