@@ -425,8 +425,12 @@ def test_a_template_that_fails_keeps_no_rule_from_being_told(stored: Engine) -> 
     body = "{% if fired and fired[0].symbol == 'S0USDT' %}{{ 1e400 | int }}{% endif %}{{ rule }}"
     save(stored, rule("close > 0", body=body, channels=[channel]))
     save(stored, rule("close > 1", name="Other", channels=[channel]))
+    half = {"title": r"{{ 'a\ud800' }}", "body": r"{{ '\udfff\0' }}"}
+    save(stored, rule("close > 2", name="Unwritable", channels=[channel], **half))
     judge(stored, bars()[:1])
-    other, failing = messages(stored)
+    other, failing, unwritable = messages(stored)
+    assert unwritable.body["title"] == "a"
+    assert "template_fault" in unwritable.body["content"]
     assert [len(one.body["content"]["fired"]) for one in (other, failing)] == [3, 3]
     assert "template_fault" in failing.body["content"]
     assert "template_fault" not in other.body["content"]
