@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 PORT ?= 8501
 VENV := .venv
+# Half as many again as there are cores: many tests wait, for servers, browsers and clocks.
+WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 PIP := $(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -c requirements.lock
 UV := $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -c requirements.lock
 # uv is many times faster; pip knows settings of this machine, such as where its packages come from.
@@ -33,7 +35,7 @@ types:
 	nice $(VENV)/bin/mypy
 
 tests:
-	$(VENV)/bin/pytest -n auto --dist loadfile --durations=15
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
 
 install: $(RUNNING)
 

@@ -26,8 +26,34 @@ os.environ["COLUMNS"] = "240"
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+# Files that take longest, so that no worker begins one of them when the others are at their end.
+# What waits is mixed with what computes, since there are more workers than cores.
+LONGEST_FIRST = (
+    "test_browser",
+    "test_opinions_live",
+    "test_pairs",
+    "test_backtest_browser",
+    "test_accuracy_page",
+    "test_journey",
+    "test_backtest_jobs",
+    "test_auto_browser",
+    "test_alerting",
+    "test_worker",
+    "test_rules_browser",
+    "test_alerts_browser",
+    "test_liquidations_browser",
+    "test_accuracy_browser",
+    "test_live_server",
+)
+
 IN_CI = bool(os.environ.get("CI"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, whole ones, for `--dist loadfile --no-loadscope-reorder`."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.hookimpl(wrapper=True)
