@@ -14,7 +14,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from core.store import open_store
 from core.store.database import open_database
@@ -145,35 +145,76 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return _address(server, name)
 
 
-@pytest.fixture
-def new_sqlite(sqlite_template: Path, tmp_path: Path) -> Callable[[], str]:
-    """Makes migrated SQLite databases and gives their addresses."""
+class Filled(dict[Callable[[Engine], object], str]):
+    """Addresses of databases that are copied, by what filled them."""
 
-    def make() -> str:
-        path = tmp_path / f"{uuid.uuid4().hex}.sqlite"
-        shutil.copyfile(sqlite_template, path)
-        return f"sqlite:///{path}"
+    def by(self, fill: Callable[[Engine], object], new: Callable[[], str]) -> str:
+        if fill not in self:
+            url = new()
+            engine = open_database(url)
+            fill(engine)
+            if engine.dialect.name == "sqlite":
+                with engine.connect() as conn:
+                    conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            engine.dispose()
+            self[fill] = url
+        return self[fill]
+
+
+@pytest.fixture(scope="session")
+def sqlite_filled() -> Filled:
+    return Filled()
+
+
+@pytest.fixture(scope="session")
+def postgres_filled() -> Filled:
+    return Filled()
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path, sqlite_filled: Filled, tmp_path: Path) -> Callable[..., str]:
+    """Makes migrated SQLite databases and gives their addresses.
+
+    Given a function, the database holds what that has put into one, once for all tests.
+    """
+
+    def copy(path: Path) -> str:
+        own = tmp_path / f"{uuid.uuid4().hex}.sqlite"
+        shutil.copyfile(path, own)
+        return f"sqlite:///{own}"
+
+    def make(fill: Callable[[Engine], object] | None = None) -> str:
+        if fill is None:
+            return copy(sqlite_template)
+        return copy(Path(sqlite_filled.by(fill, make).removeprefix("sqlite:///")))
 
     return make
 
 
 @pytest.fixture
-def new_postgres(postgres_server: str, postgres_template: str) -> Callable[[], str]:
-    """Makes migrated PostgreSQL databases and gives their addresses."""
+def new_postgres(
+    postgres_server: str, postgres_template: str, postgres_filled: Filled
+) -> Callable[..., str]:
+    """Makes migrated PostgreSQL databases and gives their addresses, as `new_sqlite` does."""
 
-    def make() -> str:
+    def copy(template: str) -> str:
         name = f"test_{uuid.uuid4().hex}"
-        _create_database(postgres_server, name, template=postgres_template)
+        _create_database(postgres_server, name, template=template)
         return _address(postgres_server, name)
+
+    def make(fill: Callable[[Engine], object] | None = None) -> str:
+        if fill is None:
+            return copy(postgres_template)
+        return copy(str(make_url(postgres_filled.by(fill, make)).database))
 
     return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Makes migrated databases of one kind, for tests that need more than one."""
+def new_url(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Makes migrated databases of one kind, empty or filled, as `new_sqlite` does."""
     name = "new_sqlite" if request.param == "sqlite" else "new_postgres"
-    make: Callable[[], str] = request.getfixturevalue(name)
+    make: Callable[..., str] = request.getfixturevalue(name)
     return make
 
 
