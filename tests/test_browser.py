@@ -32,7 +32,7 @@ ARGUMENTS = [
 ]
 PASSWORD = "four unrelated words"
 SESSION_COOKIE = "cryptosatx_session"
-WAIT_MS = 20_000
+WAIT_MS = 40_000
 PAGES = (
     *("/signals", "/symbol", "/accuracy", "/backtest", "/alerts", "/rules", "/system", "/account"),
 )
