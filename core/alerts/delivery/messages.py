@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from core.alerts.delivery.sandbox import render
+from core.alerts.texts import writable
 from core.errors import DeliveryError
 
 LONGEST_TEMPLATE, LONGEST_TITLE, LONGEST_TEXT = 4_000, 200, 4_000
 _CUT = "\n... the rest is not shown here."
-# What no text that is stored or sent can hold, and a template can still write, by its number.
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 # What a template can use, and what it is.
 VARIABLES: Mapping[str, str] = {
@@ -108,7 +107,7 @@ def preview(
     """
     if len(template) > LONGEST_TEMPLATE:
         raise DeliveryError(f"The template is longer than {LONGEST_TEMPLATE:,} letters.")
-    text = _UNWRITABLE.sub("", render(template, example, VARIABLES)).strip()
+    text = writable(render(template, example, VARIABLES)).strip()
     if title:
         text = re.sub(r"\s+", " ", text)
     if not text:

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.accounts import Person, Role
 from core.alerts.silences import parse_silence
+from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
 from core.store.alerts import silences, watching
@@ -37,7 +38,7 @@ def take_note(places: Collection[Place], note: str) -> int:
     Firings that somebody acknowledged before stay with that person.
     """
     who, now = writer("trader").username, _now()
-    said = " ".join(note.split())
+    said = writable(" ".join(note.split()))
     if len(said) > LONGEST_NOTE:
         raise RuleError(f"A note has at most {LONGEST_NOTE} letters.")
     with instance().engine.begin() as conn:
