@@ -43,13 +43,18 @@ def market(until: datetime, symbols: Sequence[str] = NAMES) -> pd.DataFrame:
     return frame
 
 
+@cache
+def _judged(until: datetime, symbols: Sequence[str]) -> pd.DataFrame:
+    return decide(market(until, symbols), load_profile("balanced"))
+
+
 def store_market(
     engine: Engine, until: datetime | None = None, symbols: Sequence[str] = NAMES
 ) -> list[datetime]:
     """Store it; the last bars, to judge rules at."""
     until = until or newest_bar(datetime.now(UTC))
     frame, profile = market(until, symbols), load_profile("balanced")
-    planned = decide(frame, profile)
+    planned = _judged(until, tuple(symbols))
     ages = pd.DataFrame(0.5, index=planned.index, columns=list(SOURCES))
     with engine.begin() as conn:
         save_bars(conn, frame)

@@ -14,7 +14,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from core.store import open_store
 from core.store.database import open_database
@@ -26,8 +26,34 @@ os.environ["COLUMNS"] = "240"
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+# Files that take longest, so that no worker begins one of them when the others are at their end.
+# What waits is mixed with what computes, since there are more workers than cores.
+LONGEST_FIRST = (
+    "test_browser",
+    "test_opinions_live",
+    "test_pairs",
+    "test_backtest_browser",
+    "test_accuracy_page",
+    "test_journey",
+    "test_backtest_jobs",
+    "test_auto_browser",
+    "test_alerting",
+    "test_worker",
+    "test_rules_browser",
+    "test_alerts_browser",
+    "test_liquidations_browser",
+    "test_accuracy_browser",
+    "test_live_server",
+)
+
 IN_CI = bool(os.environ.get("CI"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, whole ones, for `--dist loadfile --no-loadscope-reorder`."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,35 +145,76 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return _address(server, name)
 
 
-@pytest.fixture
-def new_sqlite(sqlite_template: Path, tmp_path: Path) -> Callable[[], str]:
-    """Makes migrated SQLite databases and gives their addresses."""
+class Filled(dict[Callable[[Engine], object], str]):
+    """Addresses of databases that are copied, by what filled them."""
 
-    def make() -> str:
-        path = tmp_path / f"{uuid.uuid4().hex}.sqlite"
-        shutil.copyfile(sqlite_template, path)
-        return f"sqlite:///{path}"
+    def by(self, fill: Callable[[Engine], object], new: Callable[[], str]) -> str:
+        if fill not in self:
+            url = new()
+            engine = open_database(url)
+            fill(engine)
+            if engine.dialect.name == "sqlite":
+                with engine.connect() as conn:
+                    conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            engine.dispose()
+            self[fill] = url
+        return self[fill]
+
+
+@pytest.fixture(scope="session")
+def sqlite_filled() -> Filled:
+    return Filled()
+
+
+@pytest.fixture(scope="session")
+def postgres_filled() -> Filled:
+    return Filled()
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path, sqlite_filled: Filled, tmp_path: Path) -> Callable[..., str]:
+    """Makes migrated SQLite databases and gives their addresses.
+
+    Given a function, the database holds what that has put into one, once for all tests.
+    """
+
+    def copy(path: Path) -> str:
+        own = tmp_path / f"{uuid.uuid4().hex}.sqlite"
+        shutil.copyfile(path, own)
+        return f"sqlite:///{own}"
+
+    def make(fill: Callable[[Engine], object] | None = None) -> str:
+        if fill is None:
+            return copy(sqlite_template)
+        return copy(Path(sqlite_filled.by(fill, make).removeprefix("sqlite:///")))
 
     return make
 
 
 @pytest.fixture
-def new_postgres(postgres_server: str, postgres_template: str) -> Callable[[], str]:
-    """Makes migrated PostgreSQL databases and gives their addresses."""
+def new_postgres(
+    postgres_server: str, postgres_template: str, postgres_filled: Filled
+) -> Callable[..., str]:
+    """Makes migrated PostgreSQL databases and gives their addresses, as `new_sqlite` does."""
 
-    def make() -> str:
+    def copy(template: str) -> str:
         name = f"test_{uuid.uuid4().hex}"
-        _create_database(postgres_server, name, template=postgres_template)
+        _create_database(postgres_server, name, template=template)
         return _address(postgres_server, name)
+
+    def make(fill: Callable[[Engine], object] | None = None) -> str:
+        if fill is None:
+            return copy(postgres_template)
+        return copy(str(make_url(postgres_filled.by(fill, make)).database))
 
     return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Makes migrated databases of one kind, for tests that need more than one."""
+def new_url(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Makes migrated databases of one kind, empty or filled, as `new_sqlite` does."""
     name = "new_sqlite" if request.param == "sqlite" else "new_postgres"
-    make: Callable[[], str] = request.getfixturevalue(name)
+    make: Callable[..., str] = request.getfixturevalue(name)
     return make
 
 

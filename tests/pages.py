@@ -6,12 +6,14 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from core import instance as instances
@@ -27,6 +29,9 @@ from core.ui import session
 
 ROUTER = Path(__file__).resolve().parents[1] / "pages" / "router.py"
 RECORDED = datetime(2025, 10, 1, tzinfo=UTC)
+
+# Every new `AppTest` reads the metadata of all that is installed, which does not change meanwhile.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, url: str, folder: Path) -> Instance:

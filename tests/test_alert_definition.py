@@ -19,6 +19,7 @@ from core.alerts.definition import (
 )
 from core.alerts.durations import format_duration, parse_duration
 from core.alerts.hours import Window
+from core.alerts.silences import parse_silence
 from core.alerts.states import to_us
 from core.errors import RuleError
 
@@ -168,3 +169,27 @@ def test_the_defaults_are_the_simplest_rule() -> None:
     plain = RuleDefinition(name="Hot", expression="score > 60")
     assert to_body(plain) == to_body(parse_definition({"name": "Hot", "expression": "score > 60"}))
     assert plain.for_ is plain.cooldown is plain.active_hours is None
+
+
+def test_what_no_database_takes_is_left_out_of_what_people_write() -> None:
+    odd = "crowded\x00 longs\ud800"
+    made = parse_definition(
+        {"name": "Hot", "expression": "score > 60", "description": odd, "title": odd, "body": odd}
+    )
+    assert {made.description, made.title, made.body} == {"crowded longs"}
+    silence = parse_silence(
+        {
+            "matchers": ["rule = Hot"],
+            "reason": odd,
+            "author": "ada",
+            "starts_at": "2025-11-01T12:00:00Z",
+            "ends_at": "2025-11-01T13:00:00Z",
+        }
+    )
+    assert silence.reason == "crowded longs"
+
+
+@pytest.mark.parametrize("name", ["Hot\x00", "Hot\ud800"])
+def test_a_name_of_what_cannot_be_read_is_refused(name: str) -> None:
+    with pytest.raises(RuleError):
+        parse_definition({"name": name, "expression": "score > 60"})

@@ -20,6 +20,7 @@ from core.alerts.definition import RuleDefinition, parse_definition
 from core.alerts.rule_files import FileRefused, Here, dump_rules, load_rules, read_rules
 from core.alerts.rule_tests import Report, run_tests
 from core.alerts.series import parse_series
+from core.alerts.texts import writable
 from core.store import claim_market
 from tests.channelled import add_channel
 
@@ -45,7 +46,8 @@ def test_a_file_holds_several_rules() -> None:
     assert hot.expires_at.isoformat() == "2026-01-01T00:00:00+00:00"
 
 
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
+# As definitions hold them.
+texts = st.text(st.characters(codec="utf-8"), max_size=60).map(writable)
 
 
 @settings(max_examples=100, deadline=None)
@@ -71,7 +73,7 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         (RULES.replace("severity: info", "severty: info"), "line 9, rule 'Cold', severty: is no"),
         (RULES.replace("name: Cold", "name: Hot"), "line 7, rule 'Hot': this name stands twice"),
         (RULES + "    severity: warning\n", "line 10: severity stands twice"),
-        (RULES.replace("  - name: Cold", "  - &x\n    name: *y"), "line 8: references"),
+        (RULES.replace("  - name: Cold", "  - &x\n    name: *y"), "my.yaml, line 8: references"),
         (RULES.replace("  - name: Cold", "  - name: [Cold"), "is no YAML"),
         (RULES + "more: 1\n", "line 10: more is not known here"),
         ("rules: 5", "line 1: rules must be a list of rules"),
@@ -79,7 +81,12 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         ("", "line 1: must begin with rules:"),
         ("rules: !!python/object/apply:os.system ['true']", "is no YAML"),
         ("a: \x00", "is no YAML"),
-        ("[" * 900_000, "more than 20 deep"),
+        (
+            "[" * 900_000,
+            "my.yaml, line 1: lists and mappings stand in each other more than 20 deep",
+        ),
+        ("rules:\n" + "- x\n" * 1001, "line 1: a file has 1,000 rules at most; here are 1,001"),
+        ("- x\n" * 240_000, "my.yaml, line 50000: there are more than 50,000 values up to here"),
         ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
         ("#" * 1_000_001, "larger than 1 MB"),
@@ -92,8 +99,9 @@ def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> 
         return
     with pytest.raises(FileRefused) as refused:
         load_rules(text, "my.yaml")
-    assert str(refused.value).startswith("my.yaml, line ")
-    assert says in str(refused.value)
+    said = str(refused.value)
+    assert said.startswith(says if says.startswith("my.yaml") else "my.yaml, line ")
+    assert says in said
 
 
 @pytest.mark.parametrize(
@@ -274,6 +282,26 @@ def test_rules_may_stand_in_the_file_and_words_in_a_series() -> None:
             "line 15: say what is expected",
         ),
         ("    expect:", "    expects:", "line 10: expects is not known here"),
+        (
+            "score: 50 70x3 50",
+            "score: 50 LONG",
+            "line 6: BTCUSDT, score: LONG is none of its values",
+        ),
+        (
+            "score: 50 70x3 50",
+            "verdict: CONFIRN",
+            "CONFIRN is none of its values: its words are CONFIRM,",
+        ),
+        (
+            "score: 50 70x3 50",
+            "scor: 50",
+            "BTCUSDT, scor: is no column of a frame; did you mean score",
+        ),
+        (
+            "score: 50 70x3 50",
+            "funding_rate: 50",
+            "line 6: BTCUSDT, funding_rate: a frame calls it factor_funding_rate",
+        ),
     ],
 )
 def test_a_test_file_with_faults_says_the_line(old: str, new: str, says: str) -> None:
@@ -281,6 +309,17 @@ def test_a_test_file_with_faults_says_the_line(old: str, new: str, says: str) ->
     with pytest.raises(FileRefused) as refused:
         run(TESTS.replace(old, new))
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("empty", ["''", "", "~"])
+def test_series_without_a_value_are_refused(empty: str) -> None:
+    text = (
+        "rules: [{name: Hot, expression: score > 60}]\n"
+        f"tests:\n- series: {{BTCUSDT: {{score: {empty}}}}}\n"
+        "  expect: [{at: 0, rule: Hot, firing: []}]\n"
+    )
+    with pytest.raises(FileRefused, match="line 3: series have no values"):
+        run_tests(text, "tests.yaml", str)
 
 
 def test_faults_of_the_rules_file_are_named_as_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -36,6 +37,7 @@ from core.store.alerts.states import (
     load_progress,
     load_states,
 )
+from core.store.database import open_database
 from core.store.signals import save_bars, save_profile, save_signals
 from core.store.tables import alert_states, audit_log, deliveries, subscriptions
 from tests.builders import make_frame
@@ -67,15 +69,20 @@ def bars() -> list[datetime]:
     return [time.to_pydatetime() for time in times[-LIVE:]]
 
 
-@pytest.fixture
-def stored(engine: Engine) -> Engine:
+def store_market(engine: Engine) -> None:
     frame, planned = market(), judged()
     ages = pd.DataFrame(0.5, index=planned.index, columns=list(SOURCES))
     with engine.begin() as conn:
         save_bars(conn, frame)
         save_profile(conn, PROFILE, bars()[0])
         save_signals(conn, planned, ages, PROFILE, bars()[0])
-    return engine
+
+
+@pytest.fixture
+def stored(new_url: Callable[..., str]) -> Iterator[Engine]:
+    engine = open_database(new_url(store_market))
+    yield engine
+    engine.dispose()
 
 
 def rule(expression: str, **changes: Any) -> RuleDefinition:
@@ -425,8 +432,12 @@ def test_a_template_that_fails_keeps_no_rule_from_being_told(stored: Engine) -> 
     body = "{% if fired and fired[0].symbol == 'S0USDT' %}{{ 1e400 | int }}{% endif %}{{ rule }}"
     save(stored, rule("close > 0", body=body, channels=[channel]))
     save(stored, rule("close > 1", name="Other", channels=[channel]))
+    half = {"title": r"{{ 'a\ud800' }}", "body": r"{{ '\udfff\0' }}"}
+    save(stored, rule("close > 2", name="Unwritable", channels=[channel], **half))
     judge(stored, bars()[:1])
-    other, failing = messages(stored)
+    other, failing, unwritable = messages(stored)
+    assert unwritable.body["title"] == "a"
+    assert "template_fault" in unwritable.body["content"]
     assert [len(one.body["content"]["fired"]) for one in (other, failing)] == [3, 3]
     assert "template_fault" in failing.body["content"]
     assert "template_fault" not in other.body["content"]

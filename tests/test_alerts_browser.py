@@ -140,6 +140,10 @@ def test_a_rule_fires_the_bell_shows_it_and_a_silence_stops_the_next_message(
         expect(silence).to_have_count(1)  # what fires now is no longer on the page
         silence.click()
         expect(page.get_by_text("Holding now")).to_be_visible()
+        # Of what was silenced nothing is left that another click would silence, and more with it.
+        expect(page.get_by_role("textbox", name="Values 1")).to_have_value("")
+        expect(reason).to_have_value("")
+        expect(silence).to_be_disabled()
 
         here.judge(bar + HOUR)
         wait_for(receiver, 4)

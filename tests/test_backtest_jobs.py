@@ -259,7 +259,7 @@ def slow_worker(
         process.wait(20)
 
 
-def wait_for(what: Callable[[], object], seconds: float = 60) -> float:
+def wait_for(what: Callable[[], object], seconds: float = 120) -> float:
     began = monotonic()
     while not what():
         assert monotonic() - began < seconds, "it took too long"

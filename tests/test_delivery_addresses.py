@@ -57,6 +57,11 @@ PRIVATE = [
     "64:ff9b::10.0.0.1",
     "64:ff9b::a9fe:a9fe",
     "64:ff9b:1::a00:1",
+    # 10.0.0.1 where a network of 48 bits is translated, with a public address behind it.
+    "64:ff9b:1:a00:0:100:808:808",
+    "64:ff9b:1::808:808",
+    "4000::1",
+    "::ffff:0:0:808:808",
     "2002:7f00:1::",
     "2002:a00:1::1",
     "2002:c0a8:1::",

@@ -217,6 +217,8 @@ def _networks(*texts: str) -> list[object]:
         ("hook", "begin with https://"),
         ("https://host.example:22/", "Port 22"),
         ("https://host.example:25/", "Port 25"),
+        ("https://host.example:0/", "names no port"),
+        ("https://host.example:65536/", "names no port"),
         ("https://[::1/", "no address"),
         ("https://a\x00b.example/", "no address"),
         ("https://nowhere.invalid/x", "no address of nowhere.invalid"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import cache
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 
 from core.accuracy.factors import factor_sums
 from core.backtest import decide
 from core.jobs.factor_days import check_factor_days, sum_factor_days
 from core.signals import load_profile, score
+from core.store.database import open_database
 from core.store.entries import snapshot
 from core.store.factor_days import WHOLE_DAY, forget_days
 from core.store.record import load_factor_days
@@ -29,12 +32,37 @@ FIRST, NEWEST = TIMES.min().to_pydatetime(), TIMES.max().to_pydatetime()
 KEYS = ["day", "factor", "other"]
 
 
-def store(engine: Engine, frame: pd.DataFrame) -> None:
-    planned = decide(FRAME, PROFILE).loc[frame.index]
+@cache
+def decided() -> pd.DataFrame:
+    return decide(FRAME, PROFILE)
+
+
+def store(engine: Engine, frame: pd.DataFrame = FRAME) -> None:
+    planned = decided().loc[frame.index]
     with engine.begin() as conn:
         save_bars(conn, frame)
         save_profile(conn, PROFILE, NOW)
         save_signals(conn, planned, ages(planned), PROFILE, NOW)
+
+
+@pytest.fixture
+def whole(new_url: Callable[..., str]) -> Iterator[Engine]:
+    """All bars and signals are there, and no day is summed."""
+    engine = open_database(new_url(store))
+    yield engine
+    engine.dispose()
+
+
+def store_and_sum(engine: Engine) -> None:
+    store(engine)
+    assert sum_factor_days(engine, FIRST, NEWEST) == 20
+
+
+@pytest.fixture
+def summed(new_url: Callable[..., str]) -> Iterator[Engine]:
+    engine = open_database(new_url(store_and_sum))
+    yield engine
+    engine.dispose()
 
 
 def stored(engine: Engine) -> pd.DataFrame:
@@ -55,13 +83,12 @@ def assert_same(found: pd.DataFrame, plain: pd.DataFrame) -> None:
     )
 
 
-def test_days_are_summed_as_all_at_once_would_be(engine: Engine) -> None:
-    store(engine, FRAME)
-    days = sum_factor_days(engine, FIRST, NEWEST)
+def test_days_are_summed_as_all_at_once_would_be(whole: Engine) -> None:
+    days = sum_factor_days(whole, FIRST, NEWEST)
     assert days == 20
-    assert_same(stored(engine), plainly(FRAME))
-    assert sum_factor_days(engine, FIRST, NEWEST) == 0
-    with engine.connect() as conn:
+    assert_same(stored(whole), plainly(FRAME))
+    assert sum_factor_days(whole, FIRST, NEWEST) == 0
+    with whole.connect() as conn:
         part = load_factor_days(conn, WINDOWS, date(2025, 9, 18), date(2025, 9, 19))
         assert part["day"].nunique() == 2
         assert load_factor_days(conn, "0" * 16).empty
@@ -81,14 +108,13 @@ def test_a_day_is_summed_anew_when_bars_of_it_came_late(engine: Engine) -> None:
     assert_same(stored(engine).loc[before.index[unchanged]], before[unchanged])
 
 
-def test_two_workers_at_once_leave_each_day_once(engine: Engine) -> None:
-    store(engine, FRAME)
+def test_two_workers_at_once_leave_each_day_once(whole: Engine) -> None:
     start, failed = threading.Barrier(2, timeout=30), []
 
     def work() -> None:
         start.wait()
         try:
-            sum_factor_days(engine, FIRST, NEWEST)
+            sum_factor_days(whole, FIRST, NEWEST)
         except Exception as error:
             failed.append(error)
             raise
@@ -99,17 +125,16 @@ def test_two_workers_at_once_leave_each_day_once(engine: Engine) -> None:
     for worker in workers:
         worker.join()
     assert not failed
-    assert_same(stored(engine), plainly(FRAME))
+    assert_same(stored(whole), plainly(FRAME))
 
 
-def test_it_stops_between_days_when_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_between_days_when_told(whole: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.jobs.factor_days.DAYS", 4)
-    store(engine, FRAME)
     answers = iter([True, True, False])
-    assert sum_factor_days(engine, FIRST, NEWEST, lambda: next(answers)) == 8
-    with engine.connect() as conn:
+    assert sum_factor_days(whole, FIRST, NEWEST, lambda: next(answers)) == 8
+    with whole.connect() as conn:
         assert len(set(conn.scalars(select(factor_days.c.day)))) == 8
-    assert sum_factor_days(engine, FIRST, NEWEST) == 12
+    assert sum_factor_days(whole, FIRST, NEWEST) == 12
 
 
 def fault_of(engine: Engine) -> str | None:
@@ -117,15 +142,14 @@ def fault_of(engine: Engine) -> str | None:
         return check_factor_days(conn)
 
 
-def test_sums_of_days_that_were_changed_or_deleted_are_found(engine: Engine) -> None:
-    store(engine, FRAME)
-    assert fault_of(engine) is None
-    sum_factor_days(engine, FIRST, NEWEST)
-    assert fault_of(engine) is None
-    day = sorted(set(stored(engine).index.get_level_values("day")))[8].to_pydatetime()
+def test_sums_of_days_that_were_changed_or_deleted_are_found(summed: Engine) -> None:
+    assert fault_of(summed) is None
+    day = sorted(set(stored(summed).index.get_level_values("day")))[8].to_pydatetime()
     told = f"on {day:%Y-%m-%d}"
     of_day = factor_days.c.day == day
     marker, sums = factor_days.c.factor == WHOLE_DAY, factor_days.c.factor != WHOLE_DAY
+    with summed.connect() as conn:
+        right = [row._asdict() for row in conn.execute(select(factor_days).where(of_day))]
     for change in (
         update(factor_days).where(of_day, sums).values(sum_product=factor_days.c.sum_product + 1),
         update(factor_days).where(of_day, sums).values(n=factor_days.c.n + 1),
@@ -133,13 +157,24 @@ def test_sums_of_days_that_were_changed_or_deleted_are_found(engine: Engine) -> 
         delete(factor_days).where(of_day, sums),
         delete(factor_days).where(of_day),
     ):
-        with engine.begin() as conn:
+        with summed.begin() as conn:
             assert conn.execute(change).rowcount
-        assert told in str(fault_of(engine))
-        with engine.begin() as conn:
-            forget_days(conn)
-        sum_factor_days(engine, FIRST, NEWEST)
-        assert fault_of(engine) is None
+        assert told in str(fault_of(summed))
+        with summed.begin() as conn:
+            conn.execute(delete(factor_days).where(of_day))
+            conn.execute(insert(factor_days), right)
+    assert fault_of(summed) is None
+
+
+def test_sums_that_are_forgotten_are_made_again(summed: Engine) -> None:
+    before = stored(summed)
+    with summed.begin() as conn:
+        forget_days(conn)
+    assert stored(summed).empty
+    assert fault_of(summed) is None
+    assert sum_factor_days(summed, FIRST, NEWEST) == 20
+    assert fault_of(summed) is None
+    assert_same(stored(summed), before)
 
 
 def test_days_that_are_not_summed_yet_or_have_bars_since_are_no_fault(engine: Engine) -> None:

@@ -39,6 +39,7 @@ PURE = (
     "core.alerts.silences",
     "core.alerts.states",
     "core.alerts.subscriptions",
+    "core.alerts.texts",
     "core.alerts.tree",
     "core.backtest",
     "core.errors",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -34,10 +35,15 @@ NOW = datetime(2025, 12, 1, tzinfo=UTC)
 START = END - timedelta(hours=30)
 
 
-@pytest.fixture(scope="module")
-def tables() -> dict[str, pd.DataFrame]:
-    """Forty days of the demo's market, of which three symbols are used."""
+@cache
+def forty_days() -> dict[str, pd.DataFrame]:
+    """Of the demo's market, of which three symbols are used."""
     return few(demo_tables(days=40), SYMBOLS)
+
+
+@pytest.fixture
+def tables() -> dict[str, pd.DataFrame]:
+    return forty_days()
 
 
 def make_jobs(engine: Engine, tables: dict[str, pd.DataFrame], name: str = "one") -> Jobs:
@@ -54,11 +60,22 @@ def do_round(jobs: Jobs, bar: datetime) -> tuple[int, int, int]:
     return done
 
 
+def do_first_round(engine: Engine) -> None:
+    assert do_round(make_jobs(engine, forty_days()), START)[0] > 2_000
+
+
+@pytest.fixture
+def begun(new_url: Callable[..., str]) -> Iterator[Engine]:
+    """The first round was done: it works through the past."""
+    engine = open_database(new_url(do_first_round))
+    yield engine
+    engine.dispose()
+
+
 def test_the_live_market_is_the_recording_it_was_fed_with(
-    engine: Engine, tables: dict[str, pd.DataFrame]
+    begun: Engine, tables: dict[str, pd.DataFrame]
 ) -> None:
-    jobs = make_jobs(engine, tables)
-    do_round(jobs, START)
+    engine, jobs = begun, make_jobs(begun, tables)
     for hour in range(1, 4):
         assert do_round(jobs, START + hour * HOUR)[:2] == (3, 9)
     end = START + 3 * HOUR
@@ -81,16 +98,17 @@ def test_the_live_market_is_the_recording_it_was_fed_with(
 
 
 def test_a_round_that_is_done_again_adds_nothing(
-    sqlite_engine: Engine, tables: dict[str, pd.DataFrame]
+    new_sqlite: Callable[..., str], tables: dict[str, pd.DataFrame]
 ) -> None:
-    first, second = (make_jobs(sqlite_engine, tables, name) for name in ("one", "two"))
-    assert do_round(first, START)[0] > 2_000
+    engine = open_database(new_sqlite(do_first_round))
+    second = make_jobs(engine, tables, "two")
     assert do_round(second, START) == (0, 0, 0)
     assert second.collect(START) == (0, 0)
     assert second.decide(START, 0, 1) == (0, 0)
     assert second.resolve(START, 0, 1) == 0
-    with sqlite_engine.connect() as conn:
+    with engine.connect() as conn:
         (row,) = load_rounds(conn, 5).to_dict("records")
+    engine.dispose()
     assert (row["state"], row["worker"]) == ("done", "one")
 
 
@@ -108,13 +126,13 @@ def test_a_late_candle_and_missed_bars_are_filled_in(
 
 
 def test_outcomes_that_are_resolved_late_have_the_same_numbers(
-    tables: dict[str, pd.DataFrame], new_url: Callable[[], str]
+    tables: dict[str, pd.DataFrame], new_url: Callable[..., str]
 ) -> None:
     found = []
     for every in (6, 30):
-        engine = open_database(new_url())
+        engine = open_database(new_url(do_first_round))
         jobs = make_jobs(engine, tables)
-        for hour in (0, *range(every, 31, every)):
+        for hour in range(every, 31, every):
             do_round(jobs, START + hour * HOUR)
         with engine.connect() as conn:
             found.append(load_outcomes(conn, "aggressive"))
@@ -161,10 +179,8 @@ def test_a_long_past_shows_how_far_it_is(
     assert [(row["state"], row["through"]) for row in done] == [("done", START)] * 3
 
 
-def test_only_observations_are_dropped_when_they_are_old(
-    engine: Engine, tables: dict[str, pd.DataFrame]
-) -> None:
-    do_round(make_jobs(engine, tables), START)
+def test_only_observations_are_dropped_when_they_are_old(begun: Engine) -> None:
+    engine = begun
     with engine.connect() as conn:
         before = conn.execute(signals.select()).all()
     dropped = drop_old(engine, START + OBSERVATIONS)

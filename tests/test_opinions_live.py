@@ -65,7 +65,7 @@ def working(engine: Engine, settings: Settings, clock: Callable[[], datetime]) -
             thread.join(30)
 
 
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
     give_up = monotonic() + seconds
     while not what():
         assert monotonic() < give_up, "it took too long"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from core.accuracy.tallies import DAY, RULES
 from core.store import ledger
+from core.store.database import open_database
 from core.store.opening import migrate
 from core.store.pairs import PAIR
 from core.store.record import Filters, list_disagreements, load_pairs
@@ -40,16 +41,25 @@ JUDGES = [f"{model} / {prompt}" for model, prompt in MODELS]
 PARTS = 5
 
 
-@pytest.fixture
-def conn(engine: Engine) -> Iterator[Connection]:
-    """There are bars and profiles; what a test stores is not kept."""
-    with engine.connect() as conn:
+def store_bars(engine: Engine) -> None:
+    with engine.begin() as conn:
         save_bars(conn, FRAME)
         for profile, _, _ in MADE:
             save_profile(conn, profile, NOW)
-        conn.commit()
+
+
+@pytest.fixture
+def conn(new_url: Callable[..., str]) -> Iterator[Connection]:
+    """There are bars and profiles; what a test stores is not kept."""
+    yield from connected(new_url(store_bars))
+
+
+def connected(url: str) -> Iterator[Connection]:
+    engine = open_database(url)
+    with engine.connect() as conn:
         yield conn
         conn.rollback()
+    engine.dispose()
 
 
 def save_part(conn: Connection, number: int) -> None:
@@ -143,12 +153,17 @@ def test_pairs_are_counted_once_in_whatever_order_signals_and_verdicts_came(
         conn.rollback()
 
 
+def store_judged(engine: Engine) -> None:
+    store_bars(engine)
+    with engine.begin() as conn:
+        for number in range(PARTS):
+            save_part(conn, number)
+            answer(conn, number)
+
+
 @pytest.fixture
-def judged(conn: Connection) -> Connection:
-    for number in range(PARTS):
-        save_part(conn, number)
-        answer(conn, number)
-    return conn
+def judged(new_url: Callable[..., str]) -> Iterator[Connection]:
+    yield from connected(new_url(store_judged))
 
 
 FILTERS = st.builds(

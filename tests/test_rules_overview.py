@@ -38,7 +38,7 @@ def make(conn: Connection, name: str) -> int:
 
 
 def put(conn: Connection, rule_id: int, **phases: str) -> None:
-    own = {"rule_id": rule_id, "fired_parts": None, "parts": None}
+    own = {"rule_id": rule_id, "fired_parts": None}
     rows = to_rows(fresh(tuple(phases)))
     save_states(conn, [{**row, **own, "phase": phases[row["symbol"]]} for row in rows])
 

@@ -50,7 +50,7 @@ def kill_again_and_again(engine: Engine, times: int, chance: random.Random) -> N
     before = len(rounds_done(engine))
     worker = start_worker(url, symbols=SYMBOLS, days=DAYS, first=FIRST, seconds=2, began=began)
     try:
-        wait_for(lambda: len(rounds_done(engine)) > before, 60)
+        wait_for(lambda: len(rounds_done(engine)) > before, 120)
     finally:
         stop([worker])
     assert_everything_is_there_once(engine, candles())
@@ -79,11 +79,11 @@ def test_two_workers_share_the_work_and_one_goes_on_alone(new_postgres: Callable
         for _ in range(2)
     ]
     try:
-        wait_for(lambda: len(rounds_done(engine)) > 2 and len(batches_done(engine)) == 2, 60)
+        wait_for(lambda: len(rounds_done(engine)) > 2 and len(batches_done(engine)) == 2, 120)
         (leader,) = rounds_done(engine)["worker"].unique()
         leads = [str(worker.pid) in leader for worker in workers].index(True)
         stop([workers.pop(leads)])
-        wait_for(lambda: rounds_done(engine)["worker"].nunique() == 2, 60)
+        wait_for(lambda: rounds_done(engine)["worker"].nunique() == 2, 120)
     finally:
         stop(workers)
     assert_everything_is_there_once(engine, candles())

@@ -22,6 +22,7 @@ from pydantic import (
 from core.alerts.durations import format_duration, parse_duration, parse_moment
 from core.alerts.expression import compile_rule
 from core.alerts.hours import Window
+from core.alerts.texts import writable
 from core.errors import RuleError
 
 Severity = Literal["info", "warning", "critical"]
@@ -82,6 +83,11 @@ class RuleDefinition(BaseModel):
     @classmethod
     def _stripped(cls, value: Any) -> Any:
         return value.strip() if isinstance(value, str) else value
+
+    @field_validator("description", "title", "body", mode="before")
+    @classmethod
+    def _writable(cls, value: Any) -> Any:
+        return writable(value) if isinstance(value, str) else value
 
     @field_validator("name")
     @classmethod

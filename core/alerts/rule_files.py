@@ -24,6 +24,9 @@ from core.alerts.expression import compile_rule
 from core.errors import RuleError
 
 LONGEST_FILE = 1_000_000
+# More rules than can be in use, and more values than so many rules have.
+MOST_RULES = 1_000
+_MOST_VALUES = 50_000
 _DEEPEST = 20
 _TOP = {"rules"}
 # What a file leaves out is what a new rule has.
@@ -78,8 +81,11 @@ def parse_document(text: str, file: str) -> Document:
         raise FileRefused([Fault(file, 1, "", "the file is larger than 1 MB")])
     try:
         _refuse_traps(text, file)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        body = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        body = None if node is None else loader.construct_document(node)
+    except FileRefused:
+        raise
     except yaml.YAMLError as error:
         raise FileRefused([_yaml_fault(error, file)]) from error
     except (ValueError, RecursionError) as error:
@@ -96,9 +102,10 @@ def parse_document(text: str, file: str) -> Document:
 def _refuse_traps(text: str, file: str) -> None:
     """Raise `FileRefused` at the first reference, or where lists stand in lists without end.
 
-    The parser takes time with the square of the depth, so this stops it there.
+    The parser takes time with the square of the depth, and a while for very many values, so this stops
+    it there.
     """
-    depth = 0
+    depth = values = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = 1 if event.start_mark is None else event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
@@ -108,6 +115,10 @@ def _refuse_traps(text: str, file: str) -> None:
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             said = f"lists and mappings stand in each other more than {_DEEPEST} deep"
+            raise FileRefused([Fault(file, line, "", said)])
+        values += isinstance(event, yaml.NodeEvent)
+        if values > _MOST_VALUES:
+            said = f"there are more than {_MOST_VALUES:,} values up to here: divide the file"
             raise FileRefused([Fault(file, line, "", said)])
 
 
@@ -188,6 +199,9 @@ def read_rules(text: str, file: str = "rules.yaml", here: Here = _NOBODY_ASKED) 
     if not isinstance(body.get("rules"), list):
         faults.append(document.fault(("rules",), "", "rules must be a list of rules"))
         raise FileRefused(faults)
+    if len(body["rules"]) > MOST_RULES:
+        said = f"a file has {MOST_RULES:,} rules at most; here are {len(body['rules']):,}"
+        raise FileRefused([*faults, document.fault(("rules",), "", said)])
     found = rules_of(document, body["rules"], ("rules",), here)
     if faults or found.faults:
         raise FileRefused([*faults, *found.faults], found.warnings)

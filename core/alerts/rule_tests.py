@@ -20,9 +20,10 @@ tests:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from core.alerts.engine import step
 from core.alerts.expression import Rule, compile_rule
 from core.alerts.history import truth_of
 from core.alerts.kernels import TRUE, UNKNOWN
+from core.alerts.names import BY_NAME, NAMES, Statistic
 from core.alerts.rule_files import (
     Document,
     Fault,
@@ -49,6 +51,10 @@ from core.errors import RuleError
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 _PHASES = {"firing": FIRING, "pending": PENDING, "recovering": RECOVERING}
 _EXPECTED = (*_PHASES, "no_data")
+# The columns that names look at, with the words that may stand in them.
+_TEXTS: Mapping[str, Collection[str]] = {
+    column: name.values for name in NAMES for column in name.needs
+}
 _FIELDS = {
     "file": ("rules", "rules_file", "interval", "tests"),
     "test": ("name", "start", "interval", "series", "expect", "expressions"),
@@ -223,6 +229,8 @@ class _Reader:
         start = self._moment(body.get("start", _START), (*path, "start"))
         columns = self._series(body.get("series"), (*path, "series"))
         bars = max((len(v) for named in columns.values() for v in named.values()), default=0)
+        if not bars and len(self.faults) == before:
+            self._wrong((*path, "series"), "series have no values")
         times = [start + bar * interval for bar in range(bars)]
         checks = self._checks(body, path, rules, interval, bars)
         if not checks and len(self.faults) == before:
@@ -246,7 +254,7 @@ class _Reader:
                 continue
             for column, text in columns.items():
                 try:
-                    values = parse_series(str(text))
+                    values = _values(str(column), text)
                 except ValueError as error:
                     self._wrong((*path, symbol, column), f"{symbol}, {column}: {error}")
                     continue
@@ -351,6 +359,23 @@ class _Reader:
 
     def _wrong(self, path: tuple[object, ...], said: str) -> None:
         self.faults.append(self.document.fault(path, "", said))
+
+
+def _values(column: str, text: object) -> list[float | str]:
+    """The values of a column of the frame. Raises ValueError with what is wrong."""
+    if column not in _TEXTS and Statistic.of(column) is None:
+        named = BY_NAME.get(column)
+        if named is not None and named.needs:
+            raise ValueError(f"a frame calls it {' and '.join(named.needs)}")
+        near = get_close_matches(column, _TEXTS, n=1)
+        raise ValueError("is no column of a frame" + (f"; did you mean {near[0]}?" if near else ""))
+    values = parse_series("" if text is None else str(text))
+    words = {each for each in values if isinstance(each, str)}
+    if odd := sorted(words.difference(_TEXTS.get(column, ()))):
+        texts = ", ".join(_TEXTS.get(column, ()))
+        said = f"its words are {texts}" if texts else "its values are numbers"
+        raise ValueError(f"{odd[0]} is none of its values: {said}")
+    return values
 
 
 def _frame(

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from core.alerts.definition import SEVERITIES, Moment
+from core.alerts.texts import writable
 from core.errors import RuleError
 
 Field_ = Literal["rule", "symbol", "severity"]
@@ -174,7 +175,7 @@ class Silence(BaseModel):
     @field_validator("reason", "author", mode="before")
     @classmethod
     def _stripped(cls, value: Any) -> Any:
-        return value.strip() if isinstance(value, str) else value
+        return writable(value).strip() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _lasts(self) -> Self:

@@ -44,8 +44,10 @@ _REFUSED = tuple(
         "ff00::/8",
     )
 )
-_NAT64 = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
+_NAT64 = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "::ffff:0:0:0/96"))
 _SIX_TO_FOUR = IPv6Network("2002::/16")
+# All that is given out of IPv6 for the whole world.
+_WORLD = IPv6Network("2000::/3")
 
 
 class Allowed:
@@ -91,6 +93,7 @@ def is_public(address: Address) -> bool:
     """
     return (
         address.is_global
+        and (address.version == 4 or address in _WORLD)
         and not address.is_multicast
         and not any(address.version == one.version and address in one for one in _REFUSED)
     )

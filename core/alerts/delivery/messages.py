@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.alerts.delivery.sandbox import render
+from core.alerts.texts import writable
 from core.errors import DeliveryError
 
 LONGEST_TEMPLATE, LONGEST_TITLE, LONGEST_TEXT = 4_000, 200, 4_000
@@ -106,7 +107,7 @@ def preview(
     """
     if len(template) > LONGEST_TEMPLATE:
         raise DeliveryError(f"The template is longer than {LONGEST_TEMPLATE:,} letters.")
-    text = render(template, example, VARIABLES)
+    text = writable(render(template, example, VARIABLES)).strip()
     if title:
         text = re.sub(r"\s+", " ", text)
     if not text:

@@ -38,7 +38,7 @@ MOST_BYTES = 4_096
 _READ_OUT_SECONDS = 0.5
 _ADDRESSES_TRIED = 2
 _PREFIX = "whsec_"
-_LOWEST_FREE_PORT = 1024
+_LOWEST_FREE_PORT, _HIGHEST_PORT = 1024, 65_535
 
 
 class Sent(Protocol):
@@ -205,7 +205,8 @@ async def _read_out(response: httpx.Response) -> None:
     if int(response.headers.get("content-length") or MOST_BYTES + 1) <= MOST_BYTES:
         with suppress(httpx.HTTPError, httpx.StreamError, TimeoutError):
             async with asyncio.timeout(_READ_OUT_SECONDS):
-                await response.aread()
+                async for _ in response.aiter_raw():  # never unpacked: it may be packed many times
+                    pass
 
 
 @cache
@@ -246,6 +247,8 @@ def _port(address: httpx.URL) -> int:
 
 def _check_port(address: httpx.URL, allowed: Allowed) -> None:
     port = _port(address)
+    if address.port == 0 or not 0 < port <= _HIGHEST_PORT:
+        raise DeliveryError("The address names no port that there is: leave it out, or write 443.")
     if port < _LOWEST_FREE_PORT and port not in (80, 443) and not allowed.private:
         raise DeliveryError(f"Port {port} is not for webhooks: use 443, 80 or one from 1024 on.")
 

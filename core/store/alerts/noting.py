@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
 from core.store.alerts import watching
@@ -24,7 +25,7 @@ def take_note(
     Firings that somebody acknowledged before stay with that person. Raises `RuleError` where none is
     left.
     """
-    said = " ".join(note.split())
+    said = writable(" ".join(note.split()))
     if len(said) > LONGEST_NOTE:
         raise RuleError(f"A note has at most {LONGEST_NOTE} letters.")
     wanted = set(places)

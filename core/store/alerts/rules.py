@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, func, select, update
 
 from core.alerts import compile_rule
 from core.alerts.definition import RuleDefinition, parse_definition, to_body
+from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
 from core.store.alerts.silences import rename_in_silences
@@ -214,7 +215,7 @@ def _add_version(
     body = to_body(definition)
     conn.execute(
         alert_rule_versions.insert().values(
-            rule_id=rule_id, version=version, body=body, note=note, author=by, made_at=now
+            rule_id=rule_id, version=version, body=body, note=writable(note), author=by, made_at=now
         )
     )
     was, became = audit.differences(before or {}, body)

@@ -45,7 +45,7 @@ PREVIEW = timedelta(days=7)
 MOST_ROWS = 6
 # How many events are listed, and of those how many before the reader asks for the rest.
 LISTED, LISTED_AT_FIRST = 20, 6
-_ROWS, _SAID = "silence_rows", "_silence_said"
+_ROWS, _SAID, _USED = "silence_rows", "_silence_said", "_silence_used"
 OPERATORS: Mapping[str, str] = {
     "=": "is",
     "!=": "is not",
@@ -123,6 +123,8 @@ def draw_form(person: Person) -> None:
 
 
 def _draw(person: Person) -> None:
+    if st.session_state.pop(_USED, False):
+        _forget()
     clock, now = reader_clock(), datetime.now(UTC)
     with st.container(border=True, key="silence_form"):
         st.markdown("**New silence**  \nNothing is sent of what all of these match.")
@@ -318,8 +320,7 @@ def _make(draft: Draft) -> None:
     except CryptoSatXError as error:
         st.error(plain(error), icon=":material/error:")
         return
-    _forget()
-    st.session_state[_SAID] = "Silenced."
+    st.session_state[_USED], st.session_state[_SAID] = True, "Silenced."
     st.rerun()
 
 
@@ -328,5 +329,12 @@ def _set_rows(rows: int) -> None:
 
 
 def _forget() -> None:
+    """Before the fields are drawn: as they were at first.
+
+    They are set, because of a field that is only forgotten the browser tells what stands in it.
+    """
     for key in [key for key in st.session_state if str(key).startswith("silence_")]:
         del st.session_state[key]
+    first = {"field_0": FIELDS[0], "operator_0": "=", "values_0": "", "reason": ""}
+    for name, value in {**first, "length": "1 h", "later": False}.items():
+        st.session_state[f"silence_{name}"] = value
