@@ -64,6 +64,6 @@ def style_people() -> None:
         @media (max-width: 640px) {{
             .cx-person {{ grid-template-columns: 1fr 1fr; }}
             .cx-person > div:first-child {{ grid-column: 1 / -1; }}
-            .st-key-people button {{ min-height: 44px; }} }}
+            .st-key-people button, .st-key-sessions button {{ min-height: 44px; }} }}
         </style>"""
     )
