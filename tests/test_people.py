@@ -242,7 +242,7 @@ def test_everyone_is_listed_with_how_they_sign_in_and_when_they_were_here(house)
     at = house.open(house.sign_in("ada"), "people.py")
     assert "2 people can sign in, 1 administrator among them; 2 with a password alone." in said(at)
     assert " s ago" in said(at)
-    assert "seen never" in said(at)
+    assert "never seen" in said(at)
 
 
 def test_nobody_but_an_administrator_sees_or_does_any_of_it(house):
