@@ -15,6 +15,7 @@ from core.ui.formats import count, duration
 from core.ui.own_factor import draw_own_factor
 from core.ui.own_keys import draw_keys
 from core.ui.session import current_session, lacks_factor, require_user
+from core.ui.style import style_people
 
 
 def main() -> None:
@@ -40,8 +41,10 @@ def _draw_sessions(session: Session | None) -> None:
     now = datetime.now(UTC)
     held = own_sessions(now)
     st.subheader("Where you are signed in", anchor=False)
-    for each in held:
-        _draw_session(each, here=session is not None and each.id == session.id, now=now)
+    style_people()
+    with st.container(key="sessions", gap="small"):
+        for each in held:
+            _draw_session(each, here=session is not None and each.id == session.id, now=now)
     if st.button("Sign out everywhere else", disabled=len(held) < 2):
         ended = end_other_sessions()
         st.success(f"{count(ended, 'other session')} ended.")

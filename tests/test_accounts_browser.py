@@ -122,7 +122,8 @@ def test_a_person_sets_up_a_second_factor_and_signs_in_with_it(house, visitor): 
     page.get_by_role("textbox", name="Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Set up a second factor").click()
     square = page.get_by_role("img", name="The square that sets up the second factor")
-    expect(square.locator("path").first).to_be_visible()
+    expect(square).to_be_visible()
+    assert square.evaluate("image => image.naturalWidth") > 100
     secret = page.get_by_test_id("stCode").first.inner_text().replace(" ", "").strip()
     page.get_by_role("textbox", name="Code").fill(pyotp.TOTP(secret).now())
     page.get_by_role("button", name="Turn it on").click()
@@ -137,7 +138,6 @@ def test_a_person_sets_up_a_second_factor_and_signs_in_with_it(house, visitor): 
     page.get_by_role("textbox", name="Code").fill(codes[0])
     page.get_by_role("button", name="Continue").click()
     expect_signed_in(page, "Tom")
-    expect(page).to_have_url(re.compile("/account"))
 
 
 def test_who_is_invited_makes_an_account_of_their_own(house, visitor, chromium):  # noqa: F811
@@ -163,7 +163,7 @@ def test_who_is_invited_makes_an_account_of_their_own(house, visitor, chromium):
     there.get_by_role("button", name="Create my account").click()
     expect_signed_in(there, "Tim")
 
-    page.get_by_role("button", name="Manage").nth(2).click()
+    page.goto(f"{house.url}/people?who=tim")
     page.get_by_role("button", name="Switch off").click()
     expect(page.get_by_text("signed out everywhere")).to_be_visible()
     there.reload()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -14,12 +15,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, select, text
 
+from core.accounts import attempts, invitations, organisation, people, sessions
+from core.accounts.passwords import hash_password, matches, prepare
 from core.errors import StoreError
 from core.store import open_store
 from core.store.append_only import TABLES
 from core.store.entries import snapshot
 from core.store.opening import MIGRATIONS, migrate, newest_revision
-from core.store.tables import ledger, meta, metadata
+from core.store.tables import ledger, meta, metadata, recovery_codes, second_factors, users
 from core.store.tallies import rebuild_tallies
 from core.store.verifying import verify
 from tests.chained import save_record
@@ -131,6 +134,40 @@ def test_every_migration_goes_back_and_forward_with_rows_in_every_table(engine: 
         rebuild_tallies(conn)
     with snapshot(engine) as conn:
         assert verify(conn).fault is None
+
+
+def test_people_outlive_the_way_back_and_forth_and_who_had_no_password_is_refused(
+    engine: Engine,
+) -> None:
+    now = datetime(2025, 11, 3, 12, tzinfo=UTC)
+    person = {"name": "x", "role": "admin", "disabled": False, "created_at": now, "updated_at": now}
+    ada = person | {"id": 1, "username": "ada", "password_hash": hash_password("four words")}
+    olga = person | {"id": 2, "username": "olga", "issuer": "https://id.example", "subject": "1"}
+    with engine.begin() as conn:
+        for row in (ada, olga):
+            conn.execute(users.insert().values(row))
+            sessions.start(conn, row["id"], now=now)
+        conn.execute(second_factors.insert().values(user_id=1, secret=b"x", made_at=now))
+        conn.execute(recovery_codes.insert().values(user_id=1, code_hash="x"))
+        invitations.invite(conn, role="trader", by="ada", now=now)
+        organisation.begin(conn, browser="b", next_path="/", now=now)
+        attempts.begin(conn, "ada", attempts.Place.of("192.0.2.1", "b"), now=now)
+    migrate(engine, "0009")
+    with engine.connect() as conn:
+        rows = conn.execute(text("SELECT username, password_hash FROM users"))
+        held = {row.username: row.password_hash for row in rows}
+        assert conn.scalar(text("SELECT count(*) FROM sessions")) == 1
+        assert conn.scalar(text("SELECT count(*) FROM sign_in_attempts")) == 1
+        assert conn.scalar(text("SELECT disabled FROM users WHERE username = 'olga'"))
+    assert held["ada"] == ada["password_hash"]
+    assert not matches(prepare(""), held["olga"])
+    migrate(engine)
+    with engine.connect() as conn:
+        (kept,) = sessions.list_sessions(conn, 1, now=now)
+        assert (kept.person.username, kept.factor) == ("ada", False)
+        found = {one.person.username: one.seen_at for one in people.list_people(conn)}
+        assert found == {"ada": now, "olga": None}
+        assert invitations.list_invitations(conn, now=now) == []
 
 
 def test_the_newest_revision_is_the_head_of_the_scripts() -> None:

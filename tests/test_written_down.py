@@ -366,6 +366,7 @@ UNWRITTEN: Mapping[str, str] = {
     "core.ui.routes.end_session": "a session of one's own, ended by signing out",
     "core.ui.session.close_session": "a session of one's own, ended by signing out",
     "core.ui.session.current_session": "that a session was used is no change",
+    "core.ui.lifespan.reseal": "the same secrets, sealed with a newer key",
     "core.ui.lifespan.announcement": "the token of a server that nobody has an account on",
     "core.ui.page_bench._guest_on_demo": "a database that is made to be measured, and deleted",
     "core.ui.page_bench._fill": "a database that is made to be measured, and deleted",

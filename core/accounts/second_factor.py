@@ -65,6 +65,11 @@ def load_factor(conn: Connection, user_id: int) -> Factor | None:
     return Factor(row.confirmed_at, conn.scalar(left) or 0)
 
 
+def any_factors(conn: Connection) -> bool:
+    """Whether anybody has begun to have one."""
+    return conn.execute(select(second_factors.c.user_id).limit(1)).first() is not None
+
+
 def begin(conn: Connection, user_id: int, sealer: Sealer, *, now: datetime) -> str:
     """The secret for a person's device, in base 32; it counts once `confirm` has had a code of it.
 

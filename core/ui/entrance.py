@@ -51,9 +51,10 @@ def draw_entrance(
             admitted = _draw_setup(here, setup_token) if first else _draw_sign_in(here)
             if arrived is not None:
                 st.error(arrived.fault, icon=":material/error:")
-            if admitted is None and not first:
+            others = admitted is None and _KNOWN not in st.session_state
+            if others and not first:
                 organisation.draw_door(here, next_path)
-            guest = admitted is None and here.guests_welcome and _draw_guest_door()
+            guest = others and here.guests_welcome and _draw_guest_door()
         if admitted is not None or guest:
             open_session(admitted, next_path)
 

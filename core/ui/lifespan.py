@@ -10,7 +10,9 @@ import click
 from starlette.concurrency import run_in_threadpool
 from streamlit import App, config
 
+from core.accounts import second_factor
 from core.accounts.setup import new_setup_token
+from core.alerts.delivery.sealing import load_sealer
 from core.errors import CryptoSatXError
 from core.instance import Instance
 from core.market.choice import Market
@@ -28,6 +30,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         refuse_unless_safe(load_settings())
         here = await run_in_threadpool(auto.open_instance)
         auth_secrets(here.settings)
+        await run_in_threadpool(reseal, here)
     except CryptoSatXError as error:
         # The server reports a failed start with a traceback; the sentence says more.
         sys.tracebacklimit = 0
@@ -39,6 +42,14 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
             auto.follow(lambda now: beside.begin(work_on(now.market)))
         yield
         auto.follow(None)
+
+
+def reseal(here: Instance) -> int:
+    """Seal second factors with the newest key; how many had an older one. None make no key."""
+    with here.accounts.begin() as conn:
+        if not second_factor.any_factors(conn):
+            return 0
+        return second_factor.reseal(conn, load_sealer(here.settings))
 
 
 def work_on(market: Market) -> Work:

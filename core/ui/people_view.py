@@ -79,7 +79,7 @@ def _draw_account(account: Account, found: Everyone, viewer: Person, now: dateti
         f"<b>{escape(person.name)}</b>{badges}<br><small>{escape(person.username)}</small>",
         person.role,
         factor_words(account),
-        f"seen {seen_words(account, now)}<br><small>{sessions}</small>",
+        f"{seen_words(account, now)}<br><small>{sessions}</small>",
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f'<div class="cx-person">{"".join(f"<div>{cell}</div>" for cell in cells)}</div>')
@@ -101,11 +101,11 @@ def seen_words(account: Account, now: datetime) -> str:
     """When somebody was last here.
 
     >>> seen_words(Account(Person(1, "ada", "Ada", "admin"), False, datetime.now(UTC)), datetime.now(UTC))
-    'never'
+    'never seen'
     """
     if account.seen_at is None:
-        return "never"
-    return f"{duration(now - account.seen_at)} ago"
+        return "never seen"
+    return f"seen {duration(now - account.seen_at)} ago"
 
 
 def _draw_person(account: Account, viewer: Person, now: datetime) -> None:
@@ -116,7 +116,7 @@ def _draw_person(account: Account, viewer: Person, now: datetime) -> None:
         st.subheader(_plain(person.name), anchor=False)
         st.markdown(
             f"Username **{_plain(person.username)}**, role **{person.role}**, {factor_words(account)}, "
-            f"last seen {seen_words(account, now)}.{off}"
+            f"{seen_words(account, now)}.{off}"
         )
         _draw_said()
         _draw_role(account)

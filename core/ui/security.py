@@ -19,6 +19,7 @@ from core.ui.browser import BROWSER_COOKIE
 
 # What is served in folders: by Streamlit, and our own routes.
 _FOLDERS = ("_stcore", "api", "app", "auth", "component", "media", "record", "session", "static")
+_MARK_SECONDS = 180 * 86_400
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -127,5 +128,13 @@ def _is_nested(path: str) -> bool:
 
 def _browser_mark(secure: bool) -> str:
     response = Response()
-    response.set_cookie(BROWSER_COOKIE, new_token(), httponly=True, samesite="lax", secure=secure)
+    # It outlives the session: where somebody signed in before, strangers do not keep them out.
+    response.set_cookie(
+        BROWSER_COOKIE,
+        new_token(),
+        max_age=_MARK_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+    )
     return response.headers["set-cookie"]

@@ -53,6 +53,8 @@ def style_people() -> None:
     st.html(
         f"""<style>
         .st-key-people > div:not(:last-child) {{ border-bottom: 1px solid {colours.line}; }}
+        .st-key-people > div, .st-key-people > div > div {{ flex-wrap: nowrap; }}
+        .st-key-people .stElementContainer:has(.cx-person) {{ flex: 1 1 0; min-width: 0; }}
         .st-key-people [data-testid="stHtml"] {{ width: 100%; }}
         .cx-person {{
             display: grid; grid-template-columns: 3fr 1fr 2fr 1.5fr; gap: 0.25rem 1rem;
@@ -62,8 +64,8 @@ def style_people() -> None:
             margin-left: 0.5rem; padding: 0 0.375rem; border-radius: 4px; font-style: normal;
             font-size: 0.8125rem; background: {colours.panel}; color: {colours.muted}; }}
         @media (max-width: 640px) {{
-            .cx-person {{ grid-template-columns: 1fr 1fr; }}
+            .cx-person {{ grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }}
             .cx-person > div:first-child {{ grid-column: 1 / -1; }}
-            .st-key-people button {{ min-height: 44px; }} }}
+            .st-key-people button, .st-key-sessions button {{ min-height: 44px; }} }}
         </style>"""
     )
