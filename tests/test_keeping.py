@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 
+import pyrage
 import pytest
+from pyrage import passphrase as under_passphrase
 from pyrage import x25519
 from sqlalchemy import Engine, select, text
 
@@ -43,6 +46,7 @@ from tests.conftest import _address as address_of
 from tests.conftest import _create_database as create_database
 from tests.filled import contents, fill_what_is_empty
 
+ROOT = Path(__file__).resolve().parents[1]
 PAIR = x25519.Identity.generate()
 KEYS = Keys(identities=(str(PAIR),))
 
@@ -445,6 +449,17 @@ def test_under_a_passphrase_a_backup_opens_with_it_and_by_age_itself(
     assert check_backup(place, label, Keys(passphrase="correct horse battery"))
     with pytest.raises(BackupError, match="set CRYPTOSATX_BACKUP_PASSPHRASE"):
         check_backup(place, label, Keys(identities=(str(PAIR),)))
+    # As docs/operating.md says to do it by hand.
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert isinstance(place, Folder)
+    for line in re.findall("^LC_ALL=C sed .*$", guide, re.MULTILINE):
+        command = line.replace("FILE >", f"{place.path / label.name} >")
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    pair = under_passphrase.decrypt((tmp_path / "pair.age").read_bytes(), "correct horse battery")
+    identity = x25519.Identity.from_str(pair.decode())
+    opened = pyrage.decrypt((tmp_path / "rest.age").read_bytes(), [identity])
+    with tarfile.open(fileobj=io.BytesIO(opened)) as tar:
+        assert "manifest.json" in tar.getnames()
     with pytest.raises(BackupError, match="does not open"):
         check_backup(place, label, Keys(passphrase="another passphrase"))
 

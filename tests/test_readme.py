@@ -39,6 +39,15 @@ def test_what_is_to_be_typed_exists() -> None:
         assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known[words[0]], line
 
 
+def test_what_the_guide_for_operators_says_to_type_exists() -> None:
+    guide = (Path(__file__).resolve().parents[1] / "docs" / "operating.md").read_text("utf-8")
+    known = commands()
+    typed = re.findall(r"python -m core ((?:user |backup )?[a-z]+)((?: --[a-z-]+)*)", guide)
+    assert {"backup list", "restore", "verify", "user password"} <= {words for words, _ in typed}
+    for words, options in typed:
+        assert set(options.split()) <= known[words], words
+
+
 def test_every_command_and_setting_is_described() -> None:
     for name in commands():
         first, *rest = name.split()

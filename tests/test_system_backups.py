@@ -36,7 +36,7 @@ def test_the_newest_backup_is_shown_with_age_and_size() -> None:
     page = told(MADE)
     assert "in order" in page
     assert "2 h ago" in page
-    assert "12.3M" in page
+    assert "12.3 MB" in page
     assert "Every 6 h, to /kept." in page
     assert backup_problems(MADE, SCHEDULED, NOW) == []
 
