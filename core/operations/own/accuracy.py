@@ -47,7 +47,7 @@ from core.operations.values import (
 )
 from core.outcomes import HORIZONS
 from core.signals import FACTORS
-from core.store import record
+from core.store import record, record_lists
 from core.store.tracing import load_stored_profile
 
 Split = Literal["none", "symbol", "direction", "risk_mode", "recorded"]
@@ -436,11 +436,11 @@ class Followed(Result):
 def outcomes(context: Context, asked: OutcomesAsked) -> dict[str, Any]:
     place = read_cursor("accuracy_outcomes", asked, asked.cursor, tuple[Moment, str, str, Id])
     with context.reading() as conn:
-        found = record.list_signals_behind(
+        found = record_lists.list_signals_behind(
             conn,
             asked.filters(conn),
             asked.limit + 1,
-            None if place is None else record.SignalPlace(*place),
+            None if place is None else record_lists.SignalPlace(*place),
         )
     return page_of(
         found.to_dict("records"),
@@ -484,11 +484,11 @@ class Disagreement(Result):
 def disagreements(context: Context, asked: DisagreementsAsked) -> dict[str, Any]:
     place = read_cursor("accuracy_disagreements", asked, asked.cursor, tuple[Moment, str, Id])
     with context.reading() as conn:
-        found = record.list_disagreements_behind(
+        found = record_lists.list_disagreements_behind(
             conn,
             _of_model(asked).filters(conn),
             asked.limit + 1,
-            None if place is None else record.BarPlace(*place),
+            None if place is None else record_lists.BarPlace(*place),
         )
     return page_of(
         found.to_dict("records"),
