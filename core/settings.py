@@ -151,6 +151,7 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None,
+        repr=False,
         validation_alias="CRYPTOSATX_REDIS",
         description="Redis in which all servers count the requests of keys together, such as "
         "redis://localhost:6379. Unset: each server counts its own.",
@@ -391,6 +392,13 @@ class Settings(BaseSettings):
     def _check_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             split_keys(value.get_secret_value())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "redis+unix://")):
+            raise ValueError("write an address such as redis://localhost:6379")
         return value
 
     @field_validator("private_targets")
