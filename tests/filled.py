@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     inspect,
     select,
+    text,
 )
 
 AT = datetime(2025, 10, 1, 12, tzinfo=UTC)
@@ -39,11 +40,18 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def reflected(engine: Engine) -> MetaData:
-    """The tables as they are, in the order in which they can be filled."""
-    found = MetaData()
+    """The tables as they are, in the order in which they can be filled; looked up once by schema."""
     with engine.connect() as conn:
-        found.reflect(conn)
-    return found
+        if not inspect(conn).has_table("alembic_version"):
+            return MetaData()
+        schema = engine.dialect.name, conn.scalar(text("SELECT version_num FROM alembic_version"))
+        if schema not in _KNOWN:
+            _KNOWN[schema] = MetaData()
+            _KNOWN[schema].reflect(conn)
+    return _KNOWN[schema]
+
+
+_KNOWN: dict[tuple[str, str], MetaData] = {}
 
 
 def fill_what_is_empty(
@@ -134,7 +142,7 @@ def _value(conn: Connection, column: Column[Any]) -> Any:
 def _allowed(conn: Connection, column: Column[Any]) -> str | None:
     """The first of the words that a check of the database names for a column."""
     for check in inspect(conn).get_check_constraints(column.table.name):
-        text = check["sqltext"]
-        if re.search(rf"\b{column.name}\b", text) and (found := re.search("'([^']+)'", text)):
+        told = check["sqltext"]
+        if re.search(rf"\b{column.name}\b", told) and (found := re.search("'([^']+)'", told)):
             return found[1]
     return None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from sqlalchemy import Engine
 from core.accounts.home import open_accounts
 from core.errors import BackupError, Cancelled
 from core.keeping import places
+from core.keeping import schedule as scheduling
 from core.keeping.backup import LABEL, drop_old_backups, list_backups, make_backup
 from core.keeping.encryption import Keys, Seal, seal_of
 from core.keeping.manifest import archive_name
@@ -28,7 +30,9 @@ from core.keeping.retention import to_keep
 from core.keeping.schedule import RETRY, Schedule, is_due, is_overdue
 from core.settings import Settings, load_settings
 from core.store.backup_state import BackupState, load_backup_state, note_backup
+from core.store.database import open_database
 from core.store.leases import take_lease
+from core.worker import Worker
 from tests.bucket import Bucket, running_bucket
 
 PAIR = x25519.Identity.generate()
@@ -215,6 +219,40 @@ def test_the_worker_makes_one_when_it_is_due_and_writes_down_what_came_of_it(
     assert not state.is_running(NOW)
     assert schedule(environ, at=NOW + timedelta(hours=23)).look() is None
     assert schedule(environ, at=NOW + timedelta(hours=25)).look() is not None
+
+
+def test_whoever_works_on_a_market_makes_backups_too(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "LOOK_SECONDS", 0.05)
+    engine = open_database(f"sqlite:///{environ['CRYPTOSATX_DATA']}/live.sqlite")
+    half_past = NOW + timedelta(minutes=30)
+    worker = Worker(engine, None, clock=lambda: half_past, settings=load_settings(environ))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    give_up = monotonic() + 60
+    while state_of(environ).made_at is None and monotonic() < give_up and thread.is_alive():
+        sleep(0.1)
+    worker.stop()
+    thread.join()
+    engine.dispose()
+    kept = list_backups(open_place(load_settings(environ)))
+    assert [label.name for label in kept.labels] == [state_of(environ).name]
+    files = [file.name for file in kept.labels[0].manifest.files]
+    assert files[:2] == ["databases/live.jobs.sqlite", "databases/live.sqlite"]
+
+
+def test_old_backups_that_cannot_be_dropped_are_told_of(environ: dict[str, str]) -> None:
+    settings = load_settings(environ)
+    place = open_place(settings)
+    old = make_backup(settings, place, Seal("unencrypted"), lambda: NOW - timedelta(days=9))
+    assert isinstance(place, Folder)
+    (place.path / (old.name + LABEL)).write_text("no label at all")
+    with pytest.raises(BackupError, match="does not describe it"):
+        schedule(environ).look()
+    state = state_of(environ)
+    assert state.made_at == NOW
+    assert "does not describe it" in (state.failure or "")
 
 
 def test_of_several_workers_one_makes_it(environ: dict[str, str]) -> None:
