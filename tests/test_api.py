@@ -23,6 +23,7 @@ from core.errors import StoreError
 from core.market import liquidation_sums as sums
 from core.market.liquidation_windows import Stretch, usual_venues, venues_known
 from core.operations import Operation, Parameters, Registry
+from core.operations.own import own_operations
 from core.operations.own.signals import SHOWN, SORTED
 from core.overview import chosen, market_rows
 from core.plan import Account, plan
@@ -482,6 +483,15 @@ def test_parameters_that_are_not_right_are_named_one_by_one(shared: Desk) -> Non
     assert near["field"] == "symbol"
     assert "did you mean BTCUSDT" in near["message"]
     assert "did you mean BTCUSDT" in is_problem(shared.get("/bars/btcusdt"), 422)["detail"]
+    for name, asked in (
+        ("alerts_events", {"symbol": "BTCUSD"}),
+        ("alerts_preview_rule", {"expression": "score > 60", "symbol": ["BTCUSD"]}),
+        ("alerts_create_rule", {"name": "x", "expression": "score > 60", "symbols": ["BTCUSD"]}),
+        ("liquidations_events", {"symbol": ["BTCUSD"]}),
+        ("accuracy_summary", {"symbol": ["BTCUSD"]}),
+        ("backtests_request", {"name": "x", "symbols": ["BTCUSD"]}),
+    ):
+        assert "BTCUSD" in shared.refusal(name, **asked)["errors"][0]["message"], name
     hostile = shared.refusal("signals_one", symbol="' OR 1=1 --")
     assert hostile["status"] == 422
     rule = shared.refusal("alerts_create_rule", name="x", expression="scor > 60")
@@ -622,12 +632,15 @@ def test_the_description_names_every_operation_and_all_of_its_parameters(shared:
     operations = {
         one["operationId"]: one for path in told["paths"].values() for one in path.values()
     }
-    assert len(operations) == 44 + 2
+    own = {one.name: one for one in own_operations()}
+    assert set(operations) >= {*own, "invoke", "operations"}
     for name, one in operations.items():
         assert one["summary"], name
         assert one["description"], name
         for parameter in one.get("parameters", ()):
             assert parameter["description"], (name, parameter["name"])
+            if parameter["name"] != "cursor":
+                own[name].check({**own[name].examples[0], parameter["name"]: parameter["example"]})
     for schema in told["components"]["schemas"].values():
         assert "$ref" not in json.dumps(schema.get("title", ""))
     listed = shared.get("/operations").json()["items"]

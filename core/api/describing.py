@@ -142,10 +142,44 @@ def _parameters(operation: Operation[Any], schema: Schema) -> list[Schema]:
                 {key: value for key, value in own.items() if key != "description"}
             ),
         }
-        if name in example:
-            parameter["example"] = example[name]
+        shown = example.get(name, _example(name, parameter["schema"]))
+        if shown is not None:
+            parameter["example"] = shown
         found.append(parameter)
     return found
+
+
+# Of what neither an operation nor its schema gives an example.
+_EXAMPLES: Mapping[str, Any] = {
+    "symbol": "BTCUSDT",
+    "venue": ["binance"],
+    "search": "BTC",
+    "rule_id": 1,
+    "kind": ["fired"],
+    "version": "4bb8f98a44d90bfe",
+    "for": "2h",
+    "cooldown": "4h",
+}
+_OF_FORMATS: Mapping[str, str] = {"date-time": "2026-01-01T12:00:00Z", "date": "2026-01-01"}
+
+
+def _example(name: str, schema: Schema) -> Any:
+    """A value that a parameter can have; None for a cursor, which only a page gives."""
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if schema.get("default") not in (None, "", []):
+        return schema["default"]
+    if schema.get("type") == "array":
+        items = schema.get("items", {})
+        known = _EXAMPLES.get(name, _example(name, items))
+        return known if isinstance(known, list) or known is None else [known]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if schema.get("type") == "boolean":
+        return True
+    if schema.get("type") == "number":
+        return schema.get("minimum")
+    return _OF_FORMATS.get(schema.get("format", ""), _EXAMPLES.get(name))
 
 
 def _in_address(schema: Schema) -> Schema:

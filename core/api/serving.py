@@ -74,7 +74,7 @@ async def serve(request: Request, answer: Answer) -> Response:
                 _work, request, body, answer, until, abandon_on_cancel=True, limiter=_at_once
             )
     except TimeoutError:
-        said = f"This took longer than {SECONDS:g} s: ask for less."
+        said = f"This took longer than {SECONDS:g} s: ask for less. What writes may still be done."
         return respond(Refusal(503, "took-too-long", said, headers={"Retry-After": "5"}))
     except Refusal as refusal:
         return respond(refusal)

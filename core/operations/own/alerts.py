@@ -25,6 +25,7 @@ from core.operations.values import (
     Result,
     Symbol,
     Time,
+    check_symbols,
     page_of,
 )
 from core.store.alerts import noting, past, silences, watching
@@ -136,6 +137,7 @@ def events(context: Context, asked: EventsAsked) -> dict[str, Any]:
         asked.rule_id or None, asked.symbol, asked.severity, asked.kind, asked.start, asked.end
     )
     with context.reading() as conn:
+        check_symbols(conn, [] if asked.symbol is None else [asked.symbol])
         found = past.list_behind(conn, wanted, place, asked.limit + 1)
         names = watching.load_rule_names(conn)
     return page_of(

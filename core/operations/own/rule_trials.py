@@ -24,6 +24,7 @@ from core.operations.values import (
     Symbol,
     Text,
     Time,
+    check_symbols,
     known,
 )
 from core.store.alerts import newest, trials
@@ -132,6 +133,7 @@ def preview(context: Context, asked: PreviewAsked) -> Preview:
     if faults := definition_faults(body):
         raise WrongParameters(faults)
     with context.reading() as conn:
+        check_symbols(conn, asked.symbol)
         span, symbols = market_range(conn), stored_symbols(conn)
     if span is None:
         raise NotThere("No bar is stored yet, so there is no history.")

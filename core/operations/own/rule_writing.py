@@ -27,6 +27,7 @@ from core.operations.values import (
     Mode,
     Symbol,
     Text,
+    check_symbols,
 )
 from core.store.alerts import changing
 from core.store.alerts import rules as store
@@ -120,6 +121,8 @@ def change(context: Context, asked: Rewritten) -> Rule:
 
 def _save(context: Context, rule_id: int | None, asked: Written, *, based_on: int) -> Rule:
     body = asked.definition()
+    with context.reading() as conn:
+        check_symbols(conn, asked.symbols, "symbols")
     with context.engine.begin() as conn:
         if rule_id is not None:
             _find(conn, rule_id)
