@@ -113,20 +113,11 @@ def reload(page: Page) -> None:
     page.wait_for_load_state("domcontentloaded")
 
 
-@pytest.mark.parametrize("path", ["/", "/account"])
+@pytest.mark.parametrize("path", ["/", *PAGES])
 def test_a_stranger_on_a_fresh_server_signs_in_and_lands_where_they_wanted(server, visitor, path):
     server.stop()
     server.start()
-    sign_in_and_land(visitor.new_page(), server, path)
-
-
-# What a fresh server does not know yet is the same for every page.
-@pytest.mark.parametrize("path", [path for path in PAGES if path != "/account"])
-def test_a_stranger_signs_in_and_lands_on_the_page_they_wanted(server, visitor, path):
-    sign_in_and_land(visitor.new_page(), server, path)
-
-
-def sign_in_and_land(page: Page, server: Server, path: str) -> None:
+    page = visitor.new_page()
     page.goto(f"{server.url}{path}?symbol=ETHUSDT&mode=aggressive")
     expect_only_the_sign_in(page)
     sign_in(page)
