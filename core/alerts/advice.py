@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from core.alerts import Rule, compile_rule
+from core.alerts.expression import Rule, compile_rule
 from core.errors import RuleError
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|[0-9.]+|\"[^\"\n]*\"?|'[^'\n]*'?|[^\w\s\"'(),]+|.")
