@@ -49,19 +49,17 @@ def exchange_operations() -> Iterator[Operation[Any]]:
         yield _operation(table, endpoint)
 
 
-def charges_of(venue: str, exchange: Any, call: tuple[Any, str, str, Any]) -> Mapping[str, int]:
-    """What a call (ccxt's api, method, path and parameters) costs of the venue's budgets."""
-    api, method, path, params = call
+def charges_of(
+    venue: str, exchange: Any, api: Any, path: str, params: Any, config: Any
+) -> Mapping[str, int]:
+    """What a call of ccxt costs of the venue's budgets; ``config`` is ccxt's own note of its weight."""
     name = _raw_name(api, path)
     if venue != binance.VENUE:
         return _CHARGES[venue](name, params)
     if name.startswith(("fapiData", "fapiPublicGetFunding")):
         return binance.charges(name, params)
-    config = exchange.api[api]["get"].get(path, {})
-    config = config if isinstance(config, Mapping) else {"cost": config}
-    return {
-        "weight": math.ceil(exchange.calculate_rate_limiter_cost(api, method, path, params, config))
-    }
+    weight = exchange.calculate_rate_limiter_cost(api, "GET", path, params, config or {})
+    return {"weight": math.ceil(weight)}
 
 
 class Unified:
@@ -154,7 +152,7 @@ class Unified:
         api: Any = "public",
         method: str = "GET",
         params: Any = None,
-        config: Any = None,  # noqa: ARG002
+        config: Any = None,
     ) -> Any:
         given = params or {}
         signed = own.sign(path, api, method, given)
@@ -164,7 +162,7 @@ class Unified:
         wanted = Wanted(
             self._venue,
             url,
-            charges=charges_of(self._venue, own, (api, method, path, given)),
+            charges=charges_of(self._venue, own, api, path, given, config),
             check=self._errors.check(url),
         )
         return orjson.loads(self._readers.ask(wanted, seconds=0, until=_until.get()).body)
