@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ def make_api(registry: Registry) -> FastAPI:
         docs_url=None,  # Its page loads scripts of another site, which our policy forbids.
         redoc_url=None,
         redirect_slashes=False,
+        root_path_in_servers=False,
         exception_handlers={HTTPException: _as_problem},
     )
     answers: dict[str, dict[str, Answer]] = {
@@ -61,10 +63,14 @@ def make_api(registry: Registry) -> FastAPI:
 def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
     """What `app.py` mounts; addresses under /api that are none are told as a problem too."""
     known = own_operations() if registry is None else registry
-    return [
+    routes: list[Mount | Route] = [
         Mount(PREFIX, make_api(known)),
         Route("/api/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
+    for route in routes:
+        # A line break in an address would keep it from being one of ours.
+        route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return [*routes]
 
 
 def _endpoint(answers: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:

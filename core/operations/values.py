@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -48,6 +48,12 @@ def _within_reach(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _day_within_reach(value: date) -> date:
+    if not _EARLIEST.year <= value.year < _LATEST.year:
+        raise ValueError("must lie between 2009 and 2100")
+    return value
+
+
 def _one_line(value: str) -> str:
     if not value.isprintable():
         raise ValueError("must be one line of printable characters")
@@ -64,6 +70,7 @@ def _no_controls(value: str) -> str:
 Symbol = Annotated[str, StringConstraints(pattern=r"^\w{2,32}$")]
 Mode = Literal["conservative", "balanced", "aggressive"]
 Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+Day = Annotated[date, AfterValidator(_day_within_reach)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_no_controls)]
 Id = Annotated[int, Field(ge=1, le=2**53)]

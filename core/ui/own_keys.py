@@ -13,6 +13,7 @@ from core.errors import AccessDenied, AccountError
 from core.ui import key_actions
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, count, duration
+from core.ui.rules.words import plain
 
 _NEW = "_new_key"
 _DAYS = (30, 90, 180, 365)
@@ -55,7 +56,7 @@ def _draw_key(key: Key, now: datetime, clock: Clock, *, own: bool) -> None:
     owner = "" if own else f" of {key.owner}"
     with st.container(border=True, gap="small", key=f"key_{key.id}"):
         st.markdown(
-            f"**{_plain(key.name)}**{owner} `{key.hint}…` :{_STATES[state]}-badge[{state}]  \n"
+            f"**{plain(key.name)}**{owner} `{key.hint}…` :{_STATES[state]}-badge[{state}]  \n"
             f"{', '.join(key.scopes)}  \n{used}, until {clock.stamp(key.expires_at)} ({clock.label})"
         )
         if state in ("revoked", "expired"):
@@ -109,8 +110,3 @@ def _revoke(key_id: int) -> None:
         key_actions.revoke(key_id)
     except (AccountError, AccessDenied) as error:
         st.toast(str(error), icon=":material/error:")
-
-
-def _plain(text: str) -> str:
-    """A name as it is, whatever Markdown would make of it."""
-    return "".join(f"\\{letter}" if letter in r"\`*_[]()#:$<>!|~{}" else letter for letter in text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
@@ -29,6 +29,7 @@ from core.operations.values import (
     MODE,
     SYMBOL,
     Cursor,
+    Day,
     Direction,
     Id,
     Limit,
@@ -264,8 +265,8 @@ def scores(context: Context, asked: RecordAsked) -> Calibrations:
 
 class FactorsAsked(Parameters):
     mode: Mode = Field("balanced", description=MODE)
-    start: date | None = Field(None, description="First UTC day of the bars.")
-    end: date | None = Field(None, description="Last UTC day of the bars.")
+    start: Day | None = Field(None, description="First UTC day of the bars.")
+    end: Day | None = Field(None, description="Last UTC day of the bars.")
 
 
 class Information(Result):
@@ -302,7 +303,7 @@ class Factors(Result):
 
 def factors(context: Context, asked: FactorsAsked) -> Factors:
     with context.reading() as conn:
-        filters = Population(mode=asked.mode, start=asked.start, end=asked.end).filters(conn)
+        filters = record.settled(conn, record.Filters(asked.mode))
         profile = load_stored_profile(conn, asked.mode, filters.profile_version or "")
         windows = profile.windows_version if profile else ""
         days = record.load_factor_days(conn, windows, asked.start, asked.end)

@@ -23,6 +23,7 @@ from core.operations.registry import (
 from core.operations.values import (
     MODE,
     Cursor,
+    Day,
     Limit,
     Line,
     Mode,
@@ -174,15 +175,13 @@ class RequestAsked(Parameters):
         None, description="A whole profile instead, saved or not; its name is the mode."
     )
     symbols: tuple[Symbol, ...] = Field((), max_length=1000, description="Markets; none: all.")
-    start: date | None = Field(None, description="First day, UTC; by default that of the history.")
-    end: date | None = Field(None, description="Last day, UTC; by default that of the history.")
+    start: Day | None = Field(None, description="First day, UTC; by default that of the history.")
+    end: Day | None = Field(None, description="Last day, UTC; by default that of the history.")
 
     @model_validator(mode="after")
     def _one_profile(self) -> Self:
         if self.profile is not None and self.version is not None:
             raise ValueError("give a version or a profile, not both")
-        if any(day is not None and not 2009 <= day.year <= 2100 for day in (self.start, self.end)):
-            raise ValueError("days must lie between 2009 and 2100")
         return self
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
 from difflib import get_close_matches
 from typing import Literal, Self
 
@@ -16,6 +15,7 @@ from core.operations.registry import Parameters, WrongParameters
 from core.operations.values import (
     MODE,
     VERSION,
+    Day,
     Line,
     Mode,
     RiskMode,
@@ -56,15 +56,13 @@ class Population(Parameters):
     symbol: tuple[Symbol, ...] = Field(
         (), max_length=MOST_SYMBOLS, description="Only these markets; none: all."
     )
-    start: date | None = Field(None, description="First day, UTC, of the exits.")
-    end: date | None = Field(None, description="Last day, UTC, of the exits.")
+    start: Day | None = Field(None, description="First day, UTC, of the exits.")
+    end: Day | None = Field(None, description="Last day, UTC, of the exits.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.start and self.end and self.start > self.end:
             raise ValueError("start must not lie after end")
-        if any(day is not None and not 2009 <= day.year <= 2100 for day in (self.start, self.end)):
-            raise ValueError("days must lie between 2009 and 2100")
         return self
 
     def filters(self, conn: Connection) -> Filters:

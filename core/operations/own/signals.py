@@ -109,13 +109,13 @@ class Said(Result):
     no_signal: Word = Field(description="Why there is no signal; null where there is one.")
 
 
-class Line_(Said):
+class Listed(Said):
     """The newest signal of a market, as the Signals page lists it."""
 
     coin: Word = Field(description="Name of the coin where it is certain, else null.")
     rank: Whole = Field(description="Rank of the coin by market value; null: not known.")
     change_24h: Number = Field(description="Change of the close over 24 h, fraction.")
-    factors: Factors = Field(description="The eight factors.")
+    factors: Factors = Field(description="Each factor of the score.")
 
 
 class NewestAsked(Parameters):
@@ -178,8 +178,8 @@ def _rows(conn: Connection, mode: str, last: int, last_verdict: int) -> pd.DataF
     )
 
 
-def _line(symbol: str, row: pd.Series) -> Line_:
-    return Line_(
+def _line(symbol: str, row: pd.Series) -> Listed:
+    return Listed(
         **said_of(symbol, row["time"], row),
         coin=row["coin"] or None,
         rank=known(row["rank"]),
@@ -393,7 +393,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         "signals.read",
         NewestAsked,
         newest,
-        result=Page[Line_],
+        result=Page[Listed],
         examples=({"mode": "balanced", "show": "long", "verdict": ["CONFIRM"]},),
         path="/signals",
         state=market_state,
