@@ -4,6 +4,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from core.api import api_routes
+from core.operations.every import all_operations
 from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
 from core.ui.routes import ROUTES
@@ -11,7 +12,7 @@ from core.ui.security import Protection
 
 app = st.App(
     "pages/router.py",
-    routes=[*ROUTES, *api_routes()],
+    routes=[*ROUTES, *api_routes(all_operations())],
     middleware=[Middleware(Protection)],
     lifespan=lifespan,
     on_script_error=show_failure,

@@ -16,6 +16,7 @@ from core.commands import (
     checks,
     export,
     keys,
+    mcp,
     people,
     record,
     replay,
@@ -39,6 +40,7 @@ app.command("export")(export.command)
 app.add_typer(people.app, name="user")
 app.add_typer(keys.app, name="key")
 app.add_typer(alerts.app, name="alerts")
+app.command("mcp")(mcp.command)
 app.command("settings")(checks.settings)
 app.command("doctor")(checks.doctor)
 

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from core.api.answering import answer_of, invocation, listing
 from core.api.describing import describe
+from core.api.mcp_endpoint import PATH, McpEndpoint
 from core.api.problems import Refusal, refusal_of_http, respond
 from core.api.reference import draw_reference
 from core.api.serving import Answer, serve
@@ -65,6 +66,7 @@ def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
     known = own_operations() if registry is None else registry
     routes: list[Mount | Route] = [
         Mount(PREFIX, make_api(known)),
+        Route(PATH, McpEndpoint(known)),
         Route("/api/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
     for route in routes:

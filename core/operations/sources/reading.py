@@ -19,10 +19,13 @@ import orjson
 
 from core.errors import SourceRefused, SourceReplyWrong, TookTooLong
 from core.market.http import Check, Http
-from core.market.sources import open_http
+from core.market.sources import open_http, sources_in_use
 from core.settings import Settings
 
 T = TypeVar("T")
+# So many questions at a time, of all who read; the rest is told to come again, so that sources that
+# are slow do not take every thread of the API.
+AT_ONCE, PATIENCE_SECONDS = 4, 1.0
 # What is kept of all sources together.
 KEPT_BYTES = 32_000_000
 
@@ -98,6 +101,7 @@ class Readers:
         self._asking: dict[str, asyncio.Task[Found]] = {}
         self._parts: dict[str, Any] = {}
         self._making = threading.Lock()
+        self._at_once = threading.BoundedSemaphore(AT_ONCE)
         self._thread.start()
 
     @property
@@ -110,13 +114,18 @@ class Readers:
         kept = self.kept.recall(wanted.name, seconds)
         if kept is not None:
             return kept
-        left = until - time.monotonic()
+        if not self._at_once.acquire(timeout=PATIENCE_SECONDS):
+            raise SourceRefused(
+                "Too many sources are asked at once: try again in a moment.", retry_after=1.0
+            )
         future = asyncio.run_coroutine_threadsafe(self._shared(wanted), self._loop)
         try:
-            return future.result(max(left, 0.0))
+            return future.result(max(until - time.monotonic(), 0.0))
         except TimeoutError:
             future.cancel()
             raise TookTooLong(f"{wanted.source} did not answer in time: ask for less.") from None
+        finally:
+            self._at_once.release()
 
     def part(self, name: str, make: Callable[[], T]) -> T:
         """What belongs to these readers and is made when it is first needed."""
@@ -214,16 +223,6 @@ def close_readers() -> None:
 
 
 def _what_counts(settings: Settings) -> tuple[Any, ...]:
-    keys: Callable[[Any], str | None] = lambda secret: secret and secret.get_secret_value()  # noqa: E731
-    return (
-        settings.exchanges,
-        *(
-            tuple(sorted(one.items()))
-            for one in (settings.endpoints, settings.limits, settings.budgets)
-        ),
-        *(
-            keys(getattr(settings, name))
-            for name in sorted(type(settings).model_fields)
-            if name.endswith("_api_key")
-        ),
-    )
+    """What readers are made of."""
+    pairs = (settings.endpoints, settings.limits, settings.budgets)
+    return sources_in_use(settings), *(tuple(sorted(one.items())) for one in pairs)

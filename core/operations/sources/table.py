@@ -118,6 +118,12 @@ def load_table(source: str) -> Table:
     return Table.model_validate(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
+class SourceParameters(Parameters):
+    """What an endpoint takes; it is built when it is first asked for, as most never are."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
 def parameters_of(name: str, taken: tuple[Taken, ...]) -> type[Parameters]:
     """The model of what an operation of this name takes."""
     fields: dict[str, Any] = {}
@@ -128,7 +134,7 @@ def parameters_of(name: str, taken: tuple[Taken, ...]) -> type[Parameters]:
         else:
             fields[one.name] = (Annotated[one.kind.annotation | None, told], None)
     title = "".join(part.capitalize() for part in name.split("_"))
-    return create_model(f"{title}Asked", __base__=Parameters, **fields)
+    return create_model(f"{title}Asked", __base__=SourceParameters, **fields)
 
 
 def example_of(taken: tuple[Taken, ...]) -> dict[str, Any]:
