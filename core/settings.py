@@ -234,6 +234,13 @@ class Settings(BaseSettings):
             split_keys(value.get_secret_value())
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "redis+unix://")):
+            raise ValueError("write an address such as redis://localhost:6379")
+        return value
+
     @field_validator("private_targets")
     @classmethod
     def _check_networks(cls, value: str | None) -> str | None:
@@ -450,7 +457,7 @@ def _sentence(error: ValidationError, values: Mapping[str, str]) -> str:
     # An address may hold a password.
     shown = (
         ""
-        if name in ("DATABASE_URL", "OPENAI_BASE_URL", "CRYPTOSATX_SECRET_KEY")
+        if name in ("DATABASE_URL", "OPENAI_BASE_URL", "CRYPTOSATX_REDIS", "CRYPTOSATX_SECRET_KEY")
         else f"={values.get(name, '')}"
     )
     return f"{name}{shown} cannot be used: {wanted}."

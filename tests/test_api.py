@@ -695,3 +695,36 @@ def test_on_postgresql_the_figures_are_the_same(
         for path, (_, given) in LISTS.items():
             rows = [json.dumps(row) for page in desk.pages(path, 50, **given) for row in page]
             assert len(rows) == len(set(rows)) > 0, path
+
+
+def test_the_running_server_answers_programs_beside_the_pages(tmp_path: Path) -> None:
+    import httpx
+
+    from core.accounts.home import open_accounts
+    from core.settings import load_settings
+    from tests.api import add_key, add_people
+    from tests.server import Server
+
+    accounts = open_accounts(load_settings({"CRYPTOSATX_DATA": str(tmp_path)}))
+    add_people(accounts)
+    key = add_key(accounts, "ann")
+    accounts.dispose()
+    server = Server(tmp_path)
+    server.start()
+    try:
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            own = {"Authorization": f"Bearer {key}"}
+            told = client.get(f"{PREFIX}/market", headers=own)
+            assert told.json()["kind"] == "demo"
+            assert "script-src" in told.headers["content-security-policy"]
+            is_problem(client.get(f"{PREFIX}/market"), 401)
+            is_problem(client.get(f"{PREFIX}/sources", headers=own), 403)
+            is_problem(client.get("/api/v0"), 404)
+            is_problem(client.get(f"{PREFIX}/a%0Ab"), 404)
+            asked = {"operation": "ledger_head"}
+            assert client.post(f"{PREFIX}/invoke", headers=own, json=asked).status_code == 200
+            assert client.get(f"{PREFIX}/openapi.json").json()["openapi"] == "3.1.0"
+            assert client.get(f"{PREFIX}/docs", headers={"Accept": "text/html"}).status_code == 200
+            assert client.get("/health").status_code == 200
+    finally:
+        server.stop()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from fakeredis import TcpFakeServer
 from hypothesis import given
 from hypothesis import strategies as any_
-from limits.storage import MemoryStorage
 from sqlalchemy import Engine, select, update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -365,8 +367,31 @@ def test_a_key_that_asks_too_often_is_told_when_to_go_on(
         assert desk.get("/market", desk.key("tom")).status_code == 200
         # What is refused before it is known who asks is not counted to anybody.
         assert desk.get("/market", "csx_").status_code == 401
-        assert isinstance(limiting.rates_of(3, None)._limiter.storage, MemoryStorage)
     limiting.rates_of.cache_clear()
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Address of a server that speaks as Redis does."""
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"redis://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_servers_that_share_a_redis_count_together_and_each_alone_while_it_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with redis() as url:
+        servers = [Rates(3, url), Rates(3, url)]
+        spent = [servers[at % 2].spend(1).allowed for at in range(5)]
+        assert spent == [True] * 3 + [False] * 2
+    away = Rates(2, "redis://127.0.0.1:1")
+    assert [away.spend(1).allowed for _ in range(3)] == [True, True, False]
+    assert "Redis does not count requests" in caplog.text
 
 
 # By the command line and on the page.

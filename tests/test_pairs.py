@@ -16,7 +16,8 @@ from core.accuracy.tallies import DAY, RULES
 from core.store import ledger
 from core.store.opening import migrate
 from core.store.pairs import PAIR
-from core.store.record import Filters, list_disagreements, load_pairs
+from core.store.record import Filters, load_pairs
+from core.store.record_lists import list_disagreements
 from core.store.signals import save_bars, save_profile, save_signals
 from core.store.tables import pair_days, signals, verdicts
 from core.store.tallies import check_tallies, keep_verdict_tallies, rebuild_tallies

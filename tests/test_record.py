@@ -16,14 +16,13 @@ from core.store import ledger
 from core.store.record import (
     Filters,
     count_unfinished,
-    list_disagreements,
-    list_signals,
     load_options,
     load_pairs,
     load_tallies,
     load_totals,
     settled,
 )
+from core.store.record_lists import list_disagreements, list_signals
 from core.store.tables import outcomes, signals, verdicts
 from core.store.tallies import check_tallies, keep_verdict_tallies
 from tests.records import (

@@ -20,8 +20,6 @@ from core.signals import PROFILE_NAMES, load_profile
 from core.store.record import (
     Filters,
     count_unfinished,
-    list_disagreements,
-    list_signals,
     load_factor_days,
     load_options,
     load_pairs,
@@ -29,6 +27,7 @@ from core.store.record import (
     load_totals,
     settled,
 )
+from core.store.record_lists import list_disagreements, list_signals
 from tests.endurance.figures import length, say
 from tests.endurance.long_record import MODEL, fill_record, fill_tallies
 

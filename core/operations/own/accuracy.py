@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field
 
 from core.accuracy import (
-    brier,
-    confusion,
-    correlations,
-    information,
-    reliability,
     summarise_tallies,
     value_of_caution,
 )
 from core.accuracy.record import KEYS, record_of
-from core.accuracy.tallies import DAILY, RULES
-from core.operations.cursors import read_cursor, write_cursor
-from core.operations.own.record_filters import Population, RecordAsked, judges
-from core.operations.own.shared import record_state
+from core.accuracy.tallies import DAILY
+from core.operations.own.record_filters import (
+    HIGH,
+    LOW,
+    NOTE,
+    RecordAsked,
+    judges,
+    record_operation,
+)
 from core.operations.registry import Context, Operation, Parameters, WrongParameters
 from core.operations.values import (
     MODE,
-    SYMBOL,
-    Cursor,
-    Day,
-    Direction,
-    Id,
-    Limit,
     Mode,
-    Moment,
     Number,
-    Page,
     Result,
     Time,
     Verdict,
     Word,
     direction_of,
     known,
-    page_of,
 )
-from core.outcomes import HORIZONS
-from core.signals import FACTORS
 from core.store import record
-from core.store.tracing import load_stored_profile
 
 Split = Literal["none", "symbol", "direction", "risk_mode", "recorded"]
-_CLAIMED = ("n", "wins", "sum_claimed", "sum_claimed_squared", "sum_claimed_wins")
-NOTE = "Why there is no interval; null where there is one."
-LOW, HIGH = "Lower end of its 95 % interval.", "Upper end of its 95 % interval."
 
 
 class OptionsAsked(Parameters):
@@ -200,183 +184,6 @@ def _row(row: Mapping[Any, Any], split: Split) -> Row:
     return Row(**fields, group=None if group is None else str(group))
 
 
-class Bin(Result):
-    """Five points of the score."""
-
-    score_from: int = Field(description="The score, or its mirror for SHORT, from here on.")
-    n: int = Field(description="Finished outcomes.")
-    claimed: Number = Field(description="Mean probability that the scores claimed, 0..1.")
-    win_rate: Number = Field(description="Share that won.")
-    low: Number = Field(description=LOW)
-    high: Number = Field(description=HIGH)
-    note: Word = Field(description=NOTE)
-
-
-class Brier(Result):
-    """Mean squared distance of what was claimed from what came, and its parts."""
-
-    score: Number = Field(description="reliability - resolution + uncertainty + within; 0 is best.")
-    reliability: Number = Field(description="Miscalibration.")
-    resolution: Number = Field(description="What telling likelier from less likely gains.")
-    uncertainty: Number = Field(description="Score of always saying the share that won.")
-    within: Number = Field(description="Spread within bins.")
-    n: int = Field(description="Finished outcomes.")
-
-
-class Calibration(Result):
-    """A horizon."""
-
-    horizon: str = Field(description="1h, 4h or 24h after the entry.")
-    bins: list[Bin] = Field(description="From 50 to 95 by five points; n 0: nothing there.")
-    brier: Brier = Field(description="How far off in one number.")
-
-
-class Calibrations(Result):
-    """Was a score right as often as it claimed?"""
-
-    horizons: list[Calibration] = Field(description="By horizon; empty: no outcome passes.")
-
-
-def scores(context: Context, asked: RecordAsked) -> Calibrations:
-    with context.reading() as conn:
-        tallies = record.load_tallies(conn, asked.filters(conn), ("horizon", "score_bin"), _CLAIMED)
-    names = tallies.index.get_level_values("horizon")
-    found = []
-    for horizon in HORIZONS:
-        part = tallies[names == horizon]
-        if part.empty:
-            continue
-        bins = reliability(part).reset_index().to_dict("records")
-        found.append(
-            Calibration(
-                horizon=horizon,
-                bins=[
-                    Bin(
-                        score_from=row["score_bin"],
-                        **{name: known(row[name]) for name in Bin.model_fields if name in row},
-                    )
-                    for row in bins
-                ],
-                brier=Brier(**vars(brier(part))),
-            )
-        )
-    return Calibrations(horizons=found)
-
-
-class FactorsAsked(Parameters):
-    mode: Mode = Field("balanced", description=MODE)
-    start: Day | None = Field(None, description="First UTC day of the bars.")
-    end: Day | None = Field(None, description="Last UTC day of the bars.")
-
-
-class Information(Result):
-    """How a factor went with the return after it."""
-
-    factor: str = Field(description="Name of the factor.")
-    horizon: str = Field(description="1h, 4h or 24h after the bar.")
-    ic: Number = Field(description="Uncentred correlation with the return, -1..1.")
-    low: Number = Field(description=LOW)
-    high: Number = Field(description=HIGH)
-    n: int = Field(description="Bars of all markets.")
-    note: Word = Field(description=NOTE)
-
-
-_correlated: dict[str, Any] = {
-    name: (Number, Field(description=f"With {name}; null: never known together."))
-    for name in FACTORS
-}
-Correlated: type[BaseModel] = create_model(
-    "Correlated",
-    __base__=Result,
-    __doc__="Uncentred correlations of one factor, -1..1.",
-    factor=(str, Field(description="Name of the factor.")),
-    **_correlated,
-)
-
-
-class Factors(Result):
-    """What each factor knew, and which say the same."""
-
-    information: list[Information] = Field(description="By factor and horizon.")
-    correlations: list[Correlated] = Field(description="A row for each factor.")
-
-
-def factors(context: Context, asked: FactorsAsked) -> Factors:
-    with context.reading() as conn:
-        filters = record.settled(conn, record.Filters(asked.mode))
-        profile = load_stored_profile(conn, asked.mode, filters.profile_version or "")
-        windows = profile.windows_version if profile else ""
-        days = record.load_factor_days(conn, windows, asked.start, asked.end)
-    if days.empty:
-        return Factors(information=[], correlations=[])
-    matrix = correlations(days)
-    return Factors(
-        information=[
-            Information(**{str(name): known(value) for name, value in row.items()})
-            for row in information(days).to_dict("records")
-        ],
-        correlations=[
-            Correlated.model_validate(
-                {"factor": name} | {other: known(matrix.loc[name, other]) for other in FACTORS}
-            )
-            for name in FACTORS
-        ],
-    )
-
-
-class Pair(Result):
-    """How often the rules and the model met with these verdicts."""
-
-    rules: Verdict = Field(description="What the rules said.")
-    model: Verdict = Field(description="What the model said.")
-    n: int = Field(description="Signals.")
-
-
-class Agreement(Result):
-    """How often the rules and a model said the same."""
-
-    judge: str = Field(description="The model.")
-    n: int = Field(description="Signals that both judged.")
-    share: Number = Field(description="Share on which they agreed.")
-    kappa: Number = Field(description="Cohen's kappa: 0 is chance, 1 always.")
-    low: Number = Field(description=LOW)
-    high: Number = Field(description=HIGH)
-    pairs: list[Pair] = Field(description="All sixteen combinations.")
-
-
-class PairsAsked(Population):
-    judge: str = Field(
-        min_length=1,
-        max_length=160,
-        description="The model that is compared with the rules, as accuracy_options names it.",
-        examples=["gpt-a / 1"],
-    )
-
-
-def agreement(context: Context, asked: PairsAsked) -> Agreement:
-    with context.reading() as conn:
-        found = confusion(record.load_pairs(conn, _of_model(asked).filters(conn)))
-    return Agreement(
-        judge=asked.judge,
-        n=found.n,
-        share=found.share,
-        kappa=found.kappa,
-        low=found.low,
-        high=found.high,
-        pairs=[
-            Pair(rules=rules, model=model, n=int(found.table.loc[rules, model]))
-            for rules in found.table.index
-            for model in found.table.columns
-        ],
-    )
-
-
-def _of_model(asked: Population) -> Population:
-    if asked.judge == RULES:
-        raise WrongParameters({"judge": "must be a model: the rules are what it is compared with"})
-    return asked
-
-
 class Caution(Result):
     """What not taking the full size was worth, in R of the full size."""
 
@@ -408,129 +215,8 @@ def caution(context: Context, asked: RecordAsked) -> Cautions:
     )
 
 
-class OutcomesAsked(RecordAsked):
-    limit: Limit = 100
-    cursor: Cursor = None
-
-
-class Followed(Result):
-    """One outcome of one signal."""
-
-    signal_id: int = Field(description="Number of the signal, as in the ledger.")
-    symbol: str = Field(description=SYMBOL)
-    time: datetime = Field(description="Close of the signal's bar, UTC.")
-    horizon: str = Field(description="1h, 4h or 24h after the entry.")
-    exit_at: datetime = Field(description="End of the horizon, UTC.")
-    direction: Direction | None = Field(description="Direction of the signal.")
-    score: Number = Field(description="0..100.")
-    verdict: Verdict | None = Field(description="By the rules.")
-    multiplier: Number = Field(description="Size by the rules.")
-    model_verdict: Verdict | None = Field(description="By a model, where one answered.")
-    model_multiplier: Number = Field(description="Size by the model.")
-    traded: bool = Field(description="Whether the asked judge traded it.")
-    net_return: Number = Field(description="Return after costs, fraction.")
-    r_multiple: Number = Field(description="Net result in R.")
-    barrier: Word = Field(description="What was touched first: stop, target or horizon.")
-
-
-def outcomes(context: Context, asked: OutcomesAsked) -> dict[str, Any]:
-    place = read_cursor("accuracy_outcomes", asked, asked.cursor, tuple[Moment, str, str, Id])
-    with context.reading() as conn:
-        found = record.list_signals_behind(
-            conn,
-            asked.filters(conn),
-            asked.limit + 1,
-            None if place is None else record.SignalPlace(*place),
-        )
-    return page_of(
-        found.to_dict("records"),
-        asked.limit,
-        lambda row: write_cursor(
-            "accuracy_outcomes",
-            asked,
-            (row["exit_at"].to_pydatetime(), row["symbol"], row["horizon"], int(row["signal_id"])),
-        ),
-        lambda row: Followed(**_followed(row, Followed)),
-    )
-
-
-def _followed(row: Mapping[Any, Any], model: type[Result]) -> dict[str, Any]:
-    fields = {name: known(row[name]) for name in model.model_fields if name in row}
-    return fields | {"direction": direction_of(row["direction"])}
-
-
-class DisagreementsAsked(PairsAsked):
-    limit: Limit = 100
-    cursor: Cursor = None
-
-
-class Disagreement(Result):
-    """A signal on which the rules and the model gave different verdicts."""
-
-    signal_id: int = Field(description="Number of the signal, as in the ledger.")
-    symbol: str = Field(description=SYMBOL)
-    time: datetime = Field(description="Close of the bar, UTC.")
-    direction: Direction | None = Field(description="Direction of the signal.")
-    score: Number = Field(description="0..100.")
-    verdict: Verdict = Field(description="By the rules.")
-    multiplier: Number = Field(description="Size by the rules.")
-    model_verdict: Verdict = Field(description="By the model.")
-    model_multiplier: Number = Field(description="Size by the model.")
-    r_1h: Number = Field(description="Net result after 1 h in R; null: not finished.")
-    r_4h: Number = Field(description="The same after 4 h.")
-    r_24h: Number = Field(description="The same after 24 h.")
-
-
-def disagreements(context: Context, asked: DisagreementsAsked) -> dict[str, Any]:
-    place = read_cursor("accuracy_disagreements", asked, asked.cursor, tuple[Moment, str, Id])
-    with context.reading() as conn:
-        found = record.list_disagreements_behind(
-            conn,
-            _of_model(asked).filters(conn),
-            asked.limit + 1,
-            None if place is None else record.BarPlace(*place),
-        )
-    return page_of(
-        found.to_dict("records"),
-        asked.limit,
-        lambda row: write_cursor(
-            "accuracy_disagreements",
-            asked,
-            (row["time"].to_pydatetime(), row["symbol"], int(row["signal_id"])),
-        ),
-        lambda row: Disagreement(**_followed(row, Disagreement)),
-    )
-
-
-def _operation(
-    name: str,
-    title: str,
-    description: str,
-    parameters: type[Parameters],
-    run: Any,
-    result: type[Any],
-    path: str,
-    examples: Sequence[Mapping[str, Any]] = ({"mode": "balanced"},),
-) -> Operation[Any]:
-    return Operation(
-        name,
-        title,
-        description,
-        "accuracy",
-        "analyst",
-        "accuracy.read",
-        parameters,
-        run,
-        result=result,
-        examples=tuple(examples),
-        path=f"/accuracy/{path}",
-        state=record_state,
-    )
-
-
-_MODEL = ({"judge": "gpt-a / 1"},)
 OPERATIONS: tuple[Operation[Any], ...] = (
-    _operation(
+    record_operation(
         "accuracy_options",
         "What there is a record of",
         "Judges, versions of the mode's profile, and the days on which outcomes ended.",
@@ -539,7 +225,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         Options,
         "options",
     ),
-    _operation(
+    record_operation(
         "accuracy_summary",
         "How good the verdicts were",
         "Win rates by verdict and horizon with intervals that allow for overlapping outcomes, beside the "
@@ -550,37 +236,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         Summary,
         "summary",
     ),
-    _operation(
-        "accuracy_scores",
-        "Was a score right as often as it claimed?",
-        "The score read as a probability: what it claimed and what came, by five points, and the Brier "
-        "score with its parts.",
-        RecordAsked,
-        scores,
-        Calibrations,
-        "scores",
-    ),
-    _operation(
-        "accuracy_factors",
-        "What each factor knew",
-        "Correlation of each factor with the return after it, with intervals, and of the factors with "
-        "each other, over every bar of every market.",
-        FactorsAsked,
-        factors,
-        Factors,
-        "factors",
-    ),
-    _operation(
-        "accuracy_agreement",
-        "How often rules and model agreed",
-        "Verdicts of the rules against those of one model: counts of every pair, share and kappa.",
-        PairsAsked,
-        agreement,
-        Agreement,
-        "agreement",
-        _MODEL,
-    ),
-    _operation(
+    record_operation(
         "accuracy_caution",
         "What caution was worth",
         "Losses avoided less gains missed by DOWNSIZE, WAIT and SKIP, in R of the full size.",
@@ -588,25 +244,5 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         caution,
         Cautions,
         "caution",
-    ),
-    _operation(
-        "accuracy_outcomes",
-        "Single outcomes",
-        "The outcomes behind the rates, those that ended last first.",
-        OutcomesAsked,
-        outcomes,
-        Page[Followed],
-        "outcomes",
-    ),
-    _operation(
-        "accuracy_disagreements",
-        "Where rules and model disagreed",
-        "Signals on which the rules and one model gave different verdicts, and what became of them; the "
-        "newest first.",
-        DisagreementsAsked,
-        disagreements,
-        Page[Disagreement],
-        "disagreements",
-        _MODEL,
     ),
 )

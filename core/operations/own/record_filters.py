@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from sqlalchemy import Connection, select
 
 from core.accuracy.tallies import RULES
-from core.operations.registry import Parameters, WrongParameters
+from core.operations.own.shared import record_state
+from core.operations.registry import Operation, Parameters, WrongParameters
 from core.operations.values import (
     MODE,
     VERSION,
@@ -28,6 +29,10 @@ from core.store.record import MOST_SYMBOLS, Filters, settled
 from core.store.tables import tally_cells
 
 Horizon = Literal["1h", "4h", "24h"]
+NOTE = "Why there is no interval; null where there is one."
+LOW, HIGH = "Lower end of its 95 % interval.", "Upper end of its 95 % interval."
+# An example of whom the rules are compared with.
+MODEL = ({"judge": "gpt-a / 1"},)
 
 
 class Population(Parameters):
@@ -117,3 +122,30 @@ def _check_judge(conn: Connection, mode: str, judge: str) -> None:
     if judge not in known:
         near = get_close_matches(judge, known, n=3, cutoff=0.3) or known
         raise WrongParameters({"judge": f"has no record in {mode}; there is {' or '.join(near)}"})
+
+
+def record_operation(
+    name: str,
+    title: str,
+    description: str,
+    parameters: type[Parameters],
+    run: Any,
+    result: type[Any],
+    path: str,
+    examples: Sequence[Mapping[str, Any]] = ({"mode": "balanced"},),
+) -> Operation[Any]:
+    """An operation of the Accuracy page, which is for analysts."""
+    return Operation(
+        name,
+        title,
+        description,
+        "accuracy",
+        "analyst",
+        "accuracy.read",
+        parameters,
+        run,
+        result=result,
+        examples=tuple(examples),
+        path=f"/accuracy/{path}",
+        state=record_state,
+    )

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.accuracy.tallies import COLUMNS
 from core.signals import Profile
-from core.store import ledger, record, signals, tracing
+from core.store import ledger, record, record_lists, signals, tracing
 from core.store.record import Filters, Unfinished
 from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
 
@@ -129,7 +129,7 @@ def _totals(
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _signals(state: State, filters: Filters, limit: int, offset: int) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
-        return record.list_signals(conn, filters, limit, offset)
+        return record_lists.list_signals(conn, filters, limit, offset)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
@@ -147,7 +147,7 @@ def _pairs(state: State, filters: Filters) -> pd.DataFrame:  # noqa: ARG001
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=32, show_spinner=False)
 def _disagreements(state: State, filters: Filters, limit: int, offset: int) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
-        return record.list_disagreements(conn, filters, limit, offset)
+        return record_lists.list_disagreements(conn, filters, limit, offset)
 
 
 @st.cache_data(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
