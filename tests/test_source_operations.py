@@ -20,9 +20,10 @@ from core.errors import (
     SourceUnavailable,
     TookTooLong,
 )
+from core.market.budgets import Budget, Budgets
 from core.market.choice import choose_market
 from core.operations import Context, Operation, WrongParameters
-from core.operations.sources import close_readers, source_operations
+from core.operations.sources import close_readers, reading, source_operations
 from core.operations.sources.providers import PROVIDERS, wanted_of
 from core.operations.sources.reading import Found, Kept
 from core.operations.sources.table import example_of, load_table
@@ -61,7 +62,7 @@ def quiet(directory: Directory) -> Iterator[Directory]:
     directory.asked.clear()
     close_readers()
     yield directory
-    directory.reply, directory.status = None, 200
+    directory.reply, directory.status, directory.hang_seconds = None, 200, 0.0
 
 
 def settings_of(directory: Directory, **changes: str) -> Settings:
@@ -249,3 +250,32 @@ def test_what_costs_more_than_readers_have_is_refused_at_once(quiet: Directory) 
 def test_who_has_no_time_left_is_told_so(quiet: Directory) -> None:
     with pytest.raises(TookTooLong, match="coingecko"):
         ask(OPERATIONS["coingecko_ping"], context_of(settings_of(quiet), seconds=-1), {})
+
+
+def test_what_the_others_of_ours_may_spend_takes_nothing_away_and_more_than_that_does() -> None:
+    budget = Budget("weight", 100, 60, used_header="x-used")
+    worker = Budgets([budget], share=0.8, others_share=0.15)
+    worker.note_reported({"x-used": "15"})
+    assert [use.used for use in worker.use()] == [0]
+    worker.note_reported({"x-used": "25"})
+    assert [use.used for use in worker.use()] == [10]
+
+
+def test_sources_that_hang_do_not_take_every_thread_of_the_api(
+    quiet: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PATIENCE_SECONDS", 0.05)
+    quiet.hang_seconds = 1.0
+    settings = settings_of(quiet)
+
+    def one(symbol: str) -> str:
+        try:
+            ask(OPERATIONS["coinglass_pairs_markets"], context_of(settings), {"symbol": symbol})
+        except SourceRefused as error:
+            return str(error)
+        return "answered"
+
+    with ThreadPoolExecutor(reading.AT_ONCE + 2) as pool:
+        told = list(pool.map(one, [f"C{number}" for number in range(reading.AT_ONCE + 2)]))
+    assert told.count("answered") == reading.AT_ONCE
+    assert told.count("Too many sources are asked at once: try again in a moment.") == 2

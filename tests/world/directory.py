@@ -6,6 +6,7 @@ refuses as that does: another path or method, no key, a parameter that is missin
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,12 +47,14 @@ class Asked:
 @dataclass
 class Directory(Sites):
     """All providers, each on a port of its own. ``key`` is the one key that each of them takes;
-    ``reply`` is what comes in the envelope instead of the question, ``status`` what instead of 200."""
+    ``reply`` is what comes in the envelope instead of the question, ``status`` what instead of 200,
+    ``hang_seconds`` how long it takes."""
 
     key: str = "right-key"
     asked: list[Asked] = field(default_factory=list)
     reply: Any = None
     status: int = 200
+    hang_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         super().__init__("directory")
@@ -63,6 +66,7 @@ class Directory(Sites):
 
     def _app(self, source: str) -> web.Application:
         async def answer(request: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(self.hang_seconds)
             return self._answer(source, request)
 
         app = web.Application()

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from core.errors import SourceError, SourceReplyWrong, SourceUnavailable
+from core.errors import SourceError, SourceReplyWrong, SourceUnavailable, TookTooLong
 from core.market.sources import binance, bybit, okx
 from core.market.sources.exchange import CCXT_IDS, Exchange
 from core.operations.registry import Context, Operation, Parameters, WrongParameters
@@ -66,46 +66,28 @@ class Unified:
     """One exchange of ccxt, whose calls go through the readers."""
 
     def __init__(self, venue: str, readers: Readers) -> None:
-        import ccxt
-
         self._venue, self._readers = venue, readers
         self._errors = Exchange(venue, readers.http, binance.charges)
         self._listing = threading.Lock()
-        self._listed_at = -math.inf
-        base: Any = getattr(ccxt, CCXT_IDS[venue])
-        asked = self._request
-        through = type(
-            f"{CCXT_IDS[venue]}_read",
-            (base,),
-            {"request": lambda own, *call, **more: asked(own, *call, **more)},
-        )
-        self.ccxt: Any = through({"enableRateLimit": False})
-        self.ccxt.options["fetchMarkets"] = {
-            **(self.ccxt.options.get("fetchMarkets") or {}),
-            "types": _KINDS_OF_MARKETS[venue],
-        }
-        self.ccxt.options["defaultType"] = "swap"
-        self.ccxt.has["fetchCurrencies"] = False
+        self._listed: tuple[float, Any] = (-math.inf, None)
 
     def call(self, endpoint: Endpoint, given: Mapping[str, Any], until: float) -> Any:
         """What the unified method gives, without the raw reply in it. Raises a `SourceError`, or
         `WrongParameters` for a market that the exchange does not have."""
         import ccxt
 
-        if not self.ccxt.has.get(endpoint.has):
-            raise WrongParameters({"exchange": f"{self._venue} has no {endpoint.name}"})
         token = _until.set(until)
         try:
-            self._list()
-            asked = {name: self._translated(name, value) for name, value in given.items()}
-            return _without_raw(getattr(self.ccxt, endpoint.name)(**asked))
-        except (ccxt.OperationFailed, ccxt.BaseError) as error:
+            exchange = self._with_markets(until)
+            if not exchange.has.get(endpoint.has):
+                raise WrongParameters({"exchange": f"{self._venue} has no {endpoint.name}"})
+            asked = {n: self._translated(exchange, n, value) for n, value in given.items()}
+            return _without_raw(getattr(exchange, endpoint.name)(**asked))
+        except ccxt.BaseError as error:
             raise self._said(error, unavailable=isinstance(error, ccxt.OperationFailed)) from error
         except SourceError:
             raise
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            if isinstance(error, WrongParameters):
-                raise
             kind = type(error).__name__
             raise SourceReplyWrong(
                 f"{self._venue} sent a reply of another shape ({kind})."
@@ -117,29 +99,56 @@ class Unified:
         words = f"{self._venue} did not give this: {' '.join(str(error).split())[:200]}"
         return SourceUnavailable(words) if unavailable else SourceReplyWrong(words)
 
-    def _list(self) -> None:
-        """The markets, listed anew from time to time."""
-        with self._listing:
-            if time.monotonic() - self._listed_at > LISTED_SECONDS:
-                self.ccxt.load_markets(True)
-                self._listed_at = time.monotonic()
+    def _with_markets(self, until: float) -> Any:
+        """The exchange with its markets; a new one from time to time, so that nobody who still asks
+        the old one has its markets changed under their hands."""
+        if not self._listing.acquire(timeout=max(until - time.monotonic(), 0.0)):
+            raise TookTooLong(f"{self._venue} did not list its markets in time: try again.")
+        try:
+            listed_at, exchange = self._listed
+            if time.monotonic() - listed_at > LISTED_SECONDS:
+                exchange = self._new()
+                exchange.load_markets()
+                self._listed = (time.monotonic(), exchange)
+            return exchange
+        finally:
+            self._listing.release()
 
-    def _translated(self, name: str, value: Any) -> Any:
+    def _new(self) -> Any:
+        import ccxt
+
+        base: Any = getattr(ccxt, CCXT_IDS[self._venue])
+        asked = self._request
+        through = type(
+            f"{CCXT_IDS[self._venue]}_read",
+            (base,),
+            {"request": lambda own, *call, **more: asked(own, *call, **more)},
+        )
+        exchange: Any = through({"enableRateLimit": False})
+        exchange.options["fetchMarkets"] = {
+            **(exchange.options.get("fetchMarkets") or {}),
+            "types": _KINDS_OF_MARKETS[self._venue],
+        }
+        exchange.options["defaultType"] = "swap"
+        exchange.has["fetchCurrencies"] = False
+        return exchange
+
+    def _translated(self, exchange: Any, name: str, value: Any) -> Any:
         if name == "symbol":
-            return self._symbol(value, name)
+            return self._symbol(exchange, value, name)
         if name == "symbols":
-            return [self._symbol(one, name) for one in value.split(",")]
+            return [self._symbol(exchange, one, name) for one in value.split(",")]
         return int(value) if name in _WHOLE else value
 
-    def _symbol(self, text: str, field: str) -> str:
+    def _symbol(self, exchange: Any, text: str, field: str) -> str:
         """A perpetual's symbol as ccxt writes it, by what the exchange says of its contracts."""
         wanted = text.upper()
         by_name: dict[str, str] = {
             f"{one['base']}{one['quote']}": symbol
-            for symbol, one in self.ccxt.markets.items()
+            for symbol, one in exchange.markets.items()
             if one["swap"] and one["linear"]
         }
-        if wanted in by_name or wanted in self.ccxt.markets:
+        if wanted in by_name or wanted in exchange.markets:
             return by_name.get(wanted, wanted)
         near = get_close_matches(wanted, by_name, n=3, cutoff=0.6)
         hint = f"; did you mean {' or '.join(near)}?" if near else "; ccxt_fetch_markets lists all"
