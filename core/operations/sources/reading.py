@@ -118,7 +118,7 @@ class Readers:
             raise SourceRefused(
                 "Too many sources are asked at once: try again in a moment.", retry_after=1.0
             )
-        future = asyncio.run_coroutine_threadsafe(self._shared(wanted), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._shared(wanted, seconds), self._loop)
         try:
             return future.result(max(until - time.monotonic(), 0.0))
         except TimeoutError:
@@ -142,9 +142,12 @@ class Readers:
         self._thread.join()
         self._loop.close()
 
-    async def _shared(self, wanted: Wanted) -> Found:
+    async def _shared(self, wanted: Wanted, seconds: float) -> Found:
         """One question for all who ask the same at the same time; it goes on for the others when
         one of them gives up."""
+        # It may have been answered while this one waited for its turn.
+        if kept := self.kept.recall(wanted.name, seconds):
+            return kept
         task = self._asking.get(wanted.name)
         if task is None:
             task = asyncio.create_task(self._ask(wanted))
