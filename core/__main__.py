@@ -17,6 +17,7 @@ from core.commands import (
     export,
     keeping,
     keys,
+    mcp,
     people,
     record,
     replay,
@@ -43,6 +44,7 @@ app.command("restore")(keeping.restore)
 app.add_typer(people.app, name="user")
 app.add_typer(keys.app, name="key")
 app.add_typer(alerts.app, name="alerts")
+app.command("mcp")(mcp.command)
 app.command("settings")(settings.command)
 app.command("doctor")(checks.doctor)
 

@@ -88,5 +88,9 @@ class SourceRefused(SourceError):
         super().__init__(reason)
 
 
+class SourceKeyMissing(SourceError):
+    """A source answers only with a key, and none is set. Names the setting."""
+
+
 class SourceReplyWrong(SourceError, ValueError):
     """A reply is not what the source promises. Names the source and the field."""

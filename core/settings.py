@@ -149,6 +149,11 @@ class Settings(BaseSettings):
         validation_alias="CRYPTOSATX_API_CALLS_PER_MINUTE",
         description="Requests that each key may make to the API in a minute.",
     )
+    api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_API_KEY",
+        description="Key with which `python -m core mcp` serves its owner; other commands ask for none.",
+    )
     redis_url: str | None = Field(
         default=None,
         repr=False,

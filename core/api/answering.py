@@ -51,7 +51,7 @@ def listing(registry: Registry) -> Answer:
         items = [
             {
                 **_told(operation),
-                "allowed": operation.scope in visit.bearer.scopes
+                "allowed": operation.is_open_to(visit.bearer.scopes)
                 and operation.admits(visit.bearer.person),
             }
             for operation in registry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from core.api.answering import answer_of, invocation, listing
 from core.api.describing import describe
+from core.api.mcp_endpoint import PATH, McpEndpoint
 from core.api.problems import Refusal, refusal_of_http, respond
 from core.api.reference import draw_reference
 from core.api.serving import Answer, serve
@@ -49,14 +51,18 @@ def make_api(registry: Registry) -> FastAPI:
         api.add_api_route(
             path, _endpoint(answers[path]), methods=list(answers[path]), response_model=None
         )
-    api.add_api_route(
-        "/docs", lambda: HTMLResponse(draw_reference(registry, _server())), response_model=None
-    )
 
-    def description() -> dict[str, Any]:
-        return describe(registry, version=VERSION, server=_server())
+    # Strangers may ask for both, and hundreds of operations take half a second to describe.
+    @lru_cache(maxsize=2)
+    def described(server: str) -> dict[str, Any]:
+        return describe(registry, version=VERSION, server=server)
 
-    api.openapi = description  # type: ignore[method-assign]
+    @lru_cache(maxsize=2)
+    def drawn(server: str) -> str:
+        return draw_reference(registry, server)
+
+    api.add_api_route("/docs", lambda: HTMLResponse(drawn(_server())), response_model=None)
+    api.openapi = lambda: described(_server())  # type: ignore[method-assign]
     return api
 
 
@@ -65,6 +71,7 @@ def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
     known = own_operations() if registry is None else registry
     routes: list[Mount | Route] = [
         Mount(PREFIX, make_api(known)),
+        Route(PATH, McpEndpoint(known)),
         Route("/api/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
     for route in routes:

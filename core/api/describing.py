@@ -28,7 +28,8 @@ _PROBLEMS: Mapping[str, str] = {
     "413": "The body is too large.",
     "415": "The body is not said to be JSON.",
     "422": "Parameters that it does not take; errors names each.",
-    "429": "The key has asked too often: wait as Retry-After says.",
+    "424": "A source does not answer this: it needs a key that is not set, or does not know it.",
+    "429": "The key, or this server at a source, has asked too often: wait as Retry-After says.",
     "500": "It failed here.",
     "503": "The database or a source is away, or it took too long: try again.",
 }
@@ -103,8 +104,7 @@ def _operation(operation: Operation[Any]) -> Schema:
     told: Schema = {
         "operationId": operation.name,
         "summary": operation.title,
-        "description": f"{operation.description} Needs the role {operation.role} and the scope "
-        f"{operation.scope}.",
+        "description": f"{operation.description} {_needs(operation)}",
         "tags": [operation.group],
         "x-role": operation.role,
         "x-scope": operation.scope,
@@ -128,6 +128,11 @@ def _operation(operation: Operation[Any]) -> Schema:
     return told
 
 
+def _needs(operation: Operation[Any]) -> str:
+    scope = f"the scope {operation.scope}" if operation.scope else "a key of any scope"
+    return f"Needs the role {operation.role} and {scope}."
+
+
 def _parameters(operation: Operation[Any], schema: Schema) -> list[Schema]:
     example = operation.examples[0] if operation.examples else {}
     found = []
@@ -138,7 +143,7 @@ def _parameters(operation: Operation[Any], schema: Schema) -> list[Schema]:
             "in": "path" if in_path else "query",
             "required": in_path or name in schema.get("required", ()),
             "description": own.get("description", ""),
-            "schema": _in_address(
+            "schema": in_address(
                 {key: value for key, value in own.items() if key != "description"}
             ),
         }
@@ -182,7 +187,7 @@ def _example(name: str, schema: Schema) -> Any:
     return _OF_FORMATS.get(schema.get("format", ""), _EXAMPLES.get(name))
 
 
-def _in_address(schema: Schema) -> Schema:
+def in_address(schema: Schema) -> Schema:
     """A schema without null, which an address cannot say: what is not known is left out there."""
     options = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
     if len(options) == 1:

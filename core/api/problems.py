@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +24,9 @@ from core.errors import (
     RecordingError,
     RuleError,
     SourceError,
+    SourceKeyMissing,
+    SourceRefused,
+    SourceReplyWrong,
     StoreError,
     TookTooLong,
 )
@@ -101,6 +105,9 @@ def refusal_of(error: CryptoSatXError | SQLAlchemyError) -> Refusal:
         return Refusal(422, "wrong-parameters", str(error), faults=faults)
     if isinstance(error, RuleError):
         return Refusal(422, "rule-refused", str(error), faults=_rule_fault(error))
+    if isinstance(error, SourceRefused):
+        wait = _AGAIN_SECONDS if error.retry_after is None else math.ceil(error.retry_after)
+        return Refusal(429, "source-busy", str(error), headers={"Retry-After": str(max(wait, 1))})
     for kinds, status, kind in _KNOWN:
         if isinstance(error, kinds):
             return Refusal(status, kind, str(error), headers=_again(status))
@@ -128,6 +135,8 @@ _KNOWN: tuple[tuple[Any, int, str], ...] = (
     ((BacktestError, ProfileError, AccountError, DeliveryError, RecordingError), 422, "refused"),
     (TookTooLong, 503, "took-too-long"),
     (StoreError, 503, "database-away"),
+    (SourceKeyMissing, 424, "source-key-missing"),
+    (SourceReplyWrong, 424, "source-refused"),
     (SourceError, 503, "source-away"),
 )
 

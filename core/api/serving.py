@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -54,6 +54,7 @@ class Visit:
         )  # fmt: skip
 
 
+T = TypeVar("T")
 Answer = Callable[[Visit], Response]
 _at_once = CapacityLimiter(AT_ONCE)
 
@@ -64,37 +65,31 @@ async def serve(request: Request, answer: Answer) -> Response:
     try:
         _accepts_json(request)
         body = await _read_body(request) if request.method == "POST" else b""
-        if _at_once.statistics().tasks_waiting >= WAITING:
-            raise Refusal(
-                503, "busy", "Too much is asked for at once: try again in a moment.",
-                headers={"Retry-After": "1"},
-            )  # fmt: skip
-        with anyio.fail_after(SECONDS + _GRACE_SECONDS):
-            return await to_thread.run_sync(
-                _work, request, body, answer, until, abandon_on_cancel=True, limiter=_at_once
-            )
-    except TimeoutError:
-        said = f"This took longer than {SECONDS:g} s: ask for less. What writes may still be done."
-        return respond(Refusal(503, "took-too-long", said, headers={"Retry-After": "5"}))
+        return await in_thread(_work, request, body, answer, until)
     except Refusal as refusal:
         return respond(refusal)
+
+
+async def in_thread(work: Callable[..., T], *given: Any) -> T:
+    """What ``work`` gives, in a thread; `Refusal` where too much waits already or it takes too long."""
+    if _at_once.statistics().tasks_waiting >= WAITING:
+        raise Refusal(
+            503, "busy", "Too much is asked for at once: try again in a moment.",
+            headers={"Retry-After": "1"},
+        )  # fmt: skip
+    try:
+        with anyio.fail_after(SECONDS + _GRACE_SECONDS):
+            return await to_thread.run_sync(work, *given, abandon_on_cancel=True, limiter=_at_once)
+    except TimeoutError:
+        said = f"This took longer than {SECONDS:g} s: ask for less. What writes may still be done."
+        raise Refusal(503, "took-too-long", said, headers={"Retry-After": "5"}) from None
 
 
 def _work(request: Request, body: bytes, answer: Answer, until: float) -> Response:
     headers: dict[str, str] = {}
     try:
         here, now = instance(), datetime.now(UTC)
-        bearer = authenticate(here, request.headers.get("authorization"), now)
-        spent = rates_of(here.settings.api_calls_per_minute, here.settings.redis_url).spend(
-            bearer.key_id
-        )
-        headers = spent.headers
-        if not spent.allowed:
-            raise Refusal(
-                429, "too-many-requests",
-                f"This key may ask {spent.quota:,} times in {spent.window:,} s: go on in "
-                f"{spent.seconds} s.",
-            )  # fmt: skip
+        bearer, headers = admit(here, request.headers.get("authorization"), now)
         response = answer(Visit(request, body, here, bearer, now, until))
     except (CryptoSatXError, SQLAlchemyError) as error:
         return respond(refusal_of(error), headers)
@@ -103,8 +98,26 @@ def _work(request: Request, body: bytes, answer: Answer, until: float) -> Respon
         return respond(FAILED, headers)
     response.headers.update(headers)
     if keys.is_used_long_ago(bearer, now):
-        response.background = BackgroundTask(_mark_used, here, bearer, now)
+        response.background = BackgroundTask(mark_used, here, bearer, now)
     return response
+
+
+def admit(
+    here: Instance, authorization: str | None, now: datetime
+) -> tuple[Bearer, dict[str, str]]:
+    """Who asks, and headers that tell what is left of the key's rate; `Refusal` for a stranger and
+    for a key that asks too often."""
+    bearer = authenticate(here, authorization, now)
+    settings = here.settings
+    spent = rates_of(settings.api_calls_per_minute, settings.redis_url).spend(bearer.key_id)
+    if not spent.allowed:
+        raise Refusal(
+            429, "too-many-requests",
+            f"This key may ask {spent.quota:,} times in {spent.window:,} s: go on in "
+            f"{spent.seconds} s.",
+            headers=spent.headers,
+        )  # fmt: skip
+    return bearer, spent.headers
 
 
 def authenticate(here: Instance, authorization: str | None, now: datetime) -> Bearer:
@@ -129,7 +142,7 @@ def authenticate(here: Instance, authorization: str | None, now: datetime) -> Be
 
 def allow(operation: Operation[Any], bearer: Bearer) -> None:
     """Refuse what the key's scopes or its owner's role do not allow."""
-    if operation.scope not in bearer.scopes:
+    if not operation.is_open_to(bearer.scopes):
         error = f'error="insufficient_scope", scope="{operation.scope}"'
         raise Refusal(
             403, "scope-missing", f"This key does not have the scope {operation.scope}.",
@@ -172,7 +185,7 @@ async def _read_body(request: Request) -> bytes:
     return body
 
 
-def _mark_used(here: Instance, bearer: Bearer, now: datetime) -> None:
+def mark_used(here: Instance, bearer: Bearer, now: datetime) -> None:
     try:
         with here.accounts.begin() as conn:
             keys.mark_used(conn, bearer.key_id, now=now)

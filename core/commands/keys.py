@@ -12,7 +12,6 @@ from core.accounts import keys
 from core.commands.console import out
 from core.commands.people import transaction
 from core.errors import AccountError
-from core.operations.own import own_operations
 
 app = typer.Typer(help="Keys by which programs ask the API.", no_args_is_help=True)
 _BY = "command line"
@@ -86,7 +85,10 @@ def revoke(number: Number) -> None:
 
 
 def _refuse_unknown(scopes: list[str]) -> None:
-    known = own_operations().scopes
+    # Loaded only now: it is made from everything there is.
+    from core.operations.every import all_operations
+
+    known = all_operations().scopes
     strange = [scope for scope in scopes if scope not in known]
     if strange:
         raise AccountError(f"There is no scope {strange[0]}: there are {', '.join(known)}.")

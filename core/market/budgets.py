@@ -48,9 +48,13 @@ class BudgetUse:
 
 
 class Budgets:
-    """The budgets of one source, each in a moving window, of which only ``share`` is spent."""
+    """The budgets of one source, each in a moving window, of which only ``share`` is spent.
 
-    def __init__(self, budgets: Sequence[Budget], share: float) -> None:
+    Others of ours may spend ``others_share`` beside it, without taking anything away from this.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], share: float, others_share: float = 0.0) -> None:
+        self._others_share = others_share
         self._budgets = {budget.name: budget for budget in budgets}
         self._items = {
             budget.name: RateLimitItemPerSecond(
@@ -98,7 +102,8 @@ class Budgets:
             if reported.isdecimal():
                 item = self._items[budget.name]
                 left = self._limiter.get_window_stats(item).remaining
-                foreign = min(int(reported) - (item.amount - left), left)
+                expected = int(budget.amount * self._others_share)
+                foreign = min(int(reported) - (item.amount - left) - expected, left)
                 if foreign > 0:
                     self._limiter.hit(item, cost=foreign)
 

@@ -44,6 +44,8 @@ class Limits:
 
     ``patience`` bounds the retries of a call (waiting for the budget included).
     ``longest_queue`` is how long a request waits for its budget before it is refused instead.
+    ``budget_share`` is the part of every budget that the worker may spend, ``reader_share`` what
+    programs that read sources through this product may.
     ``refused`` is how long a source that refuses is left alone when it does not say so itself,
     ``connections`` how many one source has at a time (a quarter more in the background).
     """
@@ -59,6 +61,7 @@ class Limits:
     refused: float = 15.0
     megabytes: float = 32.0
     budget_share: float = 0.8
+    reader_share: float = 0.15
     connections: int = 64
     failures_to_open: int = 5
     open_seconds: float = 5.0
@@ -82,7 +85,8 @@ class Http:
 
     ``budgets`` names the sources; ``endpoints`` puts another address in the place of a source's own
     (tests, proxies); ``transport`` replaces the network; ``now`` is the clock that replies are
-    stamped with. Use it inside ``async with``.
+    stamped with; ``others_share`` is the part of every budget that others of ours may spend beside
+    this. Use it inside ``async with``.
     """
 
     def __init__(
@@ -93,8 +97,10 @@ class Http:
         endpoints: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        others_share: float = 0.0,
     ) -> None:
         self.limits = limits or Limits()
+        self._others_share = others_share
         self.now = now
         self._endpoints = {name: httpx.URL(url) for name, url in (endpoints or {}).items()}
         self._watched = {name: self._watch(name, budgets[name]) for name in budgets}
@@ -195,7 +201,8 @@ class Http:
     def _watch(self, source: str, budgets: Sequence[Budget]) -> Watched:
         limits = self.limits
         breaker = Breaker(limits.failures_to_open, limits.open_seconds, limits.longest_open)
-        return Watched(source, Budgets(budgets, limits.budget_share), breaker, self.now)
+        spent = Budgets(budgets, limits.budget_share, self._others_share)
+        return Watched(source, spent, breaker, self.now)
 
     @asynccontextmanager
     async def _client(self, source: str) -> AsyncIterator[httpx.AsyncClient]:

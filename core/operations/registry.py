@@ -8,7 +8,7 @@ itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,7 +81,7 @@ class Operation(Generic[P]):
     """``run`` gets the context and parameters that were checked, and gives what JSON can hold.
 
     ``scope`` is what a key must be allowed: the word before the dot says what it is about, as in
-    signals.read. ``group`` is for people who look for one. ``path`` is the address of the API below
+    signals.read; "" is what every key may. ``group`` is for people who look for one. ``path`` is the address of the API below
     its version, with parameters in braces; "" is /group/name. What ``writes`` is asked for by POST,
     everything else by GET. Where ``state`` is given, the answer to the same parameters stays the same
     for as long as what it gives.
@@ -122,6 +122,10 @@ class Operation(Generic[P]):
         except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
             raise WrongParameters({"": "they hold what is no JSON"}) from error
 
+    def is_open_to(self, scopes: Collection[str]) -> bool:
+        """Whether a key of these scopes may ask for it."""
+        return not self.scope or self.scope in scopes
+
     def admits(self, person: Person) -> bool:
         """Whether the person's role allows it."""
         return may(person, self.role, write=self.writes)
@@ -156,7 +160,7 @@ class Registry:
             raise ValueError(f"{operation.name} is no name: use a to z, digits and _.")
         if operation.name in self._known:
             raise ValueError(f"There are two operations {operation.name}.")
-        if not _SCOPE.fullmatch(operation.scope):
+        if operation.scope and not _SCOPE.fullmatch(operation.scope):
             raise ValueError(f"{operation.scope} is no scope: write word.read or word.write.")
         if not _PATH.fullmatch(operation.address):
             raise ValueError(f"{operation.address} is no path.")
@@ -180,4 +184,4 @@ class Registry:
     @property
     def scopes(self) -> tuple[str, ...]:
         """Every scope that an operation asks for, sorted."""
-        return tuple(sorted({one.scope for one in self}))
+        return tuple(sorted({one.scope for one in self if one.scope}))

@@ -9,7 +9,7 @@ from core.accounts import Person, keys, may
 from core.accounts.keys import Key
 from core.errors import AccessDenied
 from core.instance import instance
-from core.operations.own import own_operations
+from core.operations.every import all_operations
 from core.ui.session import require_user
 
 
@@ -29,7 +29,7 @@ def all_keys() -> list[Key]:
 
 def scopes_for(person: Person) -> list[str]:
     """What a key of this person could open with their present role."""
-    return sorted({one.scope for one in own_operations() if one.admits(person)})
+    return sorted({one.scope for one in all_operations() if one.scope and one.admits(person)})
 
 
 def create(name: str, scopes: Sequence[str], days: int) -> str:

@@ -33,6 +33,10 @@ def exchange_info(market: Market, query: Query) -> Any:
             "baseAsset": symbol.removesuffix("USDT"),
             "quoteAsset": "USDT",
             "marginAsset": "USDT",
+            "pricePrecision": 4,
+            "quantityPrecision": 3,
+            "filters": [],
+            "orderTypes": ["LIMIT", "MARKET"],
         }
         for symbol in market.symbols
     ]
@@ -59,7 +63,7 @@ def klines(market: Market, query: Query) -> Any:
 
 
 def premium_index(market: Market, query: Query) -> Any:
-    return [
+    rows = [
         {
             "symbol": symbol,
             "markPrice": repr(price),
@@ -71,6 +75,8 @@ def premium_index(market: Market, query: Query) -> Any:
         for symbol in market.symbols
         if (price := market.price(symbol)) is not None
     ]
+    named = [row for row in rows if row["symbol"] == query.get("symbol")]
+    return named[0] if named else rows
 
 
 def funding_rate(market: Market, query: Query) -> Any:

@@ -32,6 +32,8 @@ def instruments(market: Market, query: Query) -> Any:
             {
                 "instId": _name(symbol),
                 "instType": "SWAP",
+                "instFamily": _name(symbol).removesuffix("-SWAP"),
+                "uly": _name(symbol).removesuffix("-SWAP"),
                 "ctType": "linear",
                 "ctVal": str(CONTRACT_SIZE),
                 "ctMult": "1",

@@ -14,11 +14,12 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
-from tests.world import binance, bybit, okx, vendors
+from tests.world import binance, bybit, okx, unified, vendors
 from tests.world.binance import Answer, Query
 from tests.world.faults import LAG, send, spoil
 from tests.world.market import Market
 
+OTHERS = dict.fromkeys(unified.OKX, (20, 2.0))
 Cost = Callable[[str, Query], tuple[str, int]]
 
 
@@ -93,9 +94,11 @@ class Source:
 
 def all_sources() -> dict[str, Source]:
     exchanges = {
-        "binance": Source("binance", binance.ANSWERS, binance.BUDGETS, binance.cost),
-        "bybit": Source("bybit", bybit.ANSWERS, bybit.BUDGETS, bybit.cost),
-        "okx": Source("okx", okx.ANSWERS, okx.BUDGETS, okx.cost),
+        "binance": Source(
+            "binance", binance.ANSWERS | unified.BINANCE, binance.BUDGETS, binance.cost
+        ),
+        "bybit": Source("bybit", bybit.ANSWERS | unified.BYBIT, bybit.BUDGETS, bybit.cost),
+        "okx": Source("okx", okx.ANSWERS | unified.OKX, okx.BUDGETS | OTHERS, okx.cost),
     }
     providers = {
         name: Source(name, answers, vendors.BUDGETS[name], lambda path, query: ("requests", 1))

@@ -76,8 +76,12 @@ def open_http(
     *,
     now: Callable[[], datetime] | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    readers: bool = False,
 ) -> Http:
     """The client of every source in use, within the limits of the settings.
+
+    With ``readers`` it is that of programs that read sources: it has their share of the budgets
+    instead of the worker's, waits and repeats less, and keeps no replies.
 
     Raises `SettingsError` where a limit or a budget is unknown or no number.
     """
@@ -87,13 +91,32 @@ def open_http(
     for name in settings.endpoints:
         if name not in BUDGETS:
             raise _unknown("CRYPTOSATX_ENDPOINTS", name, BUDGETS)
-    clock = {"now": now} if now else {}
+    limits = _limits(settings)
+    worker, reader = limits.budget_share, min(limits.reader_share, 1 - limits.budget_share)
     return Http(
-        budgets, _limits(settings), endpoints=settings.endpoints, transport=transport, **clock
+        budgets,
+        _for_readers(limits, reader) if readers else limits,
+        endpoints=settings.endpoints,
+        transport=transport,
+        others_share=worker if readers else reader,
+        **({"now": now} if now else {}),
     )
 
 
 _EXCHANGES = (binance.VENUE, bybit.VENUE, okx.VENUE)
+
+
+def _for_readers(limits: Limits, share: float) -> Limits:
+    return replace(
+        limits,
+        budget_share=share,
+        patience=min(limits.patience, 10.0),
+        longest_queue=min(limits.longest_queue, 3.0),
+        attempts=min(limits.attempts, 2),
+        megabytes=min(limits.megabytes, 8.0),
+        connections=min(limits.connections, 8),
+        kept_replies=0,
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -103,8 +126,9 @@ def _limits(settings: Settings) -> Limits:
         if name not in kinds:
             raise _unknown("CRYPTOSATX_LIMITS", name, kinds)
         changes[name] = _number("CRYPTOSATX_LIMITS", name, value, kinds[name])
-    if changes.get("budget_share", 0) > 1:
-        raise SettingsError("CRYPTOSATX_LIMITS: budget_share is a part of 1: write 1 or less.")
+    for name in ("budget_share", "reader_share"):
+        if changes.get(name, 0) > 1:
+            raise SettingsError(f"CRYPTOSATX_LIMITS: {name} is a part of 1: write 1 or less.")
     return replace(Limits(), **changes)
 
 

@@ -46,7 +46,7 @@ class Exchange:
             self.venue,
             url,
             charges=self._charges(method, asked),
-            check=self._check(url),
+            check=self.check(url),
             fresh_seconds=fresh_seconds,
             background=background,
         )
@@ -68,7 +68,9 @@ class Exchange:
                 raise reply
         return join(**replies)
 
-    def _check(self, url: str) -> Check:
+    def check(self, url: str) -> Check:
+        """What finds the venue's errors in a reply of this address."""
+
         def check(reply: Any) -> None:
             import ccxt
 

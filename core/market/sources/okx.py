@@ -39,6 +39,8 @@ BUDGETS = (
     Budget("accounts", 5, 2),
     Budget("top accounts", 5, 2),
     Budget("top positions", 5, 2),
+    # What is asked for by readers alone; the venue allows each of these at least so much.
+    Budget("others", 10, 2),
 )
 _SWAPS: Params = {"instType": "SWAP"}
 _PAGE = 300
@@ -63,7 +65,7 @@ _LONG_SHORT = {
 
 
 def charges(method: str, params: Params) -> Mapping[str, int]:  # noqa: ARG001
-    return {_BUDGET_OF[method]: 1}
+    return {_BUDGET_OF.get(method, "others"): 1}
 
 
 async def fetch_contracts(exchange: Exchange) -> Reply:
