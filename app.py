@@ -3,15 +3,17 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.edges import Gate, RealAddress, keep_peer_address
 from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
 from core.ui.routes import ROUTES
 from core.ui.security import Protection
 
+keep_peer_address()
 app = st.App(
     "pages/router.py",
     routes=ROUTES,
-    middleware=[Middleware(Protection)],
+    middleware=[Middleware(RealAddress), Middleware(Protection), Middleware(Gate)],
     lifespan=lifespan,
     on_script_error=show_failure,
 )

@@ -59,6 +59,7 @@ LAYERS = (
         "core.secret_files",
         "core.settings",
         "core.production",
+        "core.observing.instruments",
         "core.market",
         "core.verdicts.model.asking",
         "core.alerts.delivery",
@@ -74,7 +75,7 @@ LAYERS = (
         "core.supervision",
         "core.worker",
     ),
-    ("core.instance", "core.operations", "core.observing"),
+    ("core.instance", "core.operations", "core.observing", "core.edges"),
     ("core.ui", "core.api", "core.commands"),
     ("core.__main__", "app", "pages"),
 )

@@ -19,6 +19,13 @@ from core.ui.browser import BROWSER_COOKIE
 
 # What is served in folders: by Streamlit, and our own routes.
 _FOLDERS = ("_stcore", "api", "app", "component", "media", "record", "session", "static")
+# What browsers offer and no page of ours uses.
+_NOT_NEEDED = (
+    *("accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "geolocation"),
+    *("gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi", "payment"),
+    *("picture-in-picture", "publickey-credentials-get", "screen-wake-lock", "serial", "usb"),
+    *("web-share", "xr-spatial-tracking"),
+)
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -69,7 +76,10 @@ def security_headers() -> dict[str, str]:
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Origin-Agent-Cluster": "?1",
+        "X-Permitted-Cross-Domain-Policies": "none",
+        "Permissions-Policy": ", ".join(f"{name}=()" for name in _NOT_NEEDED),
     }
 
 
