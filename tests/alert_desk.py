@@ -14,11 +14,11 @@ import streamlit as st
 from sqlalchemy import Engine, select
 from streamlit.testing.v1 import AppTest
 
+from core import instance as instances
 from core.accounts import people, sessions
 from core.instance import Instance, instance
 from core.store.database import open_database
 from core.store.tables import audit_log, users
-from core.ui import instance as instances
 from core.ui import loaders, session
 from tests.alerted import judge, rule, save, store_market
 from tests.channelled import add_channel

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from core import instance as instances
 from core.accounts import people, sessions
 from core.backtest import decide
 from core.instance import Instance, instance
@@ -22,7 +23,6 @@ from core.outcomes import resolve
 from core.signals import PROFILE_NAMES, load_profile
 from core.store.database import open_database
 from core.store.signals import save_bars, save_outcomes, save_profile, save_signals
-from core.ui import instance as instances
 from core.ui import session
 
 ROUTER = Path(__file__).resolve().parents[1] / "pages" / "router.py"

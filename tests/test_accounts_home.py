@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
+from core import instance as instances
 from core.accounts import passwords, people, sessions
 from core.accounts.home import open_accounts, take_over
 from core.errors import StoreError
@@ -15,7 +16,6 @@ from core.instance import instance
 from core.settings import Settings, load_settings
 from core.store import open_store
 from core.store.tables import users
-from core.ui import instance as instances
 
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
 PASSWORD = "four unrelated words here"

@@ -22,6 +22,7 @@ from streamlit import file_util
 from streamlit.testing.v1 import AppTest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
+from core import instance as instances
 from core.accounts import Person, passwords, people, sessions, setup, tickets
 from core.instance import Instance, instance
 from core.market.source_state import SourceState
@@ -32,7 +33,6 @@ from core.store.leases import take_lease
 from core.store.liquidations import save_stream
 from core.store.rounds import end_round, start_round
 from core.ui import browser
-from core.ui import instance as instances
 from core.ui import session as guard
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.lifespan import announcement

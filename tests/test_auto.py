@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from core import instance as instances
 from core.accounts import passwords, people, sessions
 from core.errors import StoreError
 from core.instance import Instance, instance
@@ -19,7 +20,6 @@ from core.market.probe import Answer
 from core.store import claim_market, held_market, open_store
 from core.supervision import Beside, Work
 from core.ui import auto, lifespan
-from core.ui import instance as instances
 from core.ui import session as guard
 from core.ui.auto_banner import banner_words
 from core.ui.formats import Clock

@@ -23,6 +23,7 @@ from sqlalchemy import Engine, func, select, text
 from starlette.applications import Starlette
 from typer.testing import CliRunner
 
+from core import instance as instances
 from core.__main__ import app
 from core.accounts import passwords, people, sessions
 from core.accuracy import summarise_tallies
@@ -33,7 +34,6 @@ from core.store.export import SCHEMA, Chosen, write_record
 from core.store.record import Filters, load_tallies
 from core.store.tables import outcomes, signals, verdicts
 from core.store.tallies import keep_verdict_tallies
-from core.ui import instance as instances
 from core.ui.routes import ROUTES
 from tests.chained import market, save_record, save_verdict
 from tests.server import free_port

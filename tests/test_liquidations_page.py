@@ -16,12 +16,12 @@ from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
+from core import instance as instances
 from core.accounts import passwords, people, sessions
 from core.instance import Instance, instance
 from core.market.stream.batch import Gap, StreamState
 from core.store import liquidations as store
 from core.store.signals import save_bars
-from core.ui import instance as instances
 from core.ui import session
 from core.ui.live_chart import LIBRARY
 from core.ui.loaders import stream

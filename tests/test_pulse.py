@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from streamlit.testing.v1 import AppTest
 
+from core import instance as instances
 from core.accounts import passwords, people, sessions
 from core.accounts.home import open_accounts
 from core.instance import Instance, instance
@@ -25,7 +26,6 @@ from core.store.leases import take_lease
 from core.store.liquidations import save_stream
 from core.store.vitals import Vitals
 from core.ui import header, pulse
-from core.ui import instance as instances
 from core.ui import session as guard
 from core.ui.loaders import kept
 from core.ui.pulse import Pulse, read_pulse

@@ -15,6 +15,7 @@ import streamlit as st
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
+from core import instance as instances
 from core.accounts import people, sessions
 from core.instance import Instance, instance
 from core.jobs.round import newest_bar
@@ -28,7 +29,6 @@ from core.store.leases import take_lease
 from core.store.liquidations import save_gap, save_stream
 from core.store.observations import save_observations
 from core.store.rounds import end_round, start_round
-from core.ui import instance as instances
 from core.ui import loaders, session
 from core.ui.formats import UTC_CLOCK
 from core.ui.loaders import operation
