@@ -403,7 +403,7 @@ def pieces_of(app: ASGIApp, query: str) -> int:
     told: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.sleep(60)
 
     async def send(message: Any) -> None:
         told.append(message)

@@ -14,19 +14,25 @@ from core.accounts.setup import new_setup_token
 from core.errors import CryptoSatXError
 from core.instance import Instance
 from core.market.choice import Market
+from core.observing.start import start_observing
+from core.observing.stored import tell_of
+from core.settings import load_settings
 from core.supervision import Beside, Work
 from core.ui import auto
+from core.ui.health import databases
 
 
 @asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[None]:
     """Open the database, say where the dashboard is, and keep the worker beside it."""
     try:
+        start_observing(load_settings(), "dashboard")
         here = await run_in_threadpool(auto.open_instance)
     except CryptoSatXError as error:
         # The server reports a failed start with a traceback; the sentence says more.
         sys.tracebacklimit = 0
         raise SystemExit(str(error)) from None
+    tell_of(databases)
     click.echo(await run_in_threadpool(announcement, here, server_address()))
     async with Beside() as beside:
         if here.settings.worker:

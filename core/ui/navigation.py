@@ -48,7 +48,8 @@ ENTRIES = (
     Entry("setup", "setup.py", "Set up", ":material/key:"),
 )
 OPEN = {entry.path for entry in ENTRIES if entry.role is None}
-_PATHS = {"/"} | {f"/{entry.path}" for entry in ENTRIES}
+ADDRESSES = frozenset(f"/{entry.path}" for entry in ENTRIES)
+_PATHS = {"/"} | ADDRESSES
 
 
 def path_to(page: str, query: Iterable[tuple[str, str]] = ()) -> str:
