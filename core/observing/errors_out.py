@@ -31,9 +31,12 @@ def start_errors(settings: Settings, service: str) -> None:
             LoggingIntegration(level=logging.WARNING, event_level=logging.ERROR),
             DedupeIntegration(),
         ],
-        send_default_pii=False,
-        include_local_variables=False,
-        max_request_body_size="never",
+        data_collection={
+            "user_info": False,
+            "http_bodies": [],
+            "database_query_data": False,
+            "stack_frame_variables": False,
+        },
         traces_sample_rate=None,
         shutdown_timeout=2,
     )

@@ -9,7 +9,7 @@ from core.settings import Settings
 
 
 def start_observing(settings: Settings, service: str) -> None:
-    """Logs, and where they are configured traces and errors; before databases are opened.
+    """Logs, and where they are configured traces and errors.
 
     What is not configured is not even imported.
     """

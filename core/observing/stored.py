@@ -73,7 +73,7 @@ class Databases:
     people: Engine
 
 
-@dataclass
+@dataclass(eq=False)
 class Stored(Collector):
     """Collects for Prometheus what ``databases`` say; ``clock`` is the time on the wall."""
 

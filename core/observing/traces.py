@@ -8,7 +8,6 @@ from urllib.parse import unquote
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -17,16 +16,14 @@ from typing_extensions import override
 
 from core.observing.masking import Mask, mask_of
 from core.observing.spans import trace_by
+from core.observing.traced_sql import TracedSql
 from core.settings import Settings
 
 _TIMEOUT_SECONDS = 5
 
 
 def start_traces(settings: Settings, service: str) -> Callable[[], None]:
-    """Trace from now on what requests, pages, rounds, databases and HTTP clients do; gives its end.
-
-    To be called before databases are opened.
-    """
+    """Trace from now on what requests, pages, rounds, databases and HTTP clients do; gives its end."""
     assert settings.traces_to is not None
     exporter = OTLPSpanExporter(
         endpoint=f"{settings.traces_to.rstrip('/')}/v1/traces",
@@ -37,13 +34,15 @@ def start_traces(settings: Settings, service: str) -> Callable[[], None]:
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(_Masked(exporter, mask_of(settings))))
     HTTPXClientInstrumentor().instrument(tracer_provider=provider)
-    SQLAlchemyInstrumentor().instrument(tracer_provider=provider)
-    trace_by(provider.get_tracer("cryptosatx"))
+    tracer = provider.get_tracer("cryptosatx")
+    databases = TracedSql(tracer)
+    databases.begin()
+    trace_by(tracer)
 
     def end() -> None:
         trace_by(None)
         HTTPXClientInstrumentor().uninstrument()
-        SQLAlchemyInstrumentor().uninstrument()
+        databases.end()
         provider.shutdown()
 
     return end

@@ -91,7 +91,7 @@ _AGES: dict[str, dict[str, str]] = {
     "streams": {"lag_seconds": "stream_lag_seconds"},
     "alerts": {"judged_age_seconds": "alert_judged_age_seconds", "rules": "alert_rules"},
     "deliveries": {"states": "deliveries", "waiting_age_seconds": "delivery_waiting_age_seconds"},
-    "backup": {"age_seconds": "backup_age_seconds", "failing": "backup_failing"},
+    "backups": {"age_seconds": "backup_age_seconds", "failing": "backup_failing"},
     "ledger": {"length": "ledger_length"},
 }
 
