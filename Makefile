@@ -1,5 +1,6 @@
 # make run    set up and start the dashboard      make test   set up and run every check
 # make format put code in order                   make lock   resolve the dependencies anew
+# make holes  unsafe code and known holes          make sbom   the bill of materials, sbom.json
 # make bench  measure the pipeline                make clean  remove what these targets made
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-c
 RUNNING := $(VENV)/.installed-to-run
 CHECKING := $(VENV)/.installed-to-check
 
-.PHONY: run test install format lock migration bench clean
+.PHONY: run test holes sbom install format lock migration bench clean
 
 run: $(RUNNING)
 	@$(VENV)/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || \
@@ -21,7 +22,14 @@ test: $(CHECKING)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m tests.holes
 	$(VENV)/bin/pytest -n auto --dist loadfile --durations=15
+
+holes: $(CHECKING)
+	$(VENV)/bin/python -m tests.holes
+
+sbom: $(CHECKING)
+	$(VENV)/bin/python -m tests.bill > sbom.json
 
 install: $(RUNNING)
 
@@ -42,7 +50,7 @@ bench: $(RUNNING)
 	$(VENV)/bin/python -m core bench
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNNING): requirements.txt requirements.lock | $(VENV)/bin/pip

@@ -19,6 +19,7 @@ from core.commands import (
     people,
     record,
     replay,
+    settings,
     verify,
     worker,
 )
@@ -40,7 +41,7 @@ app.add_typer(keeping.app, name="backup")
 app.command("restore")(keeping.restore)
 app.add_typer(people.app, name="user")
 app.add_typer(alerts.app, name="alerts")
-app.command("settings")(checks.settings)
+app.command("settings")(settings.command)
 app.command("doctor")(checks.doctor)
 
 

@@ -120,7 +120,8 @@ class Settings(BaseSettings):
     limits: dict[str, str] = Field(
         default={},
         validation_alias="CRYPTOSATX_LIMITS",
-        description="Limits of every request, such as total=10, attempts=3, budget_share=0.8.",
+        description="Limits of every request, such as total=10, attempts=3, budget_share=0.8, and others of "
+        "core/market/http.py.",
     )
     budgets: dict[str, str] = Field(
         default={},
@@ -158,7 +159,8 @@ class Settings(BaseSettings):
         default=None,
         max_length=128,
         validation_alias="CRYPTOSATX_MODEL",
-        description="Language model that gives a second verdict on live signals. Unset: none is asked.",
+        description="Language model that gives a second verdict on live signals; a dated name, because a "
+        "record is of the name, whatever a provider puts behind it. Unset: none is asked.",
     )
     model_temperature: float | None = Field(
         default=None,
@@ -205,7 +207,8 @@ class Settings(BaseSettings):
     model_modes: tuple[str, ...] = Field(
         default=PROFILE_NAMES,
         validation_alias="CRYPTOSATX_MODEL_MODES",
-        description="Modes whose signals the model is asked about: conservative, balanced, aggressive.",
+        description="Modes whose signals the model is asked about: conservative, balanced, aggressive. "
+        "The same question of several modes is asked once.",
     )
 
     allowed_hosts: tuple[str, ...] = Field(
@@ -644,7 +647,7 @@ def describe_settings(settings: Settings) -> list[Described]:
     return [
         Described(
             name=name,
-            value=_masked(getattr(settings, key)),
+            value=shown(getattr(settings, key)),
             source=settings._given[name].source if name in settings._given else "default",
             description=field.description or "",
         )
@@ -772,11 +775,12 @@ def public_address(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def _masked(value: object) -> str:
+def shown(value: object) -> str:
+    """A value for people, without what may be secret in it."""
     if value is None or value in ({}, ()):
         return "not set"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_masked(given)}" for name, given in value.items())
+        return ", ".join(f"{name}={shown(given)}" for name, given in value.items())
     if isinstance(value, tuple):
         return ", ".join(value)
     if isinstance(value, bool):

@@ -42,6 +42,7 @@ from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, SETTLING, Jobs, newest_bar
 from core.jobs.sending import Sending, sending_for
+from core.keeping.schedule import Schedule
 from core.market.choice import Market, live_market
 from core.settings import Settings, load_settings
 from core.store.health import load_used_budgets, save_health
@@ -143,7 +144,8 @@ class Worker:
         summing.start()
         try:
             poll = min(POLL_SECONDS, self.tick_seconds)
-            with sending, durable_rounds(jobs, poll, backtests) as rounds:
+            backups = Schedule(settings, self.name, self.stopping, lambda: is_quiet(self.clock()))
+            with sending, backups, durable_rounds(jobs, poll, backtests) as rounds:
                 self._loop(rounds)
                 return rounds.wait(DRAIN_SECONDS)
         finally:

@@ -327,6 +327,7 @@ def test_health_tells_each_dependency_s_state(client):
         "database": {"state": "ok", "kind": "sqlite"},
         "market": {"state": "empty", "kind": "demo"},
         "replay": {"state": "off"},
+        "backups": {"state": "off"},
     }
 
 

@@ -270,7 +270,14 @@ def test_a_database_that_breaks_shows_a_sentence_instead_of_a_page(tmp_path, vis
 
 def test_production_offers_no_guest_access(tmp_path, visitor):
     add_people(tmp_path, ada="admin")
-    with running(tmp_path, CRYPTOSATX_ENV="production") as server:
+    safe = {
+        "CRYPTOSATX_ENV": "production",
+        "CRYPTOSATX_URL": "https://signals.example",
+        "CRYPTOSATX_ALLOWED_HOSTS": "signals.example,127.0.0.1,localhost",
+        "CRYPTOSATX_TRUSTED_PROXIES": "none",
+        "CRYPTOSATX_BACKUP_TO": "off",
+    }
+    with running(tmp_path, **safe) as server:
         page = visitor.new_page()
         page.goto(server.url)
         expect_only_the_sign_in(page)

@@ -166,7 +166,7 @@ def test_the_doctor_finds_a_healthy_machine(
     said = core("doctor")
     assert "not ok" not in said
     assert "exit" not in said
-    assert said.count(" ok ") == 7
+    assert said.count(" ok ") == 8
 
 
 def test_the_doctor_names_what_is_wrong(

@@ -58,6 +58,7 @@ LAYERS = (
     (
         "core.secret_files",
         "core.settings",
+        "core.settings_table",
         "core.production",
         "core.observing.instruments",
         "core.observing.masking",

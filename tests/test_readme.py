@@ -10,6 +10,7 @@ import typer.main
 
 from core import __main__ as cli
 from core.settings import Settings
+from core.settings_table import BEGIN, END, settings_table
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -20,7 +21,8 @@ def commands() -> dict[str, set[str]]:
     def walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
         for name, inner in getattr(command, "commands", {}).items():
             yield from walk(inner, (*words, name))
-        if words and not hasattr(command, "commands"):
+        alone = getattr(command, "invoke_without_command", True)
+        if words and alone:
             yield " ".join(words), {option for p in command.params for option in p.opts}  # type: ignore[attr-defined]
 
     return dict(walk(typer.main.get_command(cli.app), ()))
@@ -31,10 +33,19 @@ def test_what_is_to_be_typed_exists() -> None:
     lines = re.findall(r"^python -m core ([^#\n]+)", README, re.MULTILINE)
     assert len(lines) > 5
     for line in lines:
-        words = re.match(r"[a-z]+(?: (?:add|list|role|disable|password|check|test))?", line)
+        words = re.match(r"[a-z]+(?: (?:add|list|role|disable|password|check|test)\b)?", line)
         assert words
         assert words[0] in known, line
         assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known[words[0]], line
+
+
+def test_what_the_guide_for_operators_says_to_type_exists() -> None:
+    guide = (Path(__file__).resolve().parents[1] / "docs" / "operating.md").read_text("utf-8")
+    known = commands()
+    typed = re.findall(r"python -m core ((?:user |backup )?[a-z]+)((?: --[a-z-]+)*)", guide)
+    assert {"backup list", "restore", "verify", "user password"} <= {words for words, _ in typed}
+    for words, options in typed:
+        assert set(options.split()) <= known[words], words
 
 
 def test_every_command_and_setting_is_described() -> None:
@@ -44,6 +55,11 @@ def test_every_command_and_setting_is_described() -> None:
         assert all(word in README for word in rest)
     for field in Settings.model_fields.values():
         assert f"`{field.validation_alias}`" in README
+
+
+def test_the_table_of_settings_is_up_to_date() -> None:
+    held = README.split(BEGIN + "\n")[1].split(END)[0]
+    assert held == settings_table(), "python -m core settings --markdown prints it"
 
 
 def test_the_recipe_of_the_readme_is_the_one_that_is_tested() -> None:

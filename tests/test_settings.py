@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,15 @@ from pydantic import ValidationError
 
 from core.errors import RecordingError, SettingsError
 from core.market.choice import choose_market, database_url, market_at, recording_market
-from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
+from core.production import missing_for_production, refuse_unless_safe
+from core.settings import (
+    ROOT,
+    Settings,
+    describe_settings,
+    exposed_secrets,
+    load_settings,
+    unknown_settings,
+)
 
 
 def test_without_an_environment_everything_has_a_default() -> None:
@@ -164,3 +173,166 @@ def test_a_server_of_ones_own_needs_no_key():
     settings = load_settings({"CRYPTOSATX_MODEL": "x", "OPENAI_BASE_URL": "http://me:pw@h/v1?k=s"})
     shown = {one.name: one.value for one in describe_settings(settings)}
     assert shown["OPENAI_BASE_URL"] == "http://h/v1"
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o400)
+    return path
+
+
+def source_of(settings: Settings, name: str) -> str:
+    return next(one.source for one in describe_settings(settings) if one.name == name)
+
+
+def test_a_secret_is_read_from_wherever_it_is_given_the_nearest_first(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    lines = written(tmp_path / "lines", "COINAPI_API_KEY=lines\nOPENAI_API_KEY='a b'\n")
+    places = {
+        "CRYPTOSATX_SECRETS_FILE": str(lines),
+        "CRYPTOSATX_SECRETS_DIR": str(folder),
+        "COINAPI_API_KEY_FILE": str(written(tmp_path / "one", "own file\n")),
+    }
+
+    def found(*names: str) -> tuple[str, str]:
+        settings = load_settings({name: places[name] for name in names})
+        key = settings.coinapi_api_key
+        return (key.get_secret_value() if key else ""), source_of(settings, "COINAPI_API_KEY")
+
+    assert found() == ("", "default")
+    assert found("CRYPTOSATX_SECRETS_FILE") == ("lines", f"file {lines}")
+    # As Docker names them; and before that, as the setting is named.
+    written(folder / "coinapi_api_key", "small\n")
+    assert found("CRYPTOSATX_SECRETS_FILE", "CRYPTOSATX_SECRETS_DIR")[0] == "small"
+    written(folder / "COINAPI_API_KEY", "folder\n")
+    assert found("CRYPTOSATX_SECRETS_DIR")[0] == "folder"
+    settings = load_settings({name: places[name] for name in places})
+    assert settings.coinapi_api_key is not None
+    assert settings.coinapi_api_key.get_secret_value() == "own file"
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == "a b"
+    given = load_settings({**places, "COINAPI_API_KEY_FILE": "", "COINAPI_API_KEY": "given"})
+    assert given.coinapi_api_key is not None
+    assert given.coinapi_api_key.get_secret_value() == "given"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"DATABASE_URL": "x", "DATABASE_URL_FILE": "/x"}, "keep one of the two"),
+        ({"DATABASE_URL_FILE": "/none/there"}, "DATABASE_URL_FILE: /none/there cannot be read"),
+        ({"CRYPTOSATX_SECRETS_DIR": "/none/there"}, "there is no such folder"),
+        ({"CRYPTOSATX_SECRETS_FILE": "/none/there"}, "cannot be read"),
+        ({"CRYPTOSATX_ALLOWED_HOSTS": "*"}, "write host names without a port"),
+        ({"CRYPTOSATX_TRUSTED_PROXIES": "0.0.0.0/0"}, "write addresses or networks"),
+        ({"CRYPTOSATX_CORS_ORIGINS": "https://a.b,*"}, "and never \\*"),
+        ({"CRYPTOSATX_BACKUP_TO": "ftp://host/x"}, "s3://BUCKET/PREFIX"),
+        ({"CRYPTOSATX_BACKUP_KEEP": "daily=3"}, "the last at least 1"),
+        ({"CRYPTOSATX_BACKUP_PASSPHRASE": "open-sesame"}, "16 characters"),
+        ({"CRYPTOSATX_BACKUP_RECIPIENTS": "AGE-SECRET-KEY-1OPEN-SESAME"}, "begin with age1"),
+    ],
+)
+def test_what_cannot_be_used_is_said(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(environ)
+
+
+PLANTED = "open-sesame-4711"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DATABASE_URL": f"postgresql://me:{PLANTED}@host/name"},
+        {"CRYPTOSATX_SECRET_KEY": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="},
+        {"COINGLASS_API_KEY": PLANTED},
+        {"OPENAI_BASE_URL": f"https://me:{PLANTED}@host/v1"},
+        {"CRYPTOSATX_ENDPOINTS": f"binance=https://me:{PLANTED}@host"},
+        {"CRYPTOSATX_BACKUP_PASSPHRASE": PLANTED},
+        {"AWS_SECRET_ACCESS_KEY": PLANTED},
+        {"DATABASE_URL": f"postgresql://me:{PLANTED}@["},
+        {"CRYPTOSATX_SECRET_KEY": PLANTED},
+        {"OPENAI_BASE_URL": f"ftp://me:{PLANTED}@host"},
+        {"AWS_ENDPOINT_URL": f"ftp://{PLANTED}"},
+    ],
+)
+def test_no_secret_is_shown_whether_it_can_be_used_or_not(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    (name, secret), *_ = environ.items()
+    for given in (environ, {f"{name}_FILE": str(written(tmp_path / "it", secret))}):
+        try:
+            settings = load_settings(given)
+        except SettingsError as error:
+            told = "".join(traceback.format_exception(error))
+        else:
+            told = f"{settings!r} {settings} {describe_settings(settings)} {settings._given}"
+            told += "".join(map(str, describe_settings(settings)))
+        assert PLANTED not in told
+        assert "QUFB" not in told
+
+
+def test_files_of_secrets_that_others_may_read_are_told_of(tmp_path: Path) -> None:
+    path = written(tmp_path / "key", "x")
+    settings = load_settings({"COINAPI_API_KEY_FILE": str(path)})
+    assert exposed_secrets(settings) == []
+    path.chmod(0o644)
+    assert f"Others may read {path} (0644)" in exposed_secrets(settings)[0]
+
+
+def test_a_file_of_lines_may_hold_settings_only(tmp_path: Path) -> None:
+    path = written(tmp_path / "lines", "COINAPI_API_KY=x\n")
+    with pytest.raises(SettingsError, match="sets COINAPI_API_KY, which is no setting"):
+        load_settings({"CRYPTOSATX_SECRETS_FILE": str(path)})
+    assert unknown_settings({"CRYPTOSATX_SECRET_KEY_FILE": "", "CRYPTOSATX_SECRT_FILE": ""}) == [
+        "CRYPTOSATX_SECRT_FILE"
+    ]
+
+
+def safe(tmp_path: Path) -> dict[str, str]:
+    return {
+        "CRYPTOSATX_ENV": "production",
+        "CRYPTOSATX_DATA": str(tmp_path),
+        "CRYPTOSATX_URL": "https://signals.example",
+        "CRYPTOSATX_ALLOWED_HOSTS": "*.example",
+        "CRYPTOSATX_TRUSTED_PROXIES": "none",
+        "CRYPTOSATX_BACKUP_TO": "off",
+    }
+
+
+def test_production_starts_with_what_safety_needs(tmp_path: Path) -> None:
+    refuse_unless_safe(load_settings(safe(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"CRYPTOSATX_URL": ""}, "Set CRYPTOSATX_URL to the address that people open"),
+        ({"CRYPTOSATX_URL": "http://signals.example"}, "beginning with https://"),
+        ({"CRYPTOSATX_ALLOWED_HOSTS": ""}, "Set CRYPTOSATX_ALLOWED_HOSTS"),
+        ({"CRYPTOSATX_ALLOWED_HOSTS": "other.org"}, "Add signals.example"),
+        ({"CRYPTOSATX_TRUSTED_PROXIES": ""}, "Set CRYPTOSATX_TRUSTED_PROXIES"),
+        ({"CRYPTOSATX_BACKUP_TO": ""}, "Set CRYPTOSATX_BACKUP_TO"),
+        ({"CRYPTOSATX_BACKUP_TO": "/kept"}, "so that backups are encrypted"),
+    ],
+)
+def test_production_refuses_to_start_and_says_what_is_missing(
+    tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    settings = load_settings({**safe(tmp_path), **changed})
+    (sentence,) = missing_for_production(settings)
+    assert said in sentence
+    with pytest.raises(SettingsError, match="does not start without these"):
+        refuse_unless_safe(settings)
+    refuse_unless_safe(settings.model_copy(update={"env": "development"}))
+
+
+def test_production_needs_a_key_that_nobody_else_reads(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_text("x")
+    (tmp_path / "secret.key").chmod(0o644)
+    (sentence,) = missing_for_production(load_settings(safe(tmp_path)))
+    assert sentence.startswith("Set CRYPTOSATX_SECRET_KEY")
+    key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+    given = load_settings({**safe(tmp_path), "CRYPTOSATX_SECRET_KEY": key})
+    assert missing_for_production(given) == []

@@ -1,4 +1,4 @@
-"""`python -m core settings` and `doctor`: how this machine is set up, and what stands in the way."""
+"""`python -m core doctor`: what stands in the way on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from core.commands.sources import Asked, ask_sources, check_clock
 from core.errors import CryptoSatXError, SettingsError, SourceError, StoreError
 from core.market.choice import Market, database_url
 from core.market.sources import open_http
-from core.settings import ROOT, Settings, describe_settings, load_settings, unknown_settings
+from core.production import refuse_unless_safe
+from core.settings import (
+    ROOT,
+    Settings,
+    exposed_secrets,
+    load_settings,
+    unknown_settings,
+)
 from core.store import held_market, ledger, open_store
 from core.store.append_only import unguarded
 from core.store.opening import newest_revision
@@ -29,17 +36,6 @@ from core.store.tables import metadata as tables
 from core.store.verifying import Published, unguarded_words
 
 Check = Callable[[], str]
-
-
-def settings() -> None:
-    """Every setting: its value, where it comes from and what it is for; secrets are masked."""
-    value, purpose = (Column(title, overflow="fold") for title in ("value", "what for"))
-    table = Table("setting", value, "from", purpose)
-    for setting in describe_settings(load_settings()):
-        table.add_row(setting.name, setting.value, setting.source, setting.description)
-    out.print(table)
-    for name in unknown_settings(os.environ):
-        out.print(f"{name} is set but is no setting of CryptoSatX; is it misspelt?")
 
 
 def doctor() -> None:
@@ -50,6 +46,7 @@ def doctor() -> None:
         "Python": _python,
         "packages": _packages,
         "settings": _settings,
+        "production": lambda: _production(chosen.settings),
         "market": chosen.words,
         "database": chosen.database,
         "port": _port,
@@ -147,7 +144,16 @@ def _settings() -> str:
     open_http(load_settings())  # which knows the limits and budgets there are
     if unknown := unknown_settings(os.environ):
         raise SettingsError(f"{', '.join(unknown)}: no such setting. Run python -m core settings.")
+    if told := exposed_secrets(load_settings()):
+        raise SettingsError(" ".join(told))
     return "every value can be used"
+
+
+def _production(settings: Settings) -> str:
+    refuse_unless_safe(settings)
+    if settings.env == "production":
+        return "all is there that safety needs"
+    return "not asked for: CRYPTOSATX_ENV is development"
 
 
 def _port() -> str:

@@ -22,6 +22,7 @@ from core.market.sources import coinglass, key_of
 from core.observing.exposing import exposed
 from core.observing.start import start_observing
 from core.observing.stored import Databases, tell_of
+from core.production import refuse_unless_safe
 from core.settings import Settings, load_settings
 from core.store import open_store
 from core.worker import Worker, collect_garbage_seldom
@@ -35,6 +36,7 @@ def command() -> None:
     """
     settings = load_settings()
     start_observing(settings, "worker")
+    refuse_unless_safe(settings)
     market = market_to_work_on(settings)
     engine = open_store(database_url(settings, market), market.key)
     accounts = engine if settings.database_url is not None else open_accounts(settings)

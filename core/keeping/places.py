@@ -146,6 +146,8 @@ class Bucket:
             else settings.aws_secret_access_key.get_secret_value(),
             "region": settings.aws_region,
             "endpoint": settings.aws_endpoint_url,
+            # Not every store that speaks as S3 does knows how to delete several at once.
+            "disable_bulk_delete": True,
         }
         plain = (settings.aws_endpoint_url or "").startswith("http://")
         self._store = S3Store(

@@ -83,9 +83,10 @@ def _run(
 
 def _first_fault(said: str) -> str:
     """The first error that a tool told of, which is that which the others follow from."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    fault = next((line for line in lines if "error" in line.lower()), "it does not say why")
-    return re.sub(r"^pg_\w+: (error: )?", "", fault)[:500]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    at = next((n for n, line in enumerate(lines) if "error" in line.lower()), 0)
+    told = [re.sub(r"^pg_\w+: (error: |detail: )?", "", line) for line in lines[at : at + 2]]
+    return "; ".join(told)[:500] or "it does not say why"
 
 
 @contextmanager

@@ -30,6 +30,8 @@ RETRY = timedelta(minutes=30)
 OVERDUE = 2.0
 _LEASE, _LEASE_FOR = "backup", timedelta(minutes=10)
 _TELL_SECONDS = 5.0
+# One that is being made is broken off at its next step.
+_END_SECONDS = 5.0
 _logger = logging.getLogger(__name__)
 
 
@@ -134,10 +136,9 @@ class Schedule:
         stopping: threading.Event,
         may_begin: Callable[[], bool] = lambda: True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._settings, self._worker, self._stopping = settings, worker, stopping
-        self._may_begin, self._clock, self._look_seconds = may_begin, clock, look_seconds
+        self._may_begin, self._clock = may_begin, clock
         self._thread = threading.Thread(target=self._run, name="backups", daemon=True)
 
     def __enter__(self) -> Schedule:
@@ -148,10 +149,10 @@ class Schedule:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(self._look_seconds)
+            self._thread.join(_END_SECONDS)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._look_seconds):
+        while not self._stopping.wait(LOOK_SECONDS):
             if not self._may_begin():
                 continue
             try:
@@ -181,8 +182,13 @@ class Schedule:
 
     def _make(self, accounts: Engine) -> Label:
         label, place = self._back_up(accounts)
-        dropped = drop_old_backups(place, self._settings, self._clock())
-        kept = list_backups(place)
+        try:
+            dropped = drop_old_backups(place, self._settings, self._clock())
+            kept = list_backups(place)
+        except BackupError as error:
+            # The new one is there; that the old ones stay fills the place up in the end.
+            self._note_failure(accounts, str(error))
+            raise
         with accounts.begin() as conn:
             note_backup(conn, kept=len(kept.labels), kept_bytes=kept.bytes)
         _logger.info("Backup %s is made, %d old ones are dropped.", label.name, len(dropped))
@@ -192,8 +198,7 @@ class Schedule:
         try:
             place, seal = open_place(self._settings), seal_of(self._settings)
         except BackupError as error:
-            with accounts.begin() as conn:
-                note_backup(conn, failed_at=self._clock(), failure=str(error))
+            self._note_failure(accounts, str(error))
             raise
         held = monotonic()
 
@@ -207,6 +212,10 @@ class Schedule:
                     self._hold(accounts)
 
         return back_up(self._settings, accounts, place, seal, go_on, self._clock), place
+
+    def _note_failure(self, accounts: Engine, words: str) -> None:
+        with accounts.begin() as conn:
+            note_backup(conn, failed_at=self._clock(), failure=words)
 
     def _hold(self, accounts: Engine) -> bool:
         with accounts.begin() as conn:

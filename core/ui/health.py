@@ -13,10 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.accounts.people import any_people
 from core.errors import CryptoSatXError
 from core.instance import Instance, instance
+from core.keeping.schedule import is_overdue, is_scheduled
 from core.market.choice import Market
 from core.market.sources import followed
 from core.observing.stored import Databases, Readings, read_stored
 from core.settings import Settings
+from core.store.backup_state import BackupState, load_backup_state
 from core.store.operation import Operation, load_operation
 from core.store.signals import load_progress, market_range
 from core.ui.system_sources import source_views
@@ -40,11 +42,13 @@ def check_health() -> Report:
     try:
         with here.accounts.connect() as conn:
             any_people(conn)
+            backups = load_backup_state(conn)
         with here.engine.connect() as conn:
             parts: dict[str, dict[str, Any]] = {
                 "database": {"state": "ok", "kind": here.engine.dialect.name},
                 "market": _market(conn, here.market),
                 "replay": _replay(conn, here),
+                "backups": _backups(backups, here.settings, datetime.now(UTC)),
             }
             if here.market.kind == "live":
                 parts |= _live(conn, here.settings, datetime.now(UTC))
@@ -158,6 +162,18 @@ def _live(conn: Connection, settings: Settings, now: datetime) -> dict[str, dict
             "state": "ok" if set(streams.values()) == {"live"} else "degraded",
             "venues": streams,
         },
+    }
+
+
+def _backups(backups: BackupState, settings: Settings, now: datetime) -> dict[str, Any]:
+    if not is_scheduled(settings):
+        return {"state": "off"}
+    state = "overdue" if is_overdue(backups, settings, now) else "ok"
+    made = backups.made_at
+    return {
+        "state": "failing" if state == "ok" and backups.fails else state,
+        "newest_at": None if made is None else made.isoformat(),
+        "newest_bytes": backups.bytes,
     }
 
 

@@ -16,6 +16,7 @@ from core.instance import Instance
 from core.market.choice import Market
 from core.observing.start import start_observing
 from core.observing.stored import tell_of
+from core.production import refuse_unless_safe
 from core.settings import load_settings
 from core.supervision import Beside, Work
 from core.ui import auto
@@ -27,6 +28,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     """Open the database, say where the dashboard is, and keep the worker beside it."""
     try:
         start_observing(load_settings(), "dashboard")
+        refuse_unless_safe(load_settings())
         here = await run_in_threadpool(auto.open_instance)
     except CryptoSatXError as error:
         # The server reports a failed start with a traceback; the sentence says more.

@@ -15,6 +15,7 @@ from core.ui.formats import Clock, duration
 from core.ui.palette import palette
 from core.ui.replaying import is_running, standing
 from core.ui.system_alerts import alert_problems, alerts_part
+from core.ui.system_backups import backup_problems, backups_part
 from core.ui.system_freshness import expected_rows, table_views
 from core.ui.system_html import style
 from core.ui.system_model import ModelView, model_part, model_problems, past_part
@@ -58,7 +59,9 @@ def _live(here: Instance, now: datetime, clock: Clock) -> str:
         operation, rounds, sources, streams, tables, settings, clock, now
     )
     alerts = loaders.load_watch(), loaders.load_rule_health(), loaders.count_deliveries()
+    backups = loaders.load_backups()
     problems += [*model_problems(model, now), *alert_problems(*alerts, now)]
+    problems += backup_problems(backups, settings, now)
     problems.sort(key=lambda problem: problem.rank)
     return "".join(
         [
@@ -70,6 +73,7 @@ def _live(here: Instance, now: datetime, clock: Clock) -> str:
             streams_part(streams, now, clock),
             freshness_part(tables, now, clock),
             suspicions_part(sources),
+            backups_part(backups, settings, now, clock),
             database_part(loaders.load_about(), here.market.label),
         ]
     )
@@ -91,12 +95,14 @@ def _work() -> list[Work] | str:
 
 
 def _replayed(here: Instance, now: datetime, clock: Clock) -> str:
-    past = loaders.load_progress()
+    past, backups = loaders.load_progress(), loaders.load_backups()
+    problems = [*_replay_problems(here, now), *backup_problems(backups, here.settings, now)]
     return "".join(
         [
-            verdict_part(_replay_problems(here, now)),
+            verdict_part(problems),
             replay_part(past, here.market.simulated, now, clock),
             past_part(),
+            backups_part(backups, here.settings, now, clock),
             database_part(loaders.load_about(), here.market.label),
         ]
     )

@@ -59,6 +59,7 @@ from core.ui.loaders.market import (
 )
 from core.ui.loaders.operation import (
     load_about,
+    load_backups,
     load_operation,
     load_pieces_of_work,
     load_published,
@@ -95,6 +96,7 @@ __all__ = [
     "forget_alerts",
     "forget_schedules",
     "load_about",
+    "load_backups",
     "load_bar_totals",
     "load_bars",
     "load_closes",

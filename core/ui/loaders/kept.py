@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
@@ -27,6 +27,11 @@ def address() -> str:
     return str(instance().engine.url)
 
 
+def accounts_address() -> str:
+    """Which store of people it is."""
+    return str(instance().accounts.url)
+
+
 def state_now() -> State:
     """Which store, and how far it has come."""
     replays = _progress(address())
@@ -35,8 +40,8 @@ def state_now() -> State:
 
 
 @contextmanager
-def reading() -> Iterator[Connection]:
-    """A connection; a failing database raises `StoreError`."""
+def reading(engine: Engine | None = None) -> Iterator[Connection]:
+    """A connection to the market's store, or another one; a failing database raises `StoreError`."""
     sentence = (
         "The database does not answer. Nothing on this page is known until it does: "
         "try again, and see the server's log if it stays so."
@@ -44,7 +49,7 @@ def reading() -> Iterator[Connection]:
     if read_pulse().away_since is not None:
         raise StoreError(sentence)  # To ask it would only keep the reader waiting.
     try:
-        with instance().engine.connect() as conn:
+        with (engine or instance().engine).connect() as conn:
             yield conn
     except SQLAlchemyError as error:
         raise StoreError(sentence) from error

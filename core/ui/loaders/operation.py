@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from core.instance import instance
+from core.store.backup_state import BackupState, load_backup_state
 from core.store.bookkeeping import Work, load_work
 from core.store.operation import Operation
 from core.store.operation import load_operation as read_operation
 from core.store.published import Published, load_all_published
 from core.store.system import About
 from core.store.system import load_about as read_about
-from core.ui.loaders.kept import State, address, reading, state_now
+from core.ui.loaders.kept import State, accounts_address, address, reading, state_now
 
 # What an operator watches; what takes long to count is kept for longer.
 WATCHED_SECONDS, COUNTED_SECONDS = 2, 60
@@ -36,6 +38,17 @@ def load_about() -> About:
 def load_pieces_of_work() -> list[Work]:
     """What waits, runs or ended in an error among the workers' jobs."""
     return _work(address())
+
+
+def load_backups() -> BackupState:
+    """How backups are doing, of all that this installation holds."""
+    return _backups(accounts_address())
+
+
+@st.cache_data(ttl=WATCHED_SECONDS, max_entries=4, show_spinner=False)
+def _backups(address: str) -> BackupState:  # noqa: ARG001
+    with reading(instance().accounts) as conn:
+        return load_backup_state(conn)
 
 
 @st.cache_data(ttl=WATCHED_SECONDS, max_entries=4, show_spinner=False)
