@@ -16,8 +16,9 @@ from core.settings import load_settings
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.health import Report, check_health, check_ready
 from core.ui.live_chart import LIBRARY, serve_library
-from core.ui.navigation import HOME, safe_path
+from core.ui.navigation import ADDRESSES, HOME, safe_path
 from core.ui.record_file import ADDRESS, serve_record
+from core.ui.security import serve_page
 
 _FRESH = {"Cache-Control": "no-store"}
 TOO_LATE = "/sign_in?late=1"
@@ -99,6 +100,7 @@ ROUTES = (
     Route("/", home, methods=["GET"]),
     Route("/session/start", start_session, methods=["GET"]),
     Route("/session/end", end_session, methods=["POST"]),
+    *(Route(address, serve_page, methods=["GET"]) for address in sorted(ADDRESSES)),
     Route("/health", health, methods=["GET"]),
     Route("/health/live", live, methods=["GET"]),
     Route("/health/ready", ready, methods=["GET"]),
