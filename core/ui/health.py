@@ -74,7 +74,7 @@ def check_ready(now: datetime | None = None) -> Report:
     try:
         health = check_health()
         found = read_stored(databases(), now or datetime.now(UTC))
-    except (CryptoSatXError, SQLAlchemyError) as error:
+    except (CryptoSatXError, SQLAlchemyError, OSError) as error:
         told = {"state": "unreachable", "reason": type(error).__name__}
         return Report(False, {"status": "not ready", "database": told})
     up = found["database_up"]
