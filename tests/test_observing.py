@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import pytest
 import sentry_sdk
+import streamlit.logger
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
@@ -87,7 +88,7 @@ def logs() -> Iterator[Callable[..., io.StringIO]]:
     root, ours, access = (logging.getLogger(name) for name in (None, "core", "uvicorn.access"))
     kept = root.handlers, root.level, ours.level, access.disabled
     hooks = sys.excepthook, threading.excepthook
-    set_up = sys.modules["streamlit.logger"].setup_formatter  # type: ignore[attr-defined]
+    set_up = streamlit.logger.setup_formatter
     apart = {
         name: (one.handlers[:], one.propagate)
         for name, one in logging.root.manager.loggerDict.items()
@@ -104,7 +105,7 @@ def logs() -> Iterator[Callable[..., io.StringIO]]:
     root.setLevel(kept[1])
     ours.setLevel(kept[2])
     access.disabled = kept[3]
-    vars(sys.modules["streamlit.logger"])["setup_formatter"] = set_up
+    streamlit.logger.setup_formatter = set_up
     for name, (handlers, propagate) in apart.items():
         logging.getLogger(name).handlers, logging.getLogger(name).propagate = handlers, propagate
     logging.captureWarnings(False)
@@ -257,13 +258,11 @@ def test_people_on_a_terminal_read_lines_and_production_writes_json(logs):
 
 
 def test_what_libraries_say_goes_the_same_way_also_of_loggers_they_make_later(logs):
-    from streamlit.logger import get_logger
-
     out = logs()
     names = ["streamlit.runtime", "uvicorn.error", "sqlalchemy.engine", "dbos", "asyncio", "httpx"]
     for name in names:
         logging.getLogger(name).error("Said.")
-    get_logger("streamlit.made_later").error("Said.")
+    streamlit.logger.get_logger("streamlit.made_later").error("Said.")
     assert [line["logger"] for line in lines(out)] == [*names, "streamlit.made_later"]
 
 

@@ -20,7 +20,20 @@ from typing_extensions import override
 from core.observing.masking import Mask, mask_of, masking
 from core.settings import Settings
 
-_OURS = ("at", "level", "logger", "service", "request", "session", "job", "worker")
+# Names of values that are made here and hold nothing of anybody's.
+_OURS = (
+    "at",
+    "level",
+    "logger",
+    "service",
+    "request",
+    "session",
+    "job",
+    "worker",
+    "address",
+    "method",
+    "route",
+)
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
 _logger = logging.getLogger(__name__)
 

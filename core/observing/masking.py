@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -15,46 +16,73 @@ HIDDEN = "****"
 _SHORTEST = 4
 _DEEPEST = 8
 _WORDS = (
-    r"pass(?:word|wd|phrase)|pwd|secret|token|ticket|api[-_]?key|apikey|access[-_]?key|authorization"
-    r"|credential|cookie|session[-_]?id|signature|private[-_]?key|dsn|otp|recovery"
+    *("passw", "passphrase", "pwd", "secret", "token", "ticket", "api_key", "api-key", "apikey"),
+    *("access_key", "access-key", "accesskey", "authorization", "credential", "cookie"),
+    *("session_id", "session-id", "sessionid", "signature", "private_key", "private-key", "dsn"),
+    *("otp", "recovery"),
 )
-_NAME = re.compile(rf"(?i)(?:{_WORDS})|(?:^|[-_])key$")
-# Each with what takes its place; the first are the widest.
-_LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
+_WORD = "|".join(_WORDS)
+_HEADERS = ("cookie", "authorization", "x-api-key", "cg-api-key", "x-coinapi-key")
+_NAME = re.compile(rf"(?i)(?:{_WORD})|(?:^|[-_])key$")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a secret looks like, and what takes its place; in a text without any of ``marks``, written
+    small, there is none, which is found out much sooner."""
+
+    marks: tuple[str, ...]
+    form: re.Pattern[str]
+    instead: str = HIDDEN
+
+
+# The widest come first.
+_LOOKS = (
     # Headers as they are written out, and as pairs of names and values.
-    (
-        re.compile(
-            r"""(?i)((?:set-)?cookie|authorization|x-api-key|cg-api-key|x-coinapi-key)(b?["']?\s*[:=,]\s*b?["']?)"""
-            r"""[^\r\n"'\)\]]+"""
-        ),
+    _Look(
+        _HEADERS,
+        re.compile(rf"""(?i)({"|".join(_HEADERS)})(b?["']?\s*[:=,]\s*b?["']?)[^\r\n"'\)\]]+"""),
         rf"\1\2{HIDDEN}",
     ),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {HIDDEN}"),
+    _Look(
+        ("bearer ", "basic "),
+        re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"),
+        rf"\1 {HIDDEN}",
+    ),
     # What an address says about who asks.
-    (re.compile(r"(\b[a-zA-Z][\w+.-]*://)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
+    _Look(("://",), re.compile(r"://[^\s/@\"']+@"), f"://{HIDDEN}@"),
     # name=value in queries, forms, JSON and words.
-    (
+    _Look(
+        (*_WORDS, "key"),
         re.compile(
-            rf"""(?i)([\w.-]*(?:{_WORDS})[\w-]*|\bkey)(["']?\s*[=:]\s*["']?)(?!{re.escape(HIDDEN)})"""
+            rf"""(?i)((?:{_WORD})[\w-]*|\bkey)(["']?\s*[=:]\s*["']?)(?!{re.escape(HIDDEN)})"""
             r"""[^\s"'&,;)}\]<>]+"""
         ),
         rf"\1\2{HIDDEN}",
     ),
     # Keys and tokens by their form: ours, and those of what we speak to.
-    (re.compile(r"\bcsx_[\w-]{8,}"), HIDDEN),
-    (re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[a-z])[-_][\w-]{16,}"), HIDDEN),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), HIDDEN),
-    (re.compile(r"\b(?:bot)?\d{6,}:[\w-]{20,}"), HIDDEN),
-    (re.compile(r"AGE-SECRET-KEY-1\w+"), HIDDEN),
-    (re.compile(r"(?i)(hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/[^\s\"']+"), rf"\1/{HIDDEN}"),
-    # 256 random bits as `core.accounts.tokens` and Fernet write them, and in no other spelling.
-    (
-        re.compile(
-            r"(?<![\w-])(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{43}=?(?![\w-])"
-        ),
-        HIDDEN,
+    _Look(("csx_",), re.compile(r"\bcsx_[\w-]{8,}")),
+    _Look(
+        ("sk-", "sk_", "pk-", "pk_", "rk_", "ghp_", "gho_", "xox"),
+        re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[a-z])[-_][\w-]{16,}"),
     ),
-)  # fmt: skip
+    _Look(("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")),
+    _Look((":",), re.compile(r"(?<!\d)(?:bot)?\d{6,}:[\w-]{20,}")),
+    _Look(("age-secret-key-1",), re.compile(r"AGE-SECRET-KEY-1\w+")),
+    _Look(
+        ("hooks.slack", "/api/webhooks"),
+        re.compile(r"(?i)(hooks\.slack\.com/services|/api/webhooks)/[^\s\"']+"),
+        rf"\1/{HIDDEN}",
+    ),
+    # 256 random bits as `core.accounts.tokens` and Fernet write them, and in no other spelling.
+    _Look(
+        ("",),
+        re.compile(
+            r"(?<![\w-])(?=[\w-]{43}=?(?![\w-]))(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])"
+            r"[\w-]{43}=?"
+        ),
+    ),
+)
 
 
 class Mask:
@@ -90,8 +118,10 @@ class Mask:
         """A text without secrets."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        for look, instead in _LOOKS:
-            text = look.sub(instead, text)
+        small = text.lower()
+        for look in _LOOKS:
+            if any(mark in small for mark in look.marks):
+                text = look.form.sub(look.instead, text)
         return text
 
     def value(self, value: Any, deep: int = 0) -> Any:
