@@ -5,6 +5,7 @@ from starlette.middleware import Middleware
 
 from core.edges import Gate, RealAddress, keep_peer_address
 from core.observing.requests import Requests
+from core.ui.browser import SESSION_COOKIE
 from core.ui.failures import show_failure
 from core.ui.lifespan import lifespan
 from core.ui.navigation import ADDRESSES
@@ -17,7 +18,7 @@ app = st.App(
     routes=ROUTES,
     middleware=[
         Middleware(RealAddress),
-        Middleware(Requests, pages=ADDRESSES),
+        Middleware(Requests, pages=ADDRESSES, cookie=SESSION_COOKIE),
         Middleware(Protection),
         Middleware(Gate),
     ],

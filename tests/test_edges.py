@@ -73,7 +73,9 @@ async def echo(socket: WebSocket) -> None:
     await socket.accept()
     with suppress(WebSocketDisconnect):
         while True:
-            await socket.send_bytes(await socket.receive_bytes())
+            asked = await socket.receive_bytes()
+            who = socket.client.host if socket.client else ""
+            await socket.send_bytes(who.encode() if asked == b"who" else asked)
 
 
 ROUTES = [
@@ -274,8 +276,11 @@ def test_a_websocket_over_plain_http_is_turned_away_in_production(site):
     ):
         pass
     assert denied.value.status_code == 403
-    with connect(site(**PRODUCTION), client=PROXY, **HTTPS, origin="https://signals.example"):
-        pass
+    with connect(
+        site(**PRODUCTION), client=PROXY, **HTTPS, origin="https://signals.example"
+    ) as socket:
+        socket.send_bytes(b"who")
+        assert socket.receive_bytes().decode() == VISITOR
 
 
 def test_open_pages_are_counted_apart_and_for_each_address(site):

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import re
+import socket
 import sys
 import threading
 import time
@@ -325,7 +326,10 @@ def site() -> Starlette:
     routes = [Route("/signals", answer), Route("/health", answer), Mount("/api/v1", inner)]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(RealAddress), Middleware(Requests, pages=["/signals"])],
+        middleware=[
+            Middleware(RealAddress),
+            Middleware(Requests, pages=["/signals"], cookie="cryptosatx_session"),
+        ],
     )
 
 
@@ -340,9 +344,14 @@ def get(app: Any, path: str, by: str = "203.0.113.7", **headers: str) -> httpx.R
 
 def test_a_request_has_an_id_in_its_answer_and_in_all_that_is_said_meanwhile(logs):
     out = logs(CRYPTOSATX_LOG_LEVEL="info")
-    found = get(site(), "/signals?symbol=x&password=hunter2hunter2", cookie=f"a={TOKEN}")
+    found = get(
+        site(),
+        "/signals?symbol=x&password=hunter2hunter2",
+        cookie=f"a=b; cryptosatx_session={TOKEN}",
+    )
     said, told = lines(out)
     assert said["request"] == told["request"] == found.headers["x-request-id"]
+    assert said["session"] == told["session"] == session_id(TOKEN)
     assert (told["event"], told["status"], told["route"]) == ("GET /signals 200", 200, "/signals")
     assert (told["method"], told["address"]) == ("GET", "203.0.113.7")
     assert told["ms"] >= 0
@@ -432,6 +441,14 @@ def test_a_worker_shows_its_metrics_and_health_at_a_port_of_its_own():
         assert port is None
 
 
+def test_a_port_that_is_taken_keeps_no_worker_from_its_work(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        with exposed(load_settings({"CRYPTOSATX_WORKER_METRICS": at}), lambda: True) as port:
+            assert port is None
+    assert f"CRYPTOSATX_WORKER_METRICS={at} cannot be used" in caplog.text
+
+
 # What the databases know
 
 
@@ -500,8 +517,8 @@ def test_the_dashboard_of_grafana_and_the_rules_of_prometheus_name_what_is_there
     sqlite_engine: Engine,
 ) -> None:
     known = told_metrics(sqlite_engine)
-    board = json.loads((ROOT / "deploy" / "grafana" / "cryptosatx.json").read_text())
-    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text())
+    board = json.loads((ROOT / "docs" / "deploy" / "grafana" / "cryptosatx.json").read_text())
+    rules = yaml.safe_load((ROOT / "docs" / "deploy" / "prometheus" / "rules.yaml").read_text())
     asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
     asked += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     named = {name for text_ in asked for name in re.findall(r"\b(?:cryptosatx|process)_\w+", text_)}

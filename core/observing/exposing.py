@@ -15,7 +15,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from typing_extensions import override
 
-from core.errors import SettingsError
 from core.observing.instruments import REGISTRY
 from core.settings import Settings
 
@@ -81,8 +80,11 @@ def exposed(settings: Settings, healthy: Callable[[], bool]) -> Iterator[int | N
     try:
         server = make_server(host.strip("[]"), int(port), application, _Server, _Quiet)
     except OSError as error:
-        told = f"CRYPTOSATX_WORKER_METRICS={settings.worker_metrics} cannot be used"
-        raise SettingsError(f"{told} ({error.strerror}).") from error
+        # As where another worker of this machine is there: the work is more than to be seen.
+        told = "CRYPTOSATX_WORKER_METRICS=%s cannot be used: %s. This worker shows no metrics."
+        _logger.error(told, settings.worker_metrics, error.strerror)
+        yield None
+        return
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     try:

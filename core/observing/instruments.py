@@ -13,7 +13,11 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
+
+# When a series began is of no use to anybody here, and doubles them.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 for _collector in (ProcessCollector, PlatformCollector, GCCollector):

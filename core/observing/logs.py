@@ -51,7 +51,8 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("core").setLevel(level_of(settings))
+    for name in ("core", "uvicorn.error"):
+        logging.getLogger(name).setLevel(level_of(settings))
     logging.captureWarnings(True)
     _route_libraries()
     sys.excepthook = _tell_of_the_end
@@ -109,6 +110,7 @@ class _Formatter(ProcessorFormatter):
 def _named(service: str) -> Callable[[Any, str, Any], Any]:
     def process(_logger: Any, _method: str, event: Any) -> Any:
         event["service"] = service
+        event.pop("color_message", None)  # Uvicorn says the same twice, once with colours.
         return event
 
     return process

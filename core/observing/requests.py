@@ -11,7 +11,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.observing.context import bound, new_id
+from core.edges.address import is_proxied
+from core.observing.context import bound, new_id, session_id
 from core.observing.instruments import REQUEST_SECONDS, REQUESTS
 from core.observing.spans import is_tracing, parent_in, span
 
@@ -24,13 +25,15 @@ _QUIET = ("files", "/health", "/health/live", "/health/ready", "/metrics")
 
 
 class Requests:
-    """Middleware behind the one that finds out who asks; ``pages`` are the addresses of pages.
+    """Middleware behind the one that finds out who asks; ``pages`` are the addresses of pages, and
+    ``cookie`` holds the token of a session.
 
     A named proxy may give a request its id; what anybody else calls theirs is not taken over.
     """
 
-    def __init__(self, app: ASGIApp, pages: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, pages: Collection[str] = (), cookie: str = "") -> None:
         self.app = app
+        self._token = re.compile(rf"(?:^|;\s*){re.escape(cookie)}=([\w-]+)") if cookie else None
         self._pages = frozenset(pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +41,7 @@ class Requests:
             await self.app(scope, receive, send)
             return
         request = _id_of(scope)
-        with bound(request=request):
+        with bound(request=request, session=self._session(scope)):
             if scope["type"] == "websocket":
                 await self.app(scope, receive, send)
             elif not is_tracing():
@@ -79,6 +82,11 @@ class Requests:
             told |= {"method": method, "address": scope["client"][0] if scope["client"] else None}
             _logger.log(level, "%s %s %d", method, scope["path"], status, extra=told)
 
+    def _session(self, scope: Scope) -> str | None:
+        told = Headers(scope=scope).get("cookie") if self._token else None
+        found = self._token.search(told) if told and self._token else None
+        return session_id(found[1]) if found else None
+
     def _route(self, scope: Scope) -> str:
         """The address in one of few forms: what a program was routed to, a page, or a kind."""
         path, found = scope["path"], scope.get("route")
@@ -97,7 +105,7 @@ class Requests:
 
 
 def _id_of(scope: Scope) -> str:
-    if scope.get("cryptosatx.proxied"):
+    if is_proxied(scope):
         told = Headers(scope=scope).get(HEADER, "")
         if _AN_ID.fullmatch(told):
             return told

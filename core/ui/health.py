@@ -120,7 +120,7 @@ def _by_two(values: Mapping[tuple[str, ...], float]) -> dict[str, dict[str, floa
 
 
 def _rounded(value: float) -> float:
-    return round(value, 1)
+    return int(value) if value.is_integer() else round(value, 1)
 
 
 def _market(conn: Connection, market: Market) -> dict[str, Any]:
