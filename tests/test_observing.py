@@ -26,6 +26,7 @@ import pytest
 import sentry_sdk
 import streamlit.logger
 import yaml
+from dbos._logger import init_logger as dbos_begins
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
@@ -259,7 +260,9 @@ def test_people_on_a_terminal_read_lines_and_production_writes_json(logs):
 
 
 def test_what_libraries_say_goes_the_same_way_also_of_loggers_they_make_later(logs):
+    logging.getLogger("dbos").handlers = []
     out = logs()
+    dbos_begins()
     names = ["streamlit.runtime", "uvicorn.error", "sqlalchemy.engine", "dbos", "asyncio", "httpx"]
     for name in names:
         logging.getLogger(name).error("Said.")

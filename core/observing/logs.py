@@ -124,6 +124,10 @@ def _route_libraries() -> None:
     """Have every logger that writes by itself hand what it says on to ours."""
     for name in list(logging.root.manager.loggerDict):
         _route(logging.getLogger(name))
+    dbos = logging.getLogger("dbos")
+    if not dbos.handlers:
+        # It writes by itself as soon as it works, unless somebody listens already.
+        dbos.addHandler(logging.NullHandler())
     streamlits = sys.modules.get("streamlit.logger")
     if streamlits is not None:
         # It gives each of its loggers a handler of its own, also those it makes later.
