@@ -34,6 +34,20 @@ from core.signals import PROFILE_NAMES
 ROOT = Path(__file__).resolve().parents[1]
 
 OPENAI = "https://api.openai.com/v1"
+# What one visitor, and all of them together, may ask for; see `core.edges.limits`.
+EDGE_LIMITS = {
+    "requests": 1_200,
+    "files": 12_000,
+    "probes": 600,
+    "messages": 1_200,
+    "at_once": 256,
+    "at_once_per_address": 64,
+    "pages": 2_000,
+    "pages_per_address": 250,
+    "seconds": 30,
+    "long_seconds": 300,
+    "megabytes": 2,
+}
 
 
 class Settings(BaseSettings):
@@ -361,6 +375,59 @@ class Settings(BaseSettings):
         description="File of settings in lines NAME=VALUE.",
     )
 
+    edge_limits: dict[str, int] = Field(
+        default={},
+        validation_alias="CRYPTOSATX_EDGE_LIMITS",
+        description="Other limits of what visitors may ask for, such as requests=600,pages=500, by "
+        "commas. Unset: " + ", ".join(f"{name}={most}" for name, most in EDGE_LIMITS.items()) + ".",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_LOG_LEVEL",
+        description="What is logged at least: debug, info, warning or error. Unset: info in production, "
+        "warning in development.",
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_LOG_FORMAT",
+        description="json (one object a line) or text, for people. Unset: json in production.",
+    )
+    metrics_from: tuple[str, ...] = Field(
+        default=(),
+        validation_alias="CRYPTOSATX_METRICS_FROM",
+        description="Addresses or networks that may read /metrics, by commas. Unset: this machine in "
+        "development, nobody in production.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_METRICS_TOKEN",
+        description="Token that opens /metrics from anywhere, as Authorization: Bearer; 24 characters "
+        "or more.",
+    )
+    worker_metrics: str | None = Field(
+        default=None,
+        validation_alias="CRYPTOSATX_WORKER_METRICS",
+        description="Address and port at which a worker shows its /metrics and /health, such as "
+        "127.0.0.1:9102. Unset: it shows none.",
+    )
+    traces_to: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Collector that traces are sent to by OTLP over HTTP, such as "
+        "http://localhost:4318. Unset: none are made.",
+    )
+    traces_headers: SecretStr | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_HEADERS",
+        description="Headers for the collector, such as authorization=Bearer%20KEY, by commas.",
+    )
+    sentry_dsn: SecretStr | None = Field(
+        default=None,
+        validation_alias="SENTRY_DSN",
+        description="Address of a Sentry project that errors are sent to. Unset: none are sent.",
+    )
+
     @override
     @classmethod
     def settings_customise_sources(
@@ -602,6 +669,63 @@ class Settings(BaseSettings):
     def _check_store(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
             raise ValueError("write an address such as https://store.example")
+        return value
+
+    @field_validator("edge_limits", mode="before")
+    @classmethod
+    def _split_edge_limits(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [[part.strip() for part in pair.split("=")] for pair in value.split(",")]
+        try:
+            told = {name: int(number) for name, number in pairs}
+        except ValueError:
+            told = {}
+        if (
+            not told
+            or set(told) - set(EDGE_LIMITS)
+            or not all(0 < one < 1e9 for one in told.values())
+        ):
+            raise ValueError(
+                f"write name=number, by commas; the names are {', '.join(EDGE_LIMITS)}"
+            )
+        return told
+
+    @field_validator("metrics_from", mode="before")
+    @classmethod
+    def _split_readers(cls, value: object) -> object:
+        wanted = "write addresses or networks such as 10.1.0.5 or 172.20.0.0/16, by commas"
+        return _split_all(value, _is_narrow_network, wanted)
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _check_metrics_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 24:
+            raise ValueError("write 24 characters or more")
+        return value
+
+    @field_validator("worker_metrics")
+    @classmethod
+    def _check_worker_metrics(cls, value: str | None) -> str | None:
+        if value is not None:
+            host, _, port = value.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError("write an address and a port, such as 127.0.0.1:9102")
+        return value
+
+    @field_validator("traces_to")
+    @classmethod
+    def _check_collector(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+            raise ValueError("write an address such as http://localhost:4318")
+        return value
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _check_dsn(cls, value: SecretStr | None) -> SecretStr | None:
+        form = r"https?://[^\s@/]+@[^\s@/]+/\S*\d+"
+        if value is not None and not re.fullmatch(form, value.get_secret_value()):
+            raise ValueError("write the DSN that Sentry shows, such as https://KEY@HOST/PROJECT")
         return value
 
     @field_validator("data_dir")

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 TICK_SECONDS, POLL_SECONDS = 1.0, 0.1
 BEAT_SECONDS = 3.0
+# One that could not say for so long that it lives is not well; others have taken its work up.
+WELL_SECONDS = 30.0
 SUM_TICKS = 60
 # A round that failed, or in which markets wait for their past, is tried again in the next of these.
 ATTEMPT = timedelta(seconds=20)
@@ -102,6 +104,7 @@ class Worker:
     settings: Settings | None = None
     # Sends what waits in the outbox, while the worker runs; `wake` it when something was put.
     sending: Sending | None = None
+    _alive_at: float = field(default_factory=monotonic)
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -153,6 +156,10 @@ class Worker:
 
     def stop(self) -> None:
         self.stopping.set()
+
+    def is_well(self) -> bool:
+        """Whether it still says that it lives, and has not been asked to end."""
+        return not self.stopping.is_set() and monotonic() - self._alive_at < WELL_SECONDS
 
     def _people(self, settings: Settings) -> frozenset[str]:
         """Who may sign in now; people live in a database of their own where each market has a file."""
@@ -238,6 +245,7 @@ class Worker:
     def _show_life(self) -> None:
         """Stay alive, and either ask the sources and tell how they are, or leave them to another."""
         stay_alive(self.engine, self.name)
+        self._alive_at = monotonic()
         if self.collector is None:
             return
         led, self.leads = self.leads, lead(self.engine, self.name)

@@ -10,6 +10,7 @@ from core.ui.browser import page_name, query
 from core.ui.entrance import MARK, PRODUCT, draw_entrance
 from core.ui.header import draw_bare_header, draw_header
 from core.ui.navigation import ENTRIES, HOME, OPEN, Entry, path_to
+from core.ui.page_runs import observed
 from core.ui.pulse import read_accounts
 from core.ui.session import close_session, current_session, watch_session
 from core.ui.style import style_frame
@@ -74,4 +75,4 @@ def _draw_account(person: Person) -> None:
             close_session()
 
 
-main()
+observed(main)

@@ -31,7 +31,8 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        scheme = "https" if "STREAMLIT_SERVER_SSL_CERT_FILE" in self.environment else "http"
+        return f"{scheme}://localhost:{self.port}"
 
     @property
     def terminal(self) -> str:
@@ -70,7 +71,8 @@ class Server:
         self.process = None
 
     def health(self) -> httpx.Response:
-        return httpx.get(f"{self.url}/health", timeout=5)
+        # Where it speaks HTTPS, it does so with a certificate made for the test.
+        return httpx.get(f"{self.url}/health", timeout=5, verify=False)
 
     @property
     def _log(self) -> Path:

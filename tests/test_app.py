@@ -15,8 +15,6 @@ import pytest
 from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse
-from starlette.routing import Route
 from starlette.types import ASGIApp
 from streamlit import file_util
 from streamlit.testing.v1 import AppTest
@@ -90,8 +88,7 @@ def here(
 
 @pytest.fixture
 def client(here: Instance) -> Client:
-    page = Route("/signals", lambda _: HTMLResponse("<p>page</p>"))
-    return Client(Starlette(routes=[*ROUTES, page], middleware=[Middleware(Protection)]))
+    return Client(Starlette(routes=ROUTES, middleware=[Middleware(Protection)]))
 
 
 def add(here: Instance, username: str = "ada", role: str = "trader") -> Person:
@@ -179,6 +176,19 @@ def test_the_one_inline_script_of_streamlit_is_allowed_by_its_hash(client):
     (allowed,) = script_hashes(html)
     assert allowed in client.get("/signals").headers["content-security-policy"]
     assert len(re.findall(r"<script(?![^>]*src=)", html)) == 1
+
+
+def test_pages_have_no_webassembly_which_the_policy_forbids_and_browsers_would_report(client):
+    html = client.get("/signals").text
+    assert "<head><script>delete window.WebAssembly</script>" in html
+    assert html.count("<script>") == 2
+    for allowed in script_hashes(html):
+        assert allowed in client.get("/nowhere").headers["content-security-policy"]
+
+
+def test_the_interface_of_streamlit_for_programs_is_not_there(client):
+    for path in ("/_stcore/agent", "/_stcore/agent/mcp", "/_stcore/agent/openapi.json"):
+        assert client.get(path).status_code == 404
 
 
 def test_what_streamlit_measures_is_not_for_strangers(client):
@@ -336,6 +346,33 @@ def test_health_fails_when_the_database_does_not_answer(here, client):
     answer = client.get("/health")
     assert answer.status_code == 503
     assert answer.json()["database"]["state"] == "unreachable"
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    assert ready.json()["people"] == {"state": "unreachable"}
+    assert client.get("/health/live").status_code == 200
+
+
+def test_a_server_is_not_ready_where_its_database_cannot_even_be_opened(client, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////dev/null/no.sqlite")
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    assert client.get("/health/live").text == "ok"
+
+
+def test_a_new_server_is_ready_before_there_is_any_data(client):
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.headers["cache-control"]) == (200, "no-store")
+    body = ready.json()
+    assert body["status"] == "ready"
+    assert body["market"] == {"state": "empty", "kind": "demo", "newest_bar_age_seconds": None}
+    assert body["deliveries"]["states"] == {"waiting": 0, "sent": 0, "dead": 0, "dropped": 0}
+    assert set(body["pools"]) == {"market", "people"}
+
+
+def test_metrics_are_shown_to_this_machine_in_development_only(client, monkeypatch):
+    assert "cryptosatx_requests" in client.get("/metrics").text
+    monkeypatch.setenv("CRYPTOSATX_ENV", "production")
+    assert client.get("/metrics").status_code == 404
 
 
 def test_health_fails_when_the_replay_has_failed(here, client):
@@ -385,6 +422,12 @@ def test_health_of_the_live_market_tells_sources_worker_and_streams(here, client
     }
     venues = {"binance": "not begun", "bybit": "not begun", "okx": "live"}
     assert body["streams"] == {"state": "degraded", "venues": venues}
+    ready = client.get("/health/ready").json()
+    assert ready["status"] == "ready"
+    assert 0 <= ready["sources"]["success_age_seconds"]["binance"] < 60
+    assert 0 <= ready["streams"]["lag_seconds"]["okx"] < 60
+    assert ready["worker"]["newest_round_age_seconds"] >= 0
+    assert ready["worker"]["alive"] == 1
 
 
 def test_health_of_a_live_market_without_a_worker_is_no_failure(here, client, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from production import speaking_https
 from server import Server, running
 
 from core.accounts import people
@@ -53,7 +54,10 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def visitor(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser that was never here; it fails the test when the page's policy is broken."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    # Servers in production speak HTTPS with a certificate made for the test.
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, ignore_https_errors=True
+    )
     context.set_default_timeout(WAIT_MS)
     broken: list[str] = []
     context.on(
@@ -270,14 +274,7 @@ def test_a_database_that_breaks_shows_a_sentence_instead_of_a_page(tmp_path, vis
 
 def test_production_offers_no_guest_access(tmp_path, visitor):
     add_people(tmp_path, ada="admin")
-    safe = {
-        "CRYPTOSATX_ENV": "production",
-        "CRYPTOSATX_URL": "https://signals.example",
-        "CRYPTOSATX_ALLOWED_HOSTS": "signals.example,127.0.0.1,localhost",
-        "CRYPTOSATX_TRUSTED_PROXIES": "none",
-        "CRYPTOSATX_BACKUP_TO": "off",
-    }
-    with running(tmp_path, **safe) as server:
+    with running(tmp_path, **speaking_https(tmp_path)) as server:
         page = visitor.new_page()
         page.goto(server.url)
         expect_only_the_sign_in(page)

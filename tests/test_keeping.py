@@ -548,7 +548,8 @@ def test_figures_of_a_large_installation(
     size = sum(file.bytes for file in label.manifest.files)
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{label.manifest.kind}: {size / 1e6:,.0f} MB copied, {label.manifest.databases[0].length:,} entries: backed up to "
+            f"\n{label.manifest.kind}: {size / 1e6:,.0f} MB copied, "
+            f"{label.manifest.databases[0].length:,} entries: backed up to "
             f"{label.bytes / 1e6:,.0f} MB in {made - began:.1f} s, verified and restored in "
             f"{restored - made:.1f} s\n"
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 
 from sqlalchemy import Engine
 
+from core.accounts.home import open_accounts
 from core.commands.choosing import market_to_work_on
 from core.commands.console import beside
 from core.commands.replay import fill
@@ -17,6 +19,9 @@ from core.jobs.passed_on import PassedOn
 from core.jobs.streams import Streams, WithStreams
 from core.market.choice import Market, database_url
 from core.market.sources import coinglass, key_of
+from core.observing.exposing import exposed
+from core.observing.start import start_observing
+from core.observing.stored import Databases, tell_of
 from core.production import refuse_unless_safe
 from core.settings import Settings, load_settings
 from core.store import open_store
@@ -30,9 +35,12 @@ def command() -> None:
     On PostgreSQL several may run.
     """
     settings = load_settings()
+    start_observing(settings, "worker")
     refuse_unless_safe(settings)
     market = market_to_work_on(settings)
     engine = open_store(database_url(settings, market), market.key)
+    accounts = engine if settings.database_url is not None else open_accounts(settings)
+    tell_of(lambda: Databases(engine, accounts))
     if market.kind == "live":
         _follow(settings, engine)
     else:
@@ -85,6 +93,10 @@ def _stoppable(worker: Worker) -> Worker:
 
 def _run(worker: Worker) -> None:
     collect_garbage_seldom()
-    if not worker.run():
+    settings = worker.settings or load_settings()
+    with exposed(settings, worker.is_well):
+        finished = worker.run()
+    if not finished:
         # Threads that wait for a source may never end; others take their work up.
+        logging.shutdown()
         os._exit(0)

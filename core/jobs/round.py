@@ -17,6 +17,7 @@ from core.jobs.alerting import Alerting
 from core.jobs.collecting import BACKFILL, Collector, collect
 from core.jobs.deciding import LATE, STEP_ROWS, History, batch_of, decide_bars
 from core.jobs.resolving import resolve_due
+from core.observing.parts import part
 from core.store.leases import WORKER, load_leases
 from core.store.observations import count_bars, load_symbols
 from core.store.profiles import load_schedules
@@ -69,11 +70,13 @@ class Jobs:
     opinions: SecondOpinions | None = None
     alerting: Alerting | None = None
 
+    @part("begin")
     def begin(self, bar: datetime) -> bool:
         """Whether there is anything left to do for a bar."""
         with self.engine.begin() as conn:
             return start_round(conn, bar, self.worker, self.clock())
 
+    @part("collect")
     def collect(self, bar: datetime) -> tuple[int, int]:
         """New observations, and how many markets still wait for their past.
 
@@ -94,6 +97,7 @@ class Jobs:
             living = len(load_leases(conn, WORKER, datetime.now(UTC)))
         return max(1, min(living, self.batches))
 
+    @part("decide")
     def decide(self, bar: datetime, number: int, of: int) -> tuple[int, int]:
         """Store what is new of the symbols of a batch; how many bars and signals."""
         symbols = self._symbols(bar - LATE, number, of)
@@ -106,14 +110,17 @@ class Jobs:
         done = decide_bars(self.engine, self.history, symbols, bar, self.clock, told)
         return done.bars, done.signals
 
+    @part("alert")
     def alert(self, bar: datetime) -> int:
         """Judge the alert rules up to a bar; how many things happened."""
         return 0 if self.alerting is None else self.alerting.judge(bar)
 
+    @part("ask")
     def ask(self, bar: datetime) -> int:
         """Ask a model about the live signals up to a bar, where there is one; how many verdicts."""
         return 0 if self.opinions is None else self.opinions.ask(bar)
 
+    @part("resolve")
     def resolve(self, bar: datetime, number: int, of: int) -> int:
         """Store what has become of the signals of a batch; how many outcomes are new."""
         symbols = self._symbols(bar - DUE, number, of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +11,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts.people import any_people
+from core.errors import CryptoSatXError
 from core.instance import Instance, instance
 from core.keeping.schedule import is_overdue, is_scheduled
 from core.market.choice import Market
 from core.market.sources import followed
+from core.observing.stored import Databases, Readings, read_stored
 from core.settings import Settings
 from core.store.backup_state import BackupState, load_backup_state
 from core.store.operation import Operation, load_operation
@@ -54,6 +57,70 @@ def check_health() -> Report:
     states = {part["state"] for part in parts.values()}
     working = not states & {"unreachable", "failed"}
     return Report(working, {"status": "ok" if working else "failing", **parts})
+
+
+def databases() -> Databases:
+    """Those of this server's instance, as it is now."""
+    here = instance()
+    return Databases(here.engine, here.accounts)
+
+
+def check_ready(now: datetime | None = None) -> Report:
+    """Whether people can be sent to this server, and every dependency with its age or lag in seconds.
+
+    It is ready while its databases answer and its market is not broken. What lies beyond it, such as
+    a source or a worker, is told with its state, but every server like this one lacks it too.
+    """
+    try:
+        health = check_health()
+        found = read_stored(databases(), now or datetime.now(UTC))
+    except (CryptoSatXError, SQLAlchemyError, OSError) as error:
+        told = {"state": "unreachable", "reason": type(error).__name__}
+        return Report(False, {"status": "not ready", "database": told})
+    up = found["database_up"]
+    working = health.working and all(up.values())
+    body = {**health.body, "status": "ready" if working else "not ready"}
+    body["people"] = {"state": "ok" if up["people",] else "unreachable"}
+    body["pools"] = _by_two(found["database_pool_connections"])
+    for part, names in _AGES.items():
+        body[part] = {**body.get(part, {}), **_ages(found, names)}
+    return Report(working, body)
+
+
+# Of each part, how what is told of it is called here and in `core.observing.stored.GAUGES`.
+_AGES: dict[str, dict[str, str]] = {
+    "market": {"newest_bar_age_seconds": "newest_bar_age_seconds"},
+    "worker": {"alive": "workers", "newest_round_age_seconds": "newest_round_age_seconds"},
+    "sources": {"success_age_seconds": "source_success_age_seconds"},
+    "streams": {"lag_seconds": "stream_lag_seconds"},
+    "alerts": {"judged_age_seconds": "alert_judged_age_seconds", "rules": "alert_rules"},
+    "deliveries": {"states": "deliveries", "waiting_age_seconds": "delivery_waiting_age_seconds"},
+    "backups": {"age_seconds": "backup_age_seconds", "failing": "backup_failing"},
+    "ledger": {"length": "ledger_length"},
+}
+
+
+def _ages(found: Readings, names: dict[str, str]) -> dict[str, Any]:
+    """Numbers as JSON tells them: one by itself, several by what they are of; null where not known."""
+    told: dict[str, Any] = {}
+    for name, gauge in names.items():
+        values = found.get(gauge, {})
+        if set(values) <= {()}:
+            told[name] = _rounded(values[()]) if values else None
+        else:
+            told[name] = {labels[0]: _rounded(value) for labels, value in values.items()}
+    return told
+
+
+def _by_two(values: Mapping[tuple[str, ...], float]) -> dict[str, dict[str, float]]:
+    told: dict[str, dict[str, float]] = {}
+    for (first, second), value in values.items():
+        told.setdefault(first, {})[second] = value
+    return told
+
+
+def _rounded(value: float) -> float:
+    return int(value) if value.is_integer() else round(value, 1)
 
 
 def _market(conn: Connection, market: Market) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from core.alerts.delivery.sealing import load_sealer
 from core.errors import CryptoSatXError
 from core.instance import Instance
 from core.market.choice import Market
+from core.observing.start import start_observing
+from core.observing.stored import tell_of
 from core.production import refuse_unless_safe
 from core.settings import load_settings
 from core.supervision import Beside, Work
 from core.ui import auto
+from core.ui.health import databases
 from core.ui.organisation import auth_secrets
 
 
@@ -27,6 +30,7 @@ from core.ui.organisation import auth_secrets
 async def lifespan(_app: App) -> AsyncIterator[None]:
     """Open the database, say where the dashboard is, and keep the worker beside it."""
     try:
+        start_observing(load_settings(), "dashboard")
         refuse_unless_safe(load_settings())
         here = await run_in_threadpool(auto.open_instance)
         auth_secrets(here.settings)
@@ -35,6 +39,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         # The server reports a failed start with a traceback; the sentence says more.
         sys.tracebacklimit = 0
         raise SystemExit(str(error)) from None
+    tell_of(databases)
     click.echo(await run_in_threadpool(announcement, here, server_address()))
     async with Beside() as beside:
         if here.settings.worker:

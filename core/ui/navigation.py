@@ -50,7 +50,8 @@ ENTRIES = (
     Entry("join", "join.py", "Invitation", ":material/person_add:"),
 )
 OPEN = {entry.path for entry in ENTRIES if entry.role is None}
-_PATHS = {"/"} | {f"/{entry.path}" for entry in ENTRIES}
+ADDRESSES = frozenset(f"/{entry.path}" for entry in ENTRIES)
+_PATHS = {"/"} | ADDRESSES
 
 
 def path_to(page: str, query: Iterable[tuple[str, str]] = ()) -> str:

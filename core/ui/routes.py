@@ -11,13 +11,17 @@ from starlette.routing import Route
 
 from core.accounts import sessions, tickets
 from core.instance import instance
+from core.observing.exposing import CONTENT_TYPE, may_read, metrics_text
+from core.settings import load_settings
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
-from core.ui.health import check_health
+from core.ui.health import Report, check_health, check_ready
 from core.ui.live_chart import LIBRARY, serve_library
-from core.ui.navigation import HOME, safe_path
+from core.ui.navigation import ADDRESSES, HOME, safe_path
 from core.ui.organisation import IDENTITY_COOKIE
 from core.ui.record_file import ADDRESS, serve_record
+from core.ui.security import serve_page
 
+_FRESH = {"Cache-Control": "no-store"}
 TOO_LATE = "/sign_in?late=1"
 
 
@@ -76,22 +80,43 @@ def end_session(request: Request) -> Response:
 
 def health(_request: Request) -> Response:
     """Each dependency's state; 503 when the dashboard cannot do its work."""
-    report = check_health()
-    return JSONResponse(
-        report.body,
-        status_code=200 if report.working else 503,
-        headers={"Cache-Control": "no-store"},
-    )
+    return _reported(check_health())
+
+
+def ready(_request: Request) -> Response:
+    """The same with ages and lags; 503 where nobody should be sent to this server."""
+    return _reported(check_ready())
+
+
+async def live(_request: Request) -> Response:
+    """That this process answers; nothing else is asked."""
+    return PlainTextResponse("ok", headers=_FRESH)
+
+
+def metrics(request: Request) -> Response:
+    """What Prometheus collects, for those who are named; to all others there is nothing here."""
+    address = request.client.host if request.client else None
+    if not may_read(load_settings(), address, request.headers.get("authorization")):
+        return PlainTextResponse("Not found", 404)
+    return Response(metrics_text(), headers={**_FRESH, "Content-Type": CONTENT_TYPE})
 
 
 ROUTES = (
     Route("/", home, methods=["GET"]),
     Route("/session/start", start_session, methods=["GET"]),
     Route("/session/end", end_session, methods=["POST"]),
+    *(Route(address, serve_page, methods=["GET"]) for address in sorted(ADDRESSES)),
     Route("/health", health, methods=["GET"]),
+    Route("/health/live", live, methods=["GET"]),
+    Route("/health/ready", ready, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
     Route(LIBRARY, serve_library, methods=["GET"]),
     Route(ADDRESS, serve_record, methods=["GET"]),
 )
+
+
+def _reported(report: Report) -> Response:
+    return JSONResponse(report.body, status_code=200 if report.working else 503, headers=_FRESH)
 
 
 def _redirect(path: str) -> Response:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
@@ -20,6 +20,15 @@ from core.ui.browser import BROWSER_COOKIE
 # What is served in folders: by Streamlit, and our own routes.
 _FOLDERS = ("_stcore", "api", "app", "auth", "component", "media", "record", "session", "static")
 _MARK_SECONDS = 180 * 86_400
+# What browsers offer and no page of ours uses.
+_NOT_NEEDED = (
+    *("accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "geolocation"),
+    *("gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi", "payment"),
+    *("picture-in-picture", "publickey-credentials-get", "screen-wake-lock", "serial", "usb"),
+    *("web-share", "xr-spatial-tracking"),
+)
+_CLOSED = re.compile(r"/_stcore/(metrics/*$|agent(/|$))")
+_NO_WASM = "delete window.WebAssembly"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -59,18 +68,36 @@ def content_policy(hashes: Iterable[str]) -> str:
 
 
 @cache
-def security_headers() -> dict[str, str]:
-    """The headers of every response; the policy knows the inline script of this Streamlit."""
+def page_html() -> str:
+    """What every page begins as: Streamlit's, without a WebAssembly that the policy forbids anyway.
+
+    A library of it tries one for its numbers, and goes on without where there is none: browsers
+    would report each try as a violation.
+    """
     index = file_util.get_static_dir() + "/index.html"
     with open(index, encoding="utf-8", newline="") as file:
-        policy = content_policy(script_hashes(file.read()))
+        return file.read().replace("<head>", f"<head><script>{_NO_WASM}</script>", 1)
+
+
+def serve_page(_request: Request) -> Response:
+    """The page at any address of one; its script says which it is."""
+    return HTMLResponse(page_html(), headers={"Cache-Control": "no-cache"})
+
+
+@cache
+def security_headers() -> dict[str, str]:
+    """The headers of every response; the policy knows the inline script of this Streamlit."""
+    policy = content_policy(script_hashes(page_html()))
     return {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Origin-Agent-Cluster": "?1",
+        "X-Permitted-Cross-Domain-Policies": "none",
+        "Permissions-Policy": ", ".join(f"{name}=()" for name in _NOT_NEEDED),
     }
 
 
@@ -87,8 +114,9 @@ class Protection:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if scope["path"].rstrip("/").endswith("/_stcore/metrics"):
-            # Streamlit tells anyone how many sessions there are and what is cached.
+        if _CLOSED.search(scope["path"]):
+            # Streamlit tells anyone how many sessions there are and what is cached, and describes
+            # an interface for programs that is off here.
             await PlainTextResponse("Not found", 404)(scope, receive, send)
             return
         if _opens_page(scope) and _is_nested(scope["path"]):

@@ -1,0 +1,211 @@
+"""What must not be said: secrets that are known here, and whatever looks like one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+from pydantic import SecretStr
+
+from core.settings import Settings
+
+HIDDEN = "****"
+_SHORTEST = 4
+_DEEPEST = 8
+_WORDS = (
+    *("passw", "passphrase", "pwd", "secret", "token", "ticket", "api_key", "api-key", "apikey"),
+    *("access_key", "access-key", "accesskey", "authorization", "credential", "cookie"),
+    *("session_id", "session-id", "sessionid", "signature", "private_key", "private-key", "dsn"),
+    *("otp", "recovery"),
+)
+_WORD = "|".join(_WORDS)
+_HEADERS = ("cookie", "authorization", "x-api-key", "cg-api-key", "x-coinapi-key")
+_NAME = re.compile(rf"(?i)(?:{_WORD})|(?:^|[-_])key$")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a secret looks like, and what takes its place; in a text without any of ``marks``, written
+    small, there is none, which is found out much sooner."""
+
+    marks: tuple[str, ...]
+    form: re.Pattern[str]
+    instead: str = HIDDEN
+
+
+# The widest come first.
+_LOOKS = (
+    # Headers as they are written out, and as pairs of names and values.
+    _Look(
+        _HEADERS,
+        re.compile(rf"""(?i)({"|".join(_HEADERS)})(b?["']?\s*[:=,]\s*b?["']?)[^\r\n"'\)\]]+"""),
+        rf"\1\2{HIDDEN}",
+    ),
+    _Look(
+        ("bearer ", "basic "),
+        re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"),
+        rf"\1 {HIDDEN}",
+    ),
+    # What an address says about who asks.
+    _Look(("://",), re.compile(r"://[^\s/@\"']+@"), f"://{HIDDEN}@"),
+    # name=value in queries, forms, JSON and words.
+    _Look(
+        (*_WORDS, "key"),
+        re.compile(
+            rf"""(?i)((?:{_WORD})[\w-]*|\bkey)(["']?\s*[=:]\s*["']?)(?!{re.escape(HIDDEN)})"""
+            r"""[^\s"'&,;)}\]<>]+"""
+        ),
+        rf"\1\2{HIDDEN}",
+    ),
+    # Keys and tokens by their form: ours, and those of what we speak to.
+    _Look(("csx_",), re.compile(r"\bcsx_[\w-]{8,}")),
+    _Look(
+        ("sk-", "sk_", "pk-", "pk_", "rk_", "ghp_", "gho_", "xox"),
+        re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[a-z])[-_][\w-]{16,}"),
+    ),
+    _Look(("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")),
+    _Look((":",), re.compile(r"(?<!\d)(?:bot)?\d{6,}:[\w-]{20,}")),
+    _Look(("age-secret-key-1",), re.compile(r"AGE-SECRET-KEY-1\w+")),
+    _Look(
+        ("hooks.slack", "/api/webhooks"),
+        re.compile(r"(?i)(hooks\.slack\.com/services|/api/webhooks)/[^\s\"']+"),
+        rf"\1/{HIDDEN}",
+    ),
+    # 256 random bits as `core.accounts.tokens` and Fernet write them, and in no other spelling.
+    _Look(
+        ("",),
+        re.compile(
+            r"(?<![\w-])(?=[\w-]{43}=?(?![\w-]))(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])"
+            r"[\w-]{43}=?"
+        ),
+    ),
+)
+
+
+class Mask:
+    """Takes ``secrets`` out of texts, in whichever spelling, and all that looks like one.
+
+    >>> mask = Mask(["hunter2hunter2"])
+    >>> mask.text("GET /v4?api_key=abc&page=2 by Bearer abcdefgh with hunter2hunter2")
+    'GET /v4?api_key=****&page=2 by Bearer **** with ****'
+    >>> mask.text("postgresql://me:hunter2@db.example/signals does not answer")
+    'postgresql://****@db.example/signals does not answer'
+    >>> mask.value({"password": "x", "tokens": 17, "headers": [("cookie", "a=b")]})
+    {'password': '****', 'tokens': 17, 'headers': [('cookie', '****')]}
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        spelled = {
+            form
+            for word in secrets
+            if len(word) >= _SHORTEST
+            for form in (
+                word,
+                unquote(word),
+                quote(word, safe=""),
+                quote_plus(word),
+                repr(word)[1:-1],
+            )
+        }
+        # The longest first, so that no part of one is left beside another.
+        found = "|".join(re.escape(word) for word in sorted(spelled, key=len, reverse=True))
+        self._known = re.compile(found) if found else None
+
+    def text(self, text: str) -> str:
+        """A text without secrets."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        small = text.lower()
+        for look in _LOOKS:
+            if any(mark in small for mark in look.marks):
+                text = look.form.sub(look.instead, text)
+        return text
+
+    def value(self, value: Any, deep: int = 0) -> Any:
+        """The same for all that lies in lists and mappings; by their names too."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, bytes | bytearray):
+            return self.text(bytes(value).decode("utf-8", "replace"))
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, SecretStr) or deep > _DEEPEST:
+            return HIDDEN
+        if isinstance(value, Mapping):
+            return {name: self._named(name, each, deep) for name, each in value.items()}
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str | bytes):
+            return (value[0], self._named(value[0], value[1], deep))
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.value(each, deep + 1) for each in value]
+        return self.text(str(value))
+
+    def _named(self, name: object, value: Any, deep: int) -> Any:
+        """A value under its name; numbers are none, though there are so many tokens."""
+        plain = name.decode("latin-1") if isinstance(name, bytes) else str(name)
+        if isinstance(value, str | bytes | SecretStr) and value and _NAME.search(plain):
+            return HIDDEN
+        return self.value(value, deep + 1)
+
+
+def mask_of(settings: Settings) -> Mask:
+    """The mask that knows every secret of the settings."""
+    return Mask(secrets_of(settings))
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret of the settings: whole and in the parts that it is a list of, and those that lie in
+    addresses."""
+    found: list[str] = []
+    for key in type(settings).model_fields:
+        for text in _texts(getattr(settings, key)):
+            if isinstance(text, SecretStr):
+                whole = text.get_secret_value()
+                found += [whole, *re.split(r"[,\s]+", whole), *_in_pairs(whole)]
+            elif "://" in text:
+                found += _in_address(text)
+    return list(dict.fromkeys(word for word in found if len(word) >= _SHORTEST))
+
+
+def _texts(value: object) -> Iterator[str | SecretStr]:
+    if isinstance(value, str | SecretStr):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+
+
+def _in_pairs(text: str) -> list[str]:
+    return [unquote(pair.partition("=")[2]) for pair in text.split(",") if "=" in pair]
+
+
+def _in_address(text: str) -> list[str]:
+    try:
+        parts = urlsplit(text)
+        found = [parts.password or "", *(value for _, value in parse_qsl(parts.query))]
+    except ValueError:
+        return [text]
+    return [*found, *(unquote(one) for one in found)]
+
+
+Masking = Callable[[Any, str, Any], Any]
+
+
+def masking(mask: Mask, kept: Iterable[str] = ()) -> Masking:
+    """The mask as a processor of structlog; what is under the names ``kept`` is ours and harmless."""
+    as_they_are = frozenset(kept)
+
+    def process(_logger: Any, _method: str, event: Any) -> Any:
+        return {
+            name: value
+            if name in as_they_are or name.startswith("_")
+            else mask._named(name, value, 0)
+            for name, value in event.items()
+        }
+
+    return process

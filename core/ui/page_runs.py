@@ -1,0 +1,44 @@
+"""Every run of a page as operators see it: whose it is, how long it took, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+from streamlit.runtime.scriptrunner import RerunException, StopException
+
+from core.observing.context import begin_run, new_id, session_id
+from core.observing.instruments import PAGE_RUNS, PAGE_SECONDS
+from core.observing.spans import span
+from core.ui.browser import SESSION_COOKIE, cookie, page_name
+from core.ui.navigation import ENTRIES, HOME
+
+_NAMES = frozenset(entry.path for entry in ENTRIES)
+
+
+def observed(run: Callable[[], None]) -> None:
+    """Run a page; what is logged meanwhile has the run's id and the session's."""
+    page = known_page(page_name())
+    begin_run(request=new_id(), session=session_id(cookie(SESSION_COOKIE)))
+    began, outcome = perf_counter(), "done"
+    try:
+        with span(f"page {page}", page=page):
+            run()
+    except (StopException, RerunException):
+        outcome = "stopped"
+        raise
+    except Exception:
+        outcome = "failed"
+        raise
+    finally:
+        PAGE_RUNS.labels(page, outcome).inc()
+        PAGE_SECONDS.labels(page).observe(perf_counter() - began)
+
+
+def known_page(name: str) -> str:
+    """A page's name, of which there are few.
+
+    >>> known_page(""), known_page("system"), known_page("../../x")
+    ('signals', 'system', 'other')
+    """
+    return name if name in _NAMES else "other" if name else HOME
