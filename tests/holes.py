@@ -25,7 +25,9 @@ _CHANCE = "the chance of simulated markets, which is to be the same for the same
 EXPLAINED: Mapping[str, str] = {
     "B101 *": "asserts tell the type checker what was seen to before; no input is checked by them",
     "B404 *": "that a process is started is looked at where it is, by B603",
+    "B105 core/accounts/organisation.py": "says of whom an organisation signs in that there is no password",
     "B105 core/alerts/scanning.py": "tokens of the language of rules, such as brackets",
+    "B105 core/ui/alerts/changes.py": "the words for a change in the log, not what was changed",
     "B105 core/ui/alerts/channel_form.py": "the key of a field, not what is put in there",
     "B107 core/alerts/delivery/targets.py": "the empty text stands for no signing secret",
     "B104 core/ui/lifespan.py": "compares the address that was set, and listens nowhere",

@@ -79,12 +79,13 @@ def downgrade() -> None:
     for table in ("journeys", "invitations", "recovery_codes", "second_factors"):
         op.drop_table(table)
     op.drop_column("sign_in_attempts", "browser_hash")
-    # Who has no password cannot sign in to what comes before: refused, and with a hash of none.
+    # Who has no password cannot sign in to what comes before: refused, signed out, and with a hash of
+    # none. All others keep their sessions.
     op.execute(
-        "DELETE FROM sessions WHERE user_id IN (SELECT id FROM users WHERE issuer IS NOT NULL)"
+        "DELETE FROM sessions WHERE user_id IN (SELECT id FROM users WHERE password_hash IS NULL)"
     )
     op.execute(
-        "DELETE FROM tickets WHERE user_id IN (SELECT id FROM users WHERE issuer IS NOT NULL)"
+        "DELETE FROM tickets WHERE user_id IN (SELECT id FROM users WHERE password_hash IS NULL)"
     )
     none = sa.text(
         "UPDATE users SET disabled = true, password_hash = :none WHERE password_hash IS NULL"
