@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
+from core.errors import AccessDenied
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.instance import instance
@@ -29,11 +30,11 @@ def require_user(role: Role, write: bool = False) -> Person:
     session = current_session()
     if session is None:
         draw_entrance(path_to(page_name(), query()))
-        st.stop()
+        _refuse()
     if not may(session.person, role, write=write):
         st.subheader("Not for this account", anchor=False)
         st.markdown(_refusal(session.person, role))
-        st.stop()
+        _refuse()
     return session.person
 
 
@@ -79,6 +80,12 @@ def watch_session() -> None:
     except SQLAlchemyError:
         return
     st.rerun()
+
+
+def _refuse() -> NoReturn:
+    st.stop()
+    # Outside of a page's run that does nothing, and nobody may get past it there either.
+    raise AccessDenied("This account may not do that.")
 
 
 def _refusal(person: Person, role: Role) -> str:
