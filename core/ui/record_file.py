@@ -17,7 +17,7 @@ from core.instance import Instance, instance
 from core.store.entries import snapshot
 from core.store.export import FORMS, MEDIA_TYPES, Chosen, Form, write_record
 from core.ui.browser import SESSION_COOKIE
-from core.ui.session import lacks_factor, read_session
+from core.ui.session_reading import lacks_factor, read_session
 
 ADDRESS = "/record/ledger.{form}"
 # Each holds a connection and a moment of the database for as long as it lasts.

@@ -11,12 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
 from core.errors import AccessDenied
-from core.instance import Instance, instance
+from core.instance import instance
 from core.observing.context import session_id
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
+from core.ui.session_reading import lacks_factor, read_session
 
 WATCH_SECONDS = 30
 
@@ -62,21 +63,6 @@ def current_session(*, seen: bool = True) -> Session | None:
         with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
-
-
-def read_session(here: Instance, token: str, *, now: datetime) -> Session | None:
-    """The session of a token, if it holds on this server and now."""
-    with here.accounts.connect() as conn:
-        session = sessions.read(conn, token, now=now, limits=here.session_limits)
-    if session is None or (session.person.guest and not here.guests_welcome):
-        return None
-    return session
-
-
-def lacks_factor(here: Instance, session: Session) -> bool:
-    """Whether its person has to set up a second factor before anything else."""
-    required = here.settings.second_factor == "required" and session.person.role == "admin"
-    return required and session.password and not session.factor
 
 
 def close_session() -> NoReturn:
