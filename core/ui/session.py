@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NoReturn
+from functools import wraps
+from typing import Any, Literal, NoReturn, ParamSpec, Protocol
 
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import HTTPConnection
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
@@ -18,6 +21,12 @@ from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
 
 WATCH_SECONDS = 30
+_READER = "_reader"
+_Given = ParamSpec("_Given")
+
+
+class _Decorator(Protocol):
+    def __call__(self, draw: Callable[_Given, None], /) -> Callable[_Given, None]: ...
 
 
 def require_user(role: Role, write: bool = False, *, without_factor: bool = False) -> Person:
@@ -28,7 +37,7 @@ def require_user(role: Role, write: bool = False, *, without_factor: bool = Fals
     ``write`` is for what changes something: a guest is refused. ``without_factor`` is for where an
     administrator sets up the second factor that they need for everything else.
     """
-    session = current_session()
+    session = note_reader(current_session())
     if session is None:
         draw_entrance(path_to(page_name(), query()))
         _refuse()
@@ -72,6 +81,15 @@ def read_session(here: Instance, token: str, *, now: datetime) -> Session | None
     return session
 
 
+def admits(request: HTTPConnection, role: Role, *, write: bool = False) -> bool:
+    """Whether the session that a request brings has at least ``role``, for what is no page."""
+    here, token = instance(), request.cookies.get(SESSION_COOKIE, "")
+    session = read_session(here, token, now=datetime.now(UTC))
+    if session is None or lacks_factor(here, session):
+        return False
+    return may(session.person, role, write=write)
+
+
 def lacks_factor(here: Instance, session: Session) -> bool:
     """Whether its person has to set up a second factor before anything else."""
     required = here.settings.second_factor == "required" and session.person.role == "admin"
@@ -88,18 +106,66 @@ def close_session() -> NoReturn:
     st.stop()
 
 
-@st.fragment(run_every=WATCH_SECONDS)
+def note_reader(session: Session | None) -> Session | None:
+    """Remember for whom this run draws: what renews itself afterwards is for nobody else."""
+    st.session_state[_READER] = _reader_of(session)
+    return session
+
+
+def renewed(every: float | None = None) -> _Decorator:
+    """`st.fragment` for a part that is drawn again by itself or by what is done in it."""
+    return _for_its_reader(st.fragment(run_every=every))
+
+
+def dialog(title: str, *, width: Literal["small", "large"] = "small") -> _Decorator:
+    """`st.dialog`, which is a part of that kind too."""
+    return _for_its_reader(st.dialog(title, width=width))
+
+
+def _for_its_reader(as_part: Callable[[Any], Any]) -> _Decorator:
+    """A rerun of a part passes by the guard of its page. So whoever is not who the page was drawn for
+    any more (signed out, disabled, of another role) has the whole page run instead, which asks it."""
+
+    def decorate(draw: Callable[_Given, None]) -> Callable[_Given, None]:
+        @wraps(draw)
+        def drawn(reader: object, runs: list[bool], /, *args: Any, **kwargs: Any) -> None:
+            if runs and not _is_still(reader):
+                st.rerun()
+            runs.append(True)
+            draw(*args, **kwargs)
+
+        part = as_part(drawn)
+
+        @wraps(draw)
+        def begin(*args: _Given.args, **kwargs: _Given.kwargs) -> None:
+            part(st.session_state.get(_READER), [], *args, **kwargs)
+
+        return begin
+
+    return decorate
+
+
+@renewed(WATCH_SECONDS)
 def watch_session() -> None:
-    """Leave the page when its session has ended elsewhere, even if nobody touches it.
+    """Leave the page when its session has ended elsewhere, even if nobody touches it."""
+
+
+def _is_still(reader: object) -> bool:
+    """Whether this browser is that of ``reader`` as of now.
 
     While the database is away nobody can know, and the page stays until it is back.
     """
     try:
-        if read_accounts().away_since or current_session(seen=False) is not None:
-            return
+        if read_accounts().away_since:
+            return True
+        return _reader_of(current_session(seen=False)) == reader
     except SQLAlchemyError:
-        return
-    st.rerun()
+        return True
+
+
+def _reader_of(session: Session | None) -> tuple[Person, bool] | None:
+    """What a page is drawn by: the person, and whether they lack a second factor."""
+    return None if session is None else (session.person, lacks_factor(instance(), session))
 
 
 def _refuse() -> NoReturn:
