@@ -14,7 +14,8 @@ from core.ui.entrance import open_session, password_fields
 from core.ui.formats import count, duration
 from core.ui.own_factor import draw_own_factor
 from core.ui.own_keys import draw_keys
-from core.ui.session import current_session, lacks_factor, require_user
+from core.ui.session import current_session, require_user
+from core.ui.session_reading import lacks_factor
 from core.ui.style import style_people
 
 

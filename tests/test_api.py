@@ -27,6 +27,7 @@ from core.operations.own import own_operations
 from core.operations.own.signals import SHOWN, SORTED
 from core.overview import chosen, market_rows
 from core.plan import Account, plan
+from core.store.audit import list_changes
 from core.store.liquidations import save_liquidations
 from core.store.record import Filters
 from core.store.tables import alert_events
@@ -594,8 +595,6 @@ def test_rules_are_written_through_the_api_as_on_the_page(desk: Desk) -> None:
     assert muted["definition"]["muted"]
     desk.invoke("alerts_delete_rule", rule_id=rule["id"])
     assert desk.refusal("alerts_rule", rule_id=rule["id"])["status"] == 404
-    from core.store.audit import list_changes
-
     with desk.here.engine.connect() as conn:
         log = list_changes(conn, subject="rule", subject_id=rule["id"])
     assert [(one.action, one.by) for one in log] == [
@@ -622,6 +621,15 @@ def test_firings_are_acknowledged_silences_made_and_runs_asked_for(desk: Desk) -
     assert desk.invoke("backtests_cancel", run_id=run["id"])["state"] == "cancelled"
     assert desk.refusal("backtests_cancel", run_id=run["id"])["status"] == 422
     assert desk.refusal("backtests_request", name="x", history="none")["status"] == 422
+    with desk.here.engine.connect() as conn:
+        log = {(one.by, one.action, one.subject) for one in list_changes(conn)}
+    assert log >= {
+        ("ada", "acknowledge", "rule"),
+        ("ada", "create", "silence"),
+        ("ada", "end", "silence"),
+        ("ada", "ask", "backtest"),
+        ("ada", "cancel", "backtest"),
+    }
 
 
 # The description.

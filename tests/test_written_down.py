@@ -311,6 +311,7 @@ WRITES: list[tuple[str, Callable[[Desk], object], Said]] = [
     ),
 ]
 _READS = "it reads"
+_ASKED = "what programs ask for is noted as on the pages; see test_api"
 # What opens a transaction, or hands the database on, and leaves nothing in the log; and why.
 UNWRITTEN: Mapping[str, str] = {
     "core.accounts.home.open_accounts": "see take_over",
@@ -333,6 +334,24 @@ UNWRITTEN: Mapping[str, str] = {
     "core.ui.rules.trial.ask_trial": _READS,
     "core.ui.rules.trials._do": _READS,
     "core.ui.rules.trials.ask": _READS,
+    **dict.fromkeys(
+        (
+            "core.operations.own.alerts.end_silence",
+            "core.operations.own.alerts.make_silence",
+            "core.operations.own.alerts.take_note",
+            "core.operations.own.backtests.cancel",
+            "core.operations.own.backtests.request",
+            "core.operations.own.rule_writing._save",
+            "core.operations.own.rule_writing.delete",
+            "core.operations.own.rule_writing.switch",
+        ),
+        _ASKED,
+    ),
+    "core.api.mcp.context": "see the operations",
+    "core.api.serving.context": "see the operations",
+    "core.api.serving.mark_used": "that a key was used is no change",
+    "core.operations.own.rule_trials.preview": _READS,
+    "core.operations.registry.reading": _READS,
     **dict.fromkeys(
         (
             "core.commands.export.command",
@@ -366,6 +385,7 @@ UNWRITTEN: Mapping[str, str] = {
     "core.ui.routes.end_session": "a session of one's own, ended by signing out",
     "core.ui.session.close_session": "a session of one's own, ended by signing out",
     "core.ui.session.current_session": "that a session was used is no change",
+    "core.ui.health.databases": _READS,
     "core.ui.lifespan.reseal": "the same secrets, sealed with a newer key",
     "core.ui.lifespan.announcement": "the token of a server that nobody has an account on",
     "core.ui.page_bench._guest_on_demo": "a database that is made to be measured, and deleted",
@@ -386,6 +406,7 @@ COMMANDS: Mapping[str, Said | str] = {
     "key rotate": (COMMAND_LINE, "rotate", "key"),
     "key revoke": (COMMAND_LINE, "end", "key"),
     "key list": _READS,
+    "mcp": _ASKED,
     "backup list": _READS,
     "backup check": _READS,
     "restore": "the log comes back as it was",
@@ -433,7 +454,7 @@ def _is_database(node: ast.expr) -> bool:
 
 def writers() -> set[str]:
     found = set()
-    for folder in ("ui", "commands", "accounts"):
+    for folder in ("ui", "commands", "accounts", "operations", "api"):
         for file in (ROOT / "core" / folder).rglob("*.py"):
             source = file.read_text(encoding="utf-8")
             assert ".commit(" not in source, f"{file} commits: open a transaction by begin()"

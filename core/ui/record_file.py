@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from core.instance import Instance, instance
 from core.store.entries import snapshot
 from core.store.export import FORMS, MEDIA_TYPES, Chosen, Form, write_record
-from core.ui.session import admits
+from core.ui.session_reading import admits
 
 ADDRESS = "/record/ledger.{form}"
 # Each holds a connection and a moment of the database for as long as it lasts.

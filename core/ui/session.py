@@ -9,16 +9,17 @@ from typing import Any, Literal, NoReturn, ParamSpec, Protocol
 
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.requests import HTTPConnection
 
 from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
 from core.errors import AccessDenied
-from core.instance import Instance, instance
+from core.instance import instance
+from core.observing.context import session_id
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
+from core.ui.session_reading import lacks_factor, read_session
 
 WATCH_SECONDS = 30
 _READER = "_reader"
@@ -72,30 +73,6 @@ def current_session(*, seen: bool = True) -> Session | None:
     return session
 
 
-def read_session(here: Instance, token: str, *, now: datetime) -> Session | None:
-    """The session of a token, if it holds on this server and now."""
-    with here.accounts.connect() as conn:
-        session = sessions.read(conn, token, now=now, limits=here.session_limits)
-    if session is None or (session.person.guest and not here.guests_welcome):
-        return None
-    return session
-
-
-def admits(request: HTTPConnection, role: Role, *, write: bool = False) -> bool:
-    """Whether the session that a request brings has at least ``role``, for what is no page."""
-    here, token = instance(), request.cookies.get(SESSION_COOKIE, "")
-    session = read_session(here, token, now=datetime.now(UTC))
-    if session is None or lacks_factor(here, session):
-        return False
-    return may(session.person, role, write=write)
-
-
-def lacks_factor(here: Instance, session: Session) -> bool:
-    """Whether its person has to set up a second factor before anything else."""
-    required = here.settings.second_factor == "required" and session.person.role == "admin"
-    return required and session.password and not session.factor
-
-
 def close_session() -> NoReturn:
     """End this browser's session for all its tabs, and have its cookie removed."""
     token = _browser_token()
@@ -104,6 +81,11 @@ def close_session() -> NoReturn:
             sessions.end(conn, token)
     leave("/session/end")
     st.stop()
+
+
+def session_mark() -> str | None:
+    """The session of this browser as logs name it, whether it holds or not; None for a stranger."""
+    return session_id(_browser_token())
 
 
 def note_reader(session: Session | None) -> Session | None:

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.accounts import Role
-from core.ui.session import admits
+from core.ui.session_reading import admits
 
 # Files of rules are the only ones that a page takes, and rules are an administrator's.
 UPLOADER: Role = "admin"
