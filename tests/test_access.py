@@ -19,7 +19,6 @@ import httpx
 import pytest
 from sqlalchemy import update
 from starlette.websockets import WebSocketDisconnect
-from streamlit.runtime import Runtime
 from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_token_string
 
 from core.accounts import may, people, sessions
@@ -427,8 +426,8 @@ def test_what_a_page_does_is_refused_on_the_server_to_whom_it_is_not_for(
 ) -> None:
     """Whoever is refused is so before anything is looked at: all that is given is None."""
     monkeypatch.setattr(session, "_browser_token", lambda: site.accounts.get(who))
-    # As outside of a page, where nothing can be drawn.
-    monkeypatch.setattr(Runtime, "_instance", None)
+    # Outside of a page a form would be drawn into whatever comes after it.
+    monkeypatch.setattr(session, "draw_entrance", lambda _path: None)
     wrong = [
         name
         for name in [*ACTIONS, *OWN_ACTIONS]
