@@ -14,6 +14,7 @@ from core.ui.navigation import ADDRESSES
 from core.ui.organisation import ShortIdentity, given_secrets
 from core.ui.routes import ROUTES
 from core.ui.security import Protection
+from core.ui.uploads import Uploads
 
 keep_peer_address()
 app = st.App(
@@ -27,6 +28,7 @@ app = st.App(
         Middleware(Protection),
         Middleware(Gate),
         Middleware(ShortIdentity),
+        Middleware(Uploads),
     ],
     secrets=given_secrets(),
     lifespan=lifespan,

@@ -23,8 +23,9 @@ def main() -> None:
     person = require_user("trader", write=True, without_factor=True)
     session = current_session()
     st.markdown(f"{person.name}, username **{person.username}**, role **{person.role}**.")
+    lacking = session is not None and lacks_factor(instance(), session)
     with st.container(width=620, gap="medium"):
-        if session and lacks_factor(instance(), session):
+        if lacking:
             st.warning(
                 "An administrator needs a second factor here before anything else.",
                 icon=":material/lock:",
@@ -35,7 +36,8 @@ def main() -> None:
             _draw_password()
         else:
             st.caption("Your organisation signs you in: password and codes are its own.")
-        draw_keys(person)
+        if not lacking:
+            draw_keys(person)
 
 
 def _draw_sessions(session: Session | None) -> None:

@@ -12,7 +12,7 @@ from core.ui.header import draw_bare_header, draw_header
 from core.ui.navigation import ENTRIES, HOME, OPEN, Entry, path_to
 from core.ui.page_runs import observed
 from core.ui.pulse import read_accounts
-from core.ui.session import close_session, current_session, watch_session
+from core.ui.session import close_session, current_session, note_reader, watch_session
 from core.ui.style import style_frame
 
 
@@ -23,7 +23,7 @@ def main() -> None:
         draw_bare_header()
         draw_nobody_known()
         st.stop()
-    session = current_session()
+    session = note_reader(current_session())
     person = session.person if session else None
     page = st.navigation(_menu(person), position="sidebar" if person else "hidden")
     if page.url_path in OPEN:

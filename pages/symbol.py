@@ -16,7 +16,7 @@ from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
 from core.ui.opened import choose_symbol, choose_time, load_opened, lost_symbol, open_clicked
 from core.ui.palette import palette
-from core.ui.session import require_user
+from core.ui.session import renewed, require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
 from core.ui.viewport import is_narrow, watch_viewport
 from core.verdicts import as_frame, settle, settle_row
@@ -171,7 +171,7 @@ def _draw_rest(row: pd.Series, origin: Origin, model: dict[str, Any] | None) -> 
     )
 
 
-@st.fragment
+@renewed()
 def _draw_plan(row: pd.Series) -> None:
     account = ask_account()
     st.html(decision.plan_part(plan(as_frame(row), account).iloc[0]))

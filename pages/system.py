@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.ui.session import require_user
+from core.ui.session import renewed, require_user
 from core.ui.states import store_failures_shown
 from core.ui.system import REFRESH_SECONDS, refreshes, system_html
 
@@ -12,7 +12,7 @@ require_user("admin")
 def main() -> None:
     with store_failures_shown():
         every = REFRESH_SECONDS if refreshes() else None
-    st.fragment(draw, run_every=every)()
+    renewed(every)(draw)()
 
 
 def draw() -> None:

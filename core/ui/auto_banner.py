@@ -14,6 +14,7 @@ from core.market.probe import Answer
 from core.ui import auto
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock
+from core.ui.session import renewed, require_user
 
 _LOOK_SECONDS = 2
 
@@ -39,7 +40,7 @@ def banner_words(answer: Answer | None, clock: Clock, *, changeable: bool, askin
     return f"{unheard}, so this is a simulation." + ("" if asking else " Sign in to try again.")
 
 
-@st.fragment(run_every=_LOOK_SECONDS)
+@renewed(_LOOK_SECONDS)
 def _banner(may_ask: bool) -> None:
     here, answer = instance(), last_answer()
     if not auto.is_stand_in(here):
@@ -51,6 +52,12 @@ def _banner(may_ask: bool) -> None:
         st.html(f'<span class="cx-note" title="{reasons}">{escape(words)}</span>', width="content")
         if changeable and may_ask:
             _draw_button()
+
+
+def ask_again() -> None:
+    """Ask the exchanges anew, for whoever may change what everybody sees."""
+    require_user("trader", write=True)
+    auto.try_again()
 
 
 def _draw_button() -> None:
@@ -66,7 +73,7 @@ def _draw_button() -> None:
         return
     try:
         with st.spinner("Asking the exchanges"):
-            auto.try_again()
+            ask_again()
     except CryptoSatXError as error:
         st.error(str(error), icon=":material/error:")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.ui.pulse import away_now
+from core.ui.session import renewed
 
 LOOK_SECONDS = 2
 # Where the databases answer and a page still failed, the fault is in the page's own question.
@@ -20,7 +21,7 @@ def draw_way_back() -> None:
             st.rerun()
         drawn.append(True)
 
-    st.fragment(look, run_every=LOOK_SECONDS if away_now() else LOOK_AGAIN_SECONDS)()
+    renewed(LOOK_SECONDS if away_now() else LOOK_AGAIN_SECONDS)(look)()
 
 
 def draw_nobody_known() -> None:

@@ -20,6 +20,7 @@ from core.ui.backtest_words import LOOKING, about, name_of, open_run, progress_w
 from core.ui.controls import reader_clock
 from core.ui.formats import count
 from core.ui.replaying import remaining
+from core.ui.session import renewed
 
 _POLL_SECONDS = 1.0
 _PACE = "bt_pace {}"
@@ -64,7 +65,7 @@ def _edit(profile: Profile) -> None:
 def _draw_under_way(run: Run, *, guest: bool) -> None:
     st.session_state[_PACE.format(run.id)] = []
 
-    @st.fragment(run_every=_POLL_SECONDS)
+    @renewed(_POLL_SECONDS)
     def progress() -> None:
         now = loaders.load_run(run.id)
         if now is None or not now.under_way:

@@ -22,6 +22,7 @@ from core.ui.formats import Clock, duration
 from core.ui.freshness import Circumstances, Freshness, away_words, freshness
 from core.ui.pulse import away_now, read_pulse
 from core.ui.replaying import draw_replays, is_running
+from core.ui.session import renewed
 
 _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
 _REFRESH_SECONDS = 2.5
@@ -92,7 +93,7 @@ def _draw_live() -> None:
     _live()
 
 
-@st.fragment(run_every=_REFRESH_SECONDS)
+@renewed(_REFRESH_SECONDS)
 def _live() -> None:
     here, now, clock = instance(), datetime.now(UTC), reader_clock()
     vitals = read_pulse().vitals or Vitals()
@@ -103,7 +104,7 @@ def _live() -> None:
     st.html(f'<div class="cx-live">{badge}<span class="cx-note">{age}</span></div>')
 
 
-@st.fragment(run_every=_REFRESH_SECONDS)
+@renewed(_REFRESH_SECONDS)
 def _draw_bell() -> None:
     draw_bell(instance().market, datetime.now(UTC))
 
@@ -118,7 +119,7 @@ def _draw_end(market: Market) -> None:
     st.html(f'<span class="cx-note">{words}</span>')
 
 
-@st.fragment(run_every=_REFRESH_SECONDS)
+@renewed(_REFRESH_SECONDS)
 def _draw_amiss(*, shown: bool = True) -> None:
     found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
     if found.words:

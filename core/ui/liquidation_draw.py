@@ -25,6 +25,7 @@ from core.ui.liquidation_view import (
 )
 from core.ui.live_chart import draw_live_figure
 from core.ui.palette import palette
+from core.ui.session import renewed
 from core.ui.states import store_failures_shown
 from core.ui.tape import draw_tape
 from core.ui.viewport import is_narrow
@@ -42,7 +43,7 @@ def draw_moving(draw: Callable[[], None]) -> None:
         with store_failures_shown():
             draw()
 
-    st.fragment(drawn, run_every=REFRESH_SECONDS)()
+    renewed(REFRESH_SECONDS)(drawn)()
 
 
 def draw_headline(tally: Tally, asked: Asked) -> None:

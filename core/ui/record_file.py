@@ -12,12 +12,10 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from core.accounts import may
 from core.instance import Instance, instance
 from core.store.entries import snapshot
 from core.store.export import FORMS, MEDIA_TYPES, Chosen, Form, write_record
-from core.ui.browser import SESSION_COOKIE
-from core.ui.session_reading import lacks_factor, read_session
+from core.ui.session_reading import admits
 
 ADDRESS = "/record/ledger.{form}"
 # Each holds a connection and a moment of the database for as long as it lasts.
@@ -30,7 +28,8 @@ def serve_record(request: Request) -> Response:
     form = next((form for form in FORMS if form == asked), None)
     if form is None:
         return PlainTextResponse("There is no such file.", status_code=404)
-    if not _may_have_it(request, here):
+    # A guest reads, but takes nothing away.
+    if not admits(request, "analyst", write=True):
         return PlainTextResponse(
             "The record is for analysts and administrators: sign in as one.",
             status_code=403,
@@ -53,14 +52,6 @@ def serve_record(request: Request) -> Response:
         )
     pieces = _pieces(here.engine, form, Chosen(*wanted))
     return StreamingResponse(_released(pieces), media_type=MEDIA_TYPES[form], headers=headers)
-
-
-def _may_have_it(request: Request, here: Instance) -> bool:
-    token = request.cookies.get(SESSION_COOKIE, "")
-    session = read_session(here, token, now=datetime.now(UTC))
-    if session is None or session.person.guest or lacks_factor(here, session):
-        return False
-    return may(session.person, "analyst")
 
 
 def _file_name(here: Instance, form: Form) -> str:

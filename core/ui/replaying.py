@@ -12,6 +12,7 @@ import streamlit as st
 from core.errors import StoreError
 from core.ui import loaders
 from core.ui.formats import count, duration, percent
+from core.ui.session import renewed
 
 POLL_SECONDS = 1.5
 SILENT_AFTER = timedelta(minutes=2)
@@ -96,7 +97,7 @@ def _stage(replays: Sequence[Mapping[str, Any]]) -> tuple[bool, int]:
     return any(row["rows_done"] for row in replays), sum(row["state"] == "done" for row in replays)
 
 
-@st.fragment(run_every=POLL_SECONDS)
+@renewed(POLL_SECONDS)
 def _await_first() -> None:
     """A page may be opened before the replay beside the server has begun."""
     try:
@@ -106,7 +107,7 @@ def _await_first() -> None:
         return
 
 
-@st.fragment(run_every=POLL_SECONDS)
+@renewed(POLL_SECONDS)
 def _progress() -> None:
     try:
         now, replays = datetime.now(UTC), loaders.load_progress()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NoReturn
+from functools import wraps
+from typing import Any, Literal, NoReturn, ParamSpec, Protocol
 
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +22,12 @@ from core.ui.pulse import read_accounts
 from core.ui.session_reading import lacks_factor, read_session
 
 WATCH_SECONDS = 30
+_READER = "_reader"
+_Given = ParamSpec("_Given")
+
+
+class _Decorator(Protocol):
+    def __call__(self, draw: Callable[_Given, None], /) -> Callable[_Given, None]: ...
 
 
 def require_user(role: Role, write: bool = False, *, without_factor: bool = False) -> Person:
@@ -30,7 +38,7 @@ def require_user(role: Role, write: bool = False, *, without_factor: bool = Fals
     ``write`` is for what changes something: a guest is refused. ``without_factor`` is for where an
     administrator sets up the second factor that they need for everything else.
     """
-    session = current_session()
+    session = note_reader(current_session())
     if session is None:
         draw_entrance(path_to(page_name(), query()))
         _refuse()
@@ -80,18 +88,66 @@ def session_mark() -> str | None:
     return session_id(_browser_token())
 
 
-@st.fragment(run_every=WATCH_SECONDS)
+def note_reader(session: Session | None) -> Session | None:
+    """Remember for whom this run draws: what renews itself afterwards is for nobody else."""
+    st.session_state[_READER] = _reader_of(session)
+    return session
+
+
+def renewed(every: float | None = None) -> _Decorator:
+    """`st.fragment` for a part that is drawn again by itself or by what is done in it."""
+    return _for_its_reader(st.fragment(run_every=every))
+
+
+def dialog(title: str, *, width: Literal["small", "large"] = "small") -> _Decorator:
+    """`st.dialog`, which is a part of that kind too."""
+    return _for_its_reader(st.dialog(title, width=width))
+
+
+def _for_its_reader(as_part: Callable[[Any], Any]) -> _Decorator:
+    """A rerun of a part passes by the guard of its page. So whoever is not who the page was drawn for
+    any more (signed out, disabled, of another role) has the whole page run instead, which asks it."""
+
+    def decorate(draw: Callable[_Given, None]) -> Callable[_Given, None]:
+        @wraps(draw)
+        def drawn(reader: object, runs: list[bool], /, *args: Any, **kwargs: Any) -> None:
+            if runs and not _is_still(reader):
+                st.rerun()
+            runs.append(True)
+            draw(*args, **kwargs)
+
+        part = as_part(drawn)
+
+        @wraps(draw)
+        def begin(*args: _Given.args, **kwargs: _Given.kwargs) -> None:
+            part(st.session_state.get(_READER), [], *args, **kwargs)
+
+        return begin
+
+    return decorate
+
+
+@renewed(WATCH_SECONDS)
 def watch_session() -> None:
-    """Leave the page when its session has ended elsewhere, even if nobody touches it.
+    """Leave the page when its session has ended elsewhere, even if nobody touches it."""
+
+
+def _is_still(reader: object) -> bool:
+    """Whether this browser is that of ``reader`` as of now.
 
     While the database is away nobody can know, and the page stays until it is back.
     """
     try:
-        if read_accounts().away_since or current_session(seen=False) is not None:
-            return
+        if read_accounts().away_since:
+            return True
+        return _reader_of(current_session(seen=False)) == reader
     except SQLAlchemyError:
-        return
-    st.rerun()
+        return True
+
+
+def _reader_of(session: Session | None) -> tuple[Person, bool] | None:
+    """What a page is drawn by: the person, and whether they lack a second factor."""
+    return None if session is None else (session.person, lacks_factor(instance(), session))
 
 
 def _refuse() -> NoReturn:

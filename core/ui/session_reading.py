@@ -5,11 +5,14 @@ Apart from the guard of the pages, whose sign-in form takes seconds to load and 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from core.accounts import sessions
+from starlette.requests import HTTPConnection
+
+from core.accounts import Role, may, sessions
 from core.accounts.sessions import Session
-from core.instance import Instance
+from core.instance import Instance, instance
+from core.ui.browser import SESSION_COOKIE
 
 
 def read_session(here: Instance, token: str, *, now: datetime) -> Session | None:
@@ -25,3 +28,12 @@ def lacks_factor(here: Instance, session: Session) -> bool:
     """Whether its person has to set up a second factor before anything else."""
     required = here.settings.second_factor == "required" and session.person.role == "admin"
     return required and session.password and not session.factor
+
+
+def admits(request: HTTPConnection, role: Role, *, write: bool = False) -> bool:
+    """Whether the session that a request brings has at least ``role``, for what is no page."""
+    here, token = instance(), request.cookies.get(SESSION_COOKIE, "")
+    session = read_session(here, token, now=datetime.now(UTC))
+    if session is None or lacks_factor(here, session):
+        return False
+    return may(session.person, role, write=write)

@@ -19,7 +19,7 @@ from core.ui.alerts.waiting import draw_waiting
 from core.ui.alerts.words import plain
 from core.ui.controls import reader_clock
 from core.ui.formats import DASH, Clock, count, number
-from core.ui.session import require_user
+from core.ui.session import renewed, require_user
 
 SHOWN = 50
 REFRESH_SECONDS = 2.5
@@ -58,7 +58,7 @@ def draw_deliveries(_: Person) -> None:
     def draw() -> None:
         _draw_live(channel)
 
-    st.fragment(draw, run_every=REFRESH_SECONDS)()
+    renewed(REFRESH_SECONDS)(draw)()
 
 
 def _draw_live(channel: int | None) -> None:

@@ -45,6 +45,7 @@ from core.ui.alerts.words import (
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, count
 from core.ui.palette import palette
+from core.ui.session import renewed
 from core.ui.viewport import is_narrow
 
 REFRESH_SECONDS = 2.5
@@ -72,7 +73,7 @@ def draw_now(person: Person) -> None:
     def draw() -> None:
         _draw_live(person, chosen)
 
-    st.fragment(draw, run_every=REFRESH_SECONDS)()
+    renewed(REFRESH_SECONDS)(draw)()
 
 
 def _draw_live(person: Person, chosen: Chosen) -> None:

@@ -40,6 +40,7 @@ from core.ui.alerts.listing import (
 from core.ui.alerts.words import KINDS, plain
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock, count, number
+from core.ui.session import renewed
 
 PREVIEW = timedelta(days=7)
 MOST_ROWS = 6
@@ -119,7 +120,7 @@ def draw_form(person: Person) -> None:
     def draw() -> None:
         _draw(person)
 
-    st.fragment(draw)()
+    renewed()(draw)()
 
 
 def _draw(person: Person) -> None:

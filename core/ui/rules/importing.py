@@ -16,6 +16,7 @@ from core.ui import loaders
 from core.ui.formats import count
 from core.ui.rules import actions
 from core.ui.rules.words import changed_words, difference_html, plain
+from core.ui.session import dialog
 
 _MOST_FAULTS = 30
 
@@ -50,7 +51,7 @@ def plan(definitions: list[RuleDefinition], stored: list[StoredRule]) -> Plan:
     )
 
 
-@st.dialog("Import rules", width="large")
+@dialog("Import rules", width="large")
 def draw_import() -> None:
     """Ask for a file, and show what it would do before anything is saved."""
     st.caption(

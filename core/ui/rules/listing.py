@@ -19,6 +19,7 @@ from core.ui.rules.drafts import NEW, drop, unsaved
 from core.ui.rules.importing import draw_import
 from core.ui.rules.opened import open_rule
 from core.ui.rules.words import SEVERITY_SIGNS, health_words, plain, state_words
+from core.ui.session import dialog
 from core.ui.viewport import is_narrow
 
 _ROWS = 20
@@ -241,7 +242,7 @@ def _duplicate(rule: StoredRule) -> None:
     st.rerun()
 
 
-@st.dialog("Delete this rule?")
+@dialog("Delete this rule?")
 def draw_delete(rule: StoredRule) -> None:
     """Ask before a rule is taken out of use."""
     st.markdown(

@@ -18,6 +18,7 @@ from core.ui.rules.drafts import Draft, definition_of
 from core.ui.rules.trial_result import draw_result
 from core.ui.rules.trials import TRIALS, Trial
 from core.ui.rules.words import plain
+from core.ui.session import renewed, require_user
 
 _DAYS = (30, 90, 180, 365)
 _POLL_SECONDS = 0.5
@@ -71,10 +72,17 @@ def draw_trial(draft: Draft, faults: dict[str, str], symbols: Sequence[str]) -> 
 
 def ask_trial(asked: Asked) -> None:
     """Have it done in the background; what forbids it is said on the page."""
+    require_user("admin", write=True)
     try:
         TRIALS.ask(instance().engine, asked)
     except RuleError as error:
         st.session_state["rule_trial_refused"] = str(error)
+
+
+def cancel_trial(asked: Asked) -> None:
+    """Have it end without a result."""
+    require_user("admin", write=True)
+    TRIALS.cancel(asked)
 
 
 def _choose_days(span: tuple[datetime, datetime]) -> int:
@@ -124,7 +132,7 @@ def _draw_button(asked: Asked, trial: Trial | None) -> None:
     if trial is not None and trial.under_way:
         st.button(
             "Cancel", icon=":material/cancel:", key="rule_cancel",
-            on_click=TRIALS.cancel, args=(asked,), width="stretch",
+            on_click=cancel_trial, args=(asked,), width="stretch",
         )  # fmt: skip
         return
     if trial is None or trial.state != "done":
@@ -146,7 +154,7 @@ def _draw_nothing(draft: Draft, days: int) -> None:
 
 
 def _watch(asked: Asked) -> None:
-    @st.fragment(run_every=_POLL_SECONDS)
+    @renewed(_POLL_SECONDS)
     def wait() -> None:
         now = TRIALS.find(asked)
         if now is None or not now.under_way:
@@ -156,7 +164,7 @@ def _watch(asked: Asked) -> None:
 
 
 def _draw_under_way(asked: Asked) -> None:
-    @st.fragment(run_every=_POLL_SECONDS)
+    @renewed(_POLL_SECONDS)
     def progress() -> None:
         now = TRIALS.find(asked)
         if now is None or not now.under_way:
