@@ -38,10 +38,16 @@ OTHERS: Mapping[str, Callable[[], None]] = {
 def main() -> None:
     view = _choose_view()
     with store_failures_shown():
+        mode = chosen_mode()
+        options = loaders.load_record_options(mode)
         if view in OTHERS:
+            _ask(mode, options, shown=False)
             OTHERS[view]()
+        elif (filters := _ask(mode, options)) is None:
+            draw_nothing_stored("finished outcomes")
         else:
-            _draw_over_record(OVER_RECORD[view])
+            draw_chosen(filters, options)
+            OVER_RECORD[view](filters, options)
     watch_viewport()
 
 
@@ -61,17 +67,13 @@ def _choose_view() -> str:
     return chosen or views[0]
 
 
-def _draw_over_record(draw: Callable[[Filters, pd.DataFrame], None]) -> None:
-    mode = chosen_mode()
-    options = loaders.load_record_options(mode)
+def _ask(mode: str, options: pd.DataFrame, *, shown: bool = True) -> Filters | None:
+    """What is narrowed; None where there is no record yet."""
     if options.empty:
-        draw_nothing_stored("finished outcomes")
-        return
+        return None
     symbols = loaders.load_symbols(mode)
     say_misread(options, symbols, [*OVER_RECORD, *OTHERS])
-    filters = loaders.load_settled(ask(mode, options, symbols))
-    draw_chosen(filters, options)
-    draw(filters, options)
+    return loaders.load_settled(ask(mode, options, symbols, shown=shown))
 
 
 main()

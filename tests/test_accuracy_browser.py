@@ -85,5 +85,13 @@ def test_the_views_and_filters_are_in_the_address_and_survive_each_other(server,
     expect(page.get_by_text("Verdict by horizon")).to_be_visible()
     expect(page.get_by_text("Only 24")).to_be_visible()
     expect(page).to_have_url(re.compile(r"horizon=24"))
+    # Nor are they lost by who does not wait for a view that has none of them.
+    for wait in (0, 100, 100, 150, 250):
+        page.get_by_role("radio", name="Ledger").click()
+        page.wait_for_timeout(wait)
+        page.get_by_role("radio", name="Verdicts").click()
+        expect(page.get_by_text("Only 24")).to_be_visible()
+        expect(page).to_have_url(re.compile(r"accuracy\?horizon=24[^&]*$"))
+        expect(page.get_by_role("radio", name="24 h")).to_be_checked()
     page.get_by_role("button", name="Show everything").click()
     expect(page.get_by_text("Only 24")).to_be_hidden()

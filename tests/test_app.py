@@ -22,6 +22,7 @@ from streamlit.web.server.app_discovery import discover_asgi_app
 
 from core import instance as instances
 from core.accounts import Person, passwords, people, sessions, setup, tickets
+from core.errors import AccessDenied
 from core.instance import Instance, instance
 from core.market.source_state import SourceState
 from core.market.stream.batch import StreamState
@@ -496,6 +497,14 @@ def test_who_lacks_the_role_reads_why_and_nothing_else(here, monkeypatch):
     assert "needs the role analyst, and ada is signed in as trader" in shown(at)
     assert "Secret" not in shown(at)
     assert not at.text_input
+
+
+def test_nobody_gets_past_a_refusal_where_no_page_runs_either(here, monkeypatch):
+    monkeypatch.setattr(guard, "draw_entrance", lambda path: None)
+    for token in (None, open_session(here, add(here, role="trader").id)):
+        monkeypatch.setattr(guard, "_browser_token", lambda token=token: token)
+        with pytest.raises(AccessDenied):
+            guard.require_user("analyst")
 
 
 def test_a_session_that_ends_counts_at_the_next_run(here, monkeypatch):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import ccxt  # Loading it takes seconds on a busy machine, which are not those of whoever asks first.
 import pandas as pd
 import pytest
 
@@ -86,8 +87,6 @@ def test_every_method_is_asked_and_read_on_every_exchange_that_has_it(
 
 
 def test_the_table_names_the_exchanges_that_ccxt_says_have_a_method() -> None:
-    import ccxt
-
     made = {venue: getattr(ccxt, name)() for venue, name in CCXT_IDS.items()}
     for endpoint in TABLE.endpoints:
         assert set(endpoint.venues) <= {v for v, one in made.items() if one.has.get(endpoint.has)}

@@ -338,6 +338,11 @@ def test_pages_of_other_sites_and_other_hosts_and_other_methods_are_refused(
     assert served.post(**key, Host="signals.example").status_code == 200
     assert served.post(**key, Host="signals.example", Origin="https://signals.example").is_success
     assert served.post(**key, Host="rebound.example").status_code == 421
+    monkeypatch.setenv("CRYPTOSATX_ALLOWED_HOSTS", "signals.example,*.desk.example")
+    monkeypatch.setenv("CRYPTOSATX_CORS_ORIGINS", "https://tool.example")
+    assert served.post(**key, Host="a.desk.example").status_code == 200
+    assert served.post(**key, Host="signals.example", Origin="https://tool.example").is_success
+    assert served.post(**key, Origin="https://other.example").status_code == 403
     for method in ("GET", "DELETE", "PUT"):
         answer = httpx.request(method, served.url, headers=key)
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

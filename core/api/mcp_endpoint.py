@@ -18,6 +18,7 @@ from core.accounts import keys
 from core.accounts.keys import Bearer
 from core.api.problems import Refusal, refusal_of, respond
 from core.api.serving import LARGEST_BODY, admit, in_thread, mark_used
+from core.edges.hosts import is_allowed_host
 from core.errors import CryptoSatXError
 from core.instance import Instance, instance
 from core.operations import Registry
@@ -81,18 +82,13 @@ def _enter(request: Request) -> tuple[Instance, Bearer]:
 
 def _check_address(request: Request, settings: Settings) -> None:
     """A browser that was led here by another site, or by a name that is not ours, is refused."""
-    own = _host(settings.url or "")
-    known = {*_LOCAL, own}
-    if own and _host(f"//{request.headers.get('host', '')}") not in known:
+    own = urlsplit(settings.url or "").hostname
+    known = [*_LOCAL, *settings.allowed_hosts, *([own] if own else [])]
+    if own and not is_allowed_host(request.headers.get("host", ""), known):
         raise Refusal(421, "other-host", "This server is not the one that the request is for.")
     origin = request.headers.get("origin")
-    if origin is not None and (_host(origin) or "none") not in known:
+    if origin is None or origin.lower() in settings.cors_origins:
+        return
+    scheme, _, host = origin.partition("://")
+    if scheme not in ("http", "https") or not is_allowed_host(host, known):
         raise Refusal(403, "other-site", "Pages of other sites may not ask here.")
-
-
-def _host(url: str) -> str:
-    """The host of an address; "" where it has none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -47,9 +47,16 @@ _USUAL: Mapping[str, object] = {
 }
 
 
-def ask(mode: str, options: pd.DataFrame, symbols: Sequence[str]) -> Filters:
-    """Draw the filters; ``options`` are the rows of `core.store.record.load_options` of the mode."""
+def ask(mode: str, options: pd.DataFrame, symbols: Sequence[str], *, shown: bool = True) -> Filters:
+    """Draw the filters; ``options`` are the rows of `core.store.record.load_options` of the mode.
+
+    A view that has nothing to filter draws them too, not ``shown``: what the address holds belongs to
+    fields that are drawn. Whoever goes on to the next view while a view without them is still being
+    drawn would find all of them on their defaults, over figures that are filtered.
+    """
     judges = judges_of(options)
+    if not shown:
+        st.html("<style>.st-key-choices { display: none; }</style>")
     with st.container(horizontal=True, vertical_alignment="center", key="choices"):
         horizon = _segments("Horizon", list(_HORIZONS), "horizon")
         side = _segments("Direction", list(_SIDES), "side")
