@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.alerts import Evaluation, compile_rule
+from core.alerts.advice import check_text
 from core.alerts.checking import check, doubts_before
 from core.alerts.functions import FUNCTIONS
 from core.alerts.kernels import FALSE, TRUE
 from core.alerts.names import NAMES
 from core.backtest import decide
 from core.signals import load_profile
-from core.ui.rules.check import check_text
 from core.ui.rules.templates import TEMPLATES
 
 FACTOR = "the factor, 0 to 100"

@@ -7,11 +7,12 @@ from time import perf_counter
 
 from streamlit.runtime.scriptrunner import RerunException, StopException
 
-from core.observing.context import begin_run, new_id, session_id
+from core.observing.context import begin_run, new_id
 from core.observing.instruments import PAGE_RUNS, PAGE_SECONDS
 from core.observing.spans import span
-from core.ui.browser import SESSION_COOKIE, cookie, page_name
+from core.ui.browser import page_name
 from core.ui.navigation import ENTRIES, HOME
+from core.ui.session import session_mark
 
 _NAMES = frozenset(entry.path for entry in ENTRIES)
 
@@ -19,7 +20,7 @@ _NAMES = frozenset(entry.path for entry in ENTRIES)
 def observed(run: Callable[[], None]) -> None:
     """Run a page; what is logged meanwhile has the run's id and the session's."""
     page = known_page(page_name())
-    begin_run(request=new_id(), session=session_id(cookie(SESSION_COOKIE)))
+    begin_run(request=new_id(), session=session_mark())
     began, outcome = perf_counter(), "done"
     try:
         with span(f"page {page}", page=page):

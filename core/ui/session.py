@@ -12,6 +12,7 @@ from core.accounts import Person, Role, may, sessions
 from core.accounts.sessions import Session
 from core.errors import AccessDenied
 from core.instance import Instance, instance
+from core.observing.context import session_id
 from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.navigation import path_to
@@ -86,6 +87,11 @@ def close_session() -> NoReturn:
             sessions.end(conn, token)
     leave("/session/end")
     st.stop()
+
+
+def session_mark() -> str | None:
+    """The session of this browser as logs name it, whether it holds or not; None for a stranger."""
+    return session_id(_browser_token())
 
 
 @st.fragment(run_every=WATCH_SECONDS)
