@@ -13,6 +13,8 @@ from core.ui.header import market_now
 from core.ui.liquidation_draw import (
     BY_SYMBOL,
     BY_VENUE,
+    REFRESH_SECONDS,
+    SLOWLY_SECONDS,
     draw_flow,
     draw_gaps,
     draw_headline,
@@ -32,6 +34,7 @@ from core.ui.liquidation_view import (
     read_bar_tally,
     read_tally,
 )
+from core.ui.loaders.shared import moment
 from core.ui.palette import palette
 from core.ui.session import require_user
 from core.ui.states import draw_nothing_stored, draw_unheard, store_failures_shown
@@ -52,8 +55,9 @@ def main() -> None:
     watch_viewport()
 
 
-def _now() -> datetime:
-    return market_now(instance().market, None)
+def _now(every: float = REFRESH_SECONDS) -> datetime:
+    """One of the moments at which all readers look, so that they share what they see."""
+    return moment(market_now(instance().market, None), every)
 
 
 def _draw_live() -> None:
@@ -68,9 +72,9 @@ def _draw_live() -> None:
         _draw_narrow(asked, symbols)
     else:
         draw_moving(lambda: _draw_top(asked))
-        draw_moving(lambda: _draw_middle(asked))
+        draw_moving(lambda: _draw_middle(asked), SLOWLY_SECONDS)
         _draw_map(asked, symbols)
-    draw_moving(lambda: draw_gaps(read_tally(asked, _now())))
+    draw_moving(lambda: draw_gaps(asked, _now(SLOWLY_SECONDS)), SLOWLY_SECONDS)
 
 
 def _await_first() -> None:
@@ -90,11 +94,11 @@ def _draw_top(asked: Asked) -> None:
 
 
 def _draw_middle(asked: Asked) -> None:
-    tally = read_tally(asked, _now())
+    tally = read_tally(asked, _now(SLOWLY_SECONDS))
     left, right = st.columns(2, gap="medium")
     with left:
-        draw_ranking(tally, BY_SYMBOL)
-        draw_ranking(tally, BY_VENUE)
+        draw_ranking(tally, asked, BY_SYMBOL)
+        draw_ranking(tally, asked, BY_VENUE)
     with right:
         draw_judged(asked, tally.stretch.now)
 
@@ -107,7 +111,7 @@ def _draw_narrow(asked: Asked, symbols: list[str]) -> None:
     else:
         draw_moving(lambda: draw_one(read_tally(asked, _now()), asked, part))
     draw_moving(lambda: draw_tape_part(asked, read_tally(asked, _now())))
-    draw_moving(lambda: draw_judged(asked, _now()))
+    draw_moving(lambda: draw_judged(asked, _now(SLOWLY_SECONDS)), SLOWLY_SECONDS)
 
 
 def _draw_map(asked: Asked, symbols: list[str]) -> None:
@@ -118,7 +122,7 @@ def _draw_map(asked: Asked, symbols: list[str]) -> None:
         st.caption("No single event has been reported yet.")
         return
     symbol = ask_symbol(list(asked.symbols or symbols), found[0])
-    draw_moving(lambda: draw_map(asked, symbol, _now()))
+    draw_moving(lambda: draw_map(asked, symbol, _now(SLOWLY_SECONDS)), SLOWLY_SECONDS)
 
 
 def _draw_of_bars() -> None:
@@ -138,7 +142,7 @@ def _draw_of_bars() -> None:
     draw_flow(tally, asked)
     left, right = st.columns(2, gap="medium")
     with left:
-        draw_ranking(tally, BY_SYMBOL)
+        draw_ranking(tally, asked, BY_SYMBOL)
     with right:
         draw_spikes(read_bar_spikes(asked, span[1]))
 

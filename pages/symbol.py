@@ -11,15 +11,16 @@ from core.plan import plan
 from core.store.tracing import Origin
 from core.ui import decision, loaders
 from core.ui.account_inputs import ask_account
-from core.ui.charts import PANES, TimeAxis, View, Window, bar_of, levels_of, market_figure
+from core.ui.charts import PANES, bar_of, levels_of
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.draw import draw_figure
 from core.ui.opened import choose_symbol, choose_time, load_opened, lost_symbol, open_clicked
 from core.ui.palette import palette
 from core.ui.session import renewed, require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
+from core.ui.symbol_view import Charted, read_chart, read_history
 from core.ui.viewport import is_narrow, watch_viewport
-from core.verdicts import as_frame, settle, settle_row
+from core.verdicts import as_frame, settle_row
 
 require_user("trader")
 
@@ -71,7 +72,7 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
     narrow = is_narrow()
     head, chart_at, rest = _places(narrow)
     symbol, _ = bar_of(row)
-    history = settle(loaders.load_history(symbol, mode), loaders.load_past_verdicts(symbol, mode))
+    history = read_history(symbol, mode)
     with head:
         opened = choose_time(history, reader_clock())
         version = None
@@ -87,21 +88,17 @@ def _draw_symbol(row: pd.Series, mode: str, chosen: str) -> None:
     with rest:
         _draw_rest(row, origin, model)
     with chart_at, st.skeleton(height=300 if narrow else 900):
-        window = Window.around(history.index[0], history.index[-1], RANGES.get(chosen), opened)
-        view = View(
+        profile = origin.profile
+        charted = Charted(
             symbol,
-            loaders.load_bars(symbol, window.start.to_pydatetime(), window.end.to_pydatetime()),
-            history,
-            window,
-            TimeAxis(reader_clock()),
-            palette(),
-            origin.profile.long_threshold,
-            origin.profile.short_threshold,
-            levels_of(row),
+            mode,
+            RANGES.get(chosen),
             opened,
-            loaders.load_thresholds(mode, history),
+            levels_of(row),
+            profile.long_threshold,
+            profile.short_threshold,
         )
-        _draw_chart(view, narrow, keep=f"{symbol} {mode} {chosen} {opened}")
+        _draw_chart(charted, narrow, keep=f"{symbol} {mode} {chosen} {opened}")
 
 
 def _places(narrow: bool) -> list[DeltaGenerator]:
@@ -112,9 +109,10 @@ def _places(narrow: bool) -> list[DeltaGenerator]:
     return [right.container(gap=None), left, right.container(gap=None)]
 
 
-def _draw_chart(view: View, narrow: bool, keep: str) -> None:
+def _draw_chart(of: Charted, narrow: bool, keep: str) -> None:
     if not narrow:
-        draw_figure(market_figure(view, keep=keep), key="chart", on_click=open_clicked)
+        figure = read_chart(of, reader_clock(), palette(), (), False, keep)
+        draw_figure(figure, key="chart", on_click=open_clicked)
         st.caption("Drag to zoom, double-click to return. Click a mark to open that signal.")
         return
     pane = st.segmented_control(
@@ -127,7 +125,8 @@ def _draw_chart(view: View, narrow: bool, keep: str) -> None:
         label_visibility="collapsed",
         wrap=True,
     )
-    figure = market_figure(view, [pane or "price"], compact=True, keep=f"{keep} {pane}")
+    panes = (pane or "price",)
+    figure = read_chart(of, reader_clock(), palette(), panes, True, f"{keep} {pane}")
     st.markdown(f"**{figure.layout.meta['title']}**  \n{figure.layout.meta['look']}")
     draw_figure(figure, key="chart", on_click=open_clicked)
 

@@ -89,7 +89,7 @@ def table(at: AppTest) -> dict[str, Any] | None:
     """What the table of markets was given, if there is one."""
     for element in at.get("bidi_component"):
         if element.proto.component_name == "cryptosatx_markets":
-            given: dict[str, Any] = json.loads(element.proto.json)
+            given: dict[str, Any] = json.loads(json.loads(element.proto.json)["text"])
             return given
     return None
 

@@ -475,7 +475,7 @@ def test_the_list_can_be_closed(market):
         ({"horizon": "4 h"}, {"horizons": ("4h",)}),
         ({"side": "Short"}, {"direction": -1}),
         ({"symbols": "ETHUSDT"}, {"symbols": ("ETHUSDT",)}),
-        ({"risk": "NORMAL"}, {"risk_modes": ("NORMAL",)}),
+        ({"risk_mode": "NORMAL"}, {"risk_modes": ("NORMAL",)}),
         ({"judged": "CONFIRM"}, {"verdicts": ("CONFIRM",)}),
         ({"coverage": "100 %"}, {"least_coverage": 1.0}),
         ({"recorded": "Filled in afterwards"}, {"recorded": "later"}),
@@ -502,8 +502,17 @@ def test_filters_come_from_the_address(market, query, filters):
     assert f"#### {headline(expected.trades, expected.looks)}" in [t.value for t in at.markdown]
 
 
+def test_what_a_plan_on_another_page_was_asked_for_is_no_filter_here(market):
+    """The plan's inputs stay in the session, so a filter of the same name would find a number."""
+    at = open_app()
+    for page in ("symbol.py", "symbol.py", "accuracy.py"):
+        at.switch_page(page)
+        run(at)
+    assert matrix(at)
+
+
 def test_a_filter_is_said_and_can_be_dropped(market):
-    at = open_accuracy({"risk": "NORMAL", "side": "Short"})
+    at = open_accuracy({"risk_mode": "NORMAL", "side": "Short"})
     assert "Only risk mode normal, short" in words(at)
     at.button(key="reset").click()
     run(at)
@@ -520,14 +529,14 @@ def test_more_than_ten_symbols_are_not_taken(market, monkeypatch):
 
 
 def test_filters_that_leave_nothing_say_which_to_loosen(market, outcomes):
-    at = open_accuracy({"risk": "AVOID", "judged": "CONFIRM"})
+    at = open_accuracy({"risk_mode": "AVOID", "judged": "CONFIRM"})
     said = words(at)
     assert "No finished outcome passes these filters" in said
     labels = {button.key: plain(button.label) for button in at.button}
     avoided = int((outcomes["risk_mode"] == "AVOID").sum())
     assert labels["without_judged"] == f"Without “CONFIRM”: {avoided:,} outcomes"
     assert not alts(at)
-    at.button(key="without_risk").click()
+    at.button(key="without_risk_mode").click()
     run(at)
     assert matrix(at)
 
@@ -541,7 +550,7 @@ NAMES = (
     "profile",
     "recorded",
     "judged",
-    "risk",
+    "risk_mode",
     "coverage",
     "from",
     "to",

@@ -24,7 +24,7 @@ from core.store import liquidations as store
 from core.store.signals import save_bars
 from core.ui import session
 from core.ui.live_chart import LIBRARY
-from core.ui.loaders import stream
+from core.ui.loaders import shared, stream
 from core.ui.routes import ROUTES
 from tests.builders import make_frame
 from tests.pages import open_page, run, serve, words
@@ -125,7 +125,8 @@ def test_a_new_event_is_on_the_next_run(live):
     report(live, ago(60))
     at = open_page(PAGE)
     report(live, ago(1, 777))
-    stream._events.clear()  # type: ignore[attr-defined]  # a second has passed
+    stream._events.clear()  # type: ignore[attr-defined]  # two seconds have passed
+    shared._made.clear()  # type: ignore[attr-defined]
     assert [row["usd"] for row in tape(run(at))] == ["777", "1.0\u00a0k"]
 
 

@@ -39,7 +39,7 @@ _USUAL: Mapping[str, object] = {
     "profile": NEWEST,
     "recorded": BOTH,
     "judged": [],
-    "risk": [],
+    "risk_mode": [],
     "coverage": ANY,
     "symbols": [],
     "from": None,
@@ -109,7 +109,7 @@ def known_values(options: pd.DataFrame, symbols: Sequence[str]) -> dict[str, Seq
         "profile": [NEWEST, *versions_of(options)],
         "recorded": list(_RECORDED),
         "judged": VERDICTS,
-        "risk": RISK_MODES,
+        "risk_mode": RISK_MODES,
         "coverage": list(_COVERAGE),
         "symbols": symbols,
     }
@@ -173,7 +173,7 @@ def narrowing_parts(filters: Filters) -> list[tuple[str, str, dict[str, Any]]]:
         parts.append(("judged", " or ".join(filters.verdicts), {"verdicts": ()}))
     if filters.risk_modes:
         modes = " or ".join(mode.lower() for mode in filters.risk_modes)
-        parts.append(("risk", f"risk mode {modes}", {"risk_modes": ()}))
+        parts.append(("risk_mode", f"risk mode {modes}", {"risk_modes": ()}))
     if filters.direction is not None:
         side = "long" if filters.direction > 0 else "short"
         parts.append(("side", side, {"direction": None}))
@@ -232,7 +232,7 @@ def _ask_kind() -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
         "Verdict", VERDICTS, selection_mode="multi", key="judged", bind="query-params"
     )
     risk = st.pills(
-        "Risk mode", RISK_MODES, selection_mode="multi", key="risk", bind="query-params"
+        "Risk mode", RISK_MODES, selection_mode="multi", key="risk_mode", bind="query-params"
     )
     coverage = st.selectbox(
         "Coverage, at least", list(_COVERAGE), key="coverage", bind="query-params"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.accuracy import value_of_caution
@@ -25,7 +26,8 @@ from core.ui.charts.rates import rates_figure
 from core.ui.charts.spread_of_r import spread_figure
 from core.ui.claims import claims, headline, hours, looked_at
 from core.ui.draw import draw_figure
-from core.ui.palette import palette
+from core.ui.loaders.shared import shared
+from core.ui.palette import Palette, palette
 from core.ui.record_table import draw_caution, draw_record
 from core.ui.verdict_matrix import draw_matrix
 from core.ui.viewport import is_narrow
@@ -33,13 +35,10 @@ from core.ui.viewport import is_narrow
 
 def draw_verdicts(filters: Filters) -> None:
     """Everything about the outcomes that the filters leave."""
-    universe = loaders.load_tallies(replace(filters, verdicts=(), risk_modes=()), KEYS, DAILY)
-    narrowed = bool(filters.verdicts or filters.risk_modes)
-    tallies = loaders.load_tallies(filters, KEYS, DAILY) if narrowed else universe
-    if tallies.empty:
+    if _tallies(filters).empty:
         draw_nothing_left(filters)
         return
-    record = record_of(tallies, universe)
+    record = _record(filters)
     horizons = filters.horizons or HORIZONS
     st.markdown(f"#### {headline(record.trades, record.looks)}")
     waiting = unfinished_words(loaders.load_unfinished(filters))
@@ -49,14 +48,52 @@ def draw_verdicts(filters: Filters) -> None:
     st.caption(f"{finished} {waiting}")
     _draw_cells(record, horizons)
     draw_opened(filters, record)
-    _draw_rates(record)
-    _draw_courses(tallies, horizons)
+    _draw_rates(filters)
+    _draw_courses(filters, horizons)
     _draw_spread(filters, horizons)
-    _draw_caution(tallies, record)
+    _draw_caution(filters)
     draw_record(record.trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
     draw_record(
         record.shadows, "Not traded", "counterfactuals, never mixed with trades", traded=False
     )
+
+
+# What follows from the filters is made once for all readers who look at the same.
+
+
+def _tallies(filters: Filters) -> pd.DataFrame:
+    return loaders.load_tallies(filters, KEYS, DAILY)
+
+
+@shared
+def _record(filters: Filters) -> Record:
+    return record_of(_tallies(filters), _tallies(replace(filters, verdicts=(), risk_modes=())))
+
+
+@shared
+def _rates(filters: Filters, colours: Palette, narrow: bool) -> go.Figure:
+    record = _record(filters)
+    return rates_figure(record.trades, record.shadows, colours, compact=narrow)
+
+
+@shared
+def _courses(filters: Filters, shown: tuple[str, ...], colours: Palette, narrow: bool) -> go.Figure:
+    tallies = _tallies(filters)
+    traded, not_traded = curves(tallies, traded=True), curves(tallies, traded=False)
+    return curves_figure(traded, not_traded, shown, colours, compact=narrow)
+
+
+@shared
+def _spread(filters: Filters, shown: tuple[str, ...], colours: Palette) -> go.Figure:
+    counts = loaders.load_totals(filters, ("horizon", "traded"), R_COUNTS)
+    return spread_figure(
+        spreads(counts, traded=True), spreads(counts, traded=False), shown, colours
+    )
+
+
+@shared
+def _caution(filters: Filters) -> pd.DataFrame:
+    return value_of_caution(_tallies(filters))
 
 
 def _draw_cells(record: Record, horizons: tuple[str, ...]) -> None:
@@ -73,56 +110,46 @@ def _draw_cells(record: Record, horizons: tuple[str, ...]) -> None:
     draw_matrix(record.trades, record.shadows, horizons, opened_place(), open_chosen)
 
 
-def _draw_rates(record: Record) -> None:
-    narrow = is_narrow()
+def _draw_rates(filters: Filters) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.markdown(
             "**How often verdicts won**  \nAn edge would be a band wholly to the right of its bar. "
             "● won, in its 95 % interval; | the raw signal; ◇ always long; × a coin toss."
         )
-        figure = rates_figure(record.trades, record.shadows, palette(), compact=narrow)
-        draw_figure(figure, key="rates")
+        draw_figure(_rates(filters, palette(), is_narrow()), key="rates")
     with right:
-        lines = [f"- {said}" for said in claims(record.trades)]
+        lines = [f"- {said}" for said in claims(_record(filters).trades)]
         st.markdown("\n".join(lines) or "No trades among these outcomes.")
 
 
-def _draw_courses(tallies: pd.DataFrame, horizons: tuple[str, ...]) -> None:
-    narrow, colours = is_narrow(), palette()
+def _draw_courses(filters: Filters, horizons: tuple[str, ...]) -> None:
+    narrow = is_narrow()
     shown = horizons[:1] if narrow else horizons
     st.markdown(
         "**What the verdicts added up to**  \nA line that rises steadily would be an edge; one that "
         "jumps is luck on few days. Every signal counts 1 R at the end of its exit's day, overlapping "
         "ones too: a record of decisions, not of an account."
     )
-    figure = curves_figure(
-        curves(tallies, traded=True), curves(tallies, traded=False), shown, colours, compact=narrow
-    )
-    draw_figure(figure, key="curves")
+    draw_figure(_courses(filters, shown, palette(), narrow), key="curves")
 
 
 def _draw_spread(filters: Filters, horizons: tuple[str, ...]) -> None:
     narrow = is_narrow()
     shown = horizons[:1] if narrow else horizons
-    counts = loaders.load_totals(filters, ("horizon", "traded"), R_COUNTS)
     st.markdown(
         "**How far apart results were**  \nA few bars far out on one side decide a mean; a hump at "
         "−1 R are stops. Hatched: everything beyond. After costs, in units of the risk taken."
     )
-    figure = spread_figure(
-        spreads(counts, traded=True), spreads(counts, traded=False), shown, palette()
-    )
-    draw_figure(figure, key="spread")
+    draw_figure(_spread(filters, shown, palette()), key="spread")
     if narrow and len(horizons) > 1:
         st.caption(f"These are {hours(horizons[0])}; choose another horizon on top.")
 
 
-def _draw_caution(tallies: pd.DataFrame, record: Record) -> None:
-    found = value_of_caution(tallies)
+def _draw_caution(filters: Filters) -> None:
     st.markdown(
         "**What caution was worth**  \nLosses avoided less gains missed by not taking the full size, "
         "both after the same costs. Caution was worth having only where the whole interval is above 0. "
         f"{CAUTION_CAVEAT}"
     )
-    draw_caution(found, record.cautious)
+    draw_caution(_caution(filters), _record(filters).cautious)

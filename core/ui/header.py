@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.accounts import Person
 from core.errors import StoreError
@@ -20,7 +21,7 @@ from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
 from core.ui.formats import Clock, duration
 from core.ui.freshness import Circumstances, Freshness, away_words, freshness
-from core.ui.pulse import away_now, read_pulse
+from core.ui.pulse import away_now, newest_round, read_pulse
 from core.ui.replaying import draw_replays, is_running
 from core.ui.session import renewed
 
@@ -43,13 +44,15 @@ def draw_header(person: Person) -> None:
                 st.html(badge_html(market))
         # Filled last: its words are in the zone that is chosen beside it.
         age = st.container(width="content" if market.simulated else "stretch", key="data_age")
-        with st.container(width="content", key="bells"):
-            _draw_bell()
+        bells = st.container(width="content", key="bells")
         draw_mode()
         draw_zone()
-    with age:
-        _draw_live() if market.kind == "live" else _draw_end(market)
-    _draw_amiss()
+    amiss = st.container(key="amiss")
+    if market.kind != "live":
+        with age:
+            _draw_end(market)
+    st.session_state[_ROUND] = newest_round()
+    _move(age, bells, amiss)
     draw_auto_banner(person)
     draw_replays()
 
@@ -86,27 +89,29 @@ def freshness_now(now: datetime, clock: Clock, *, shown: bool = True) -> Freshne
     return freshness(vitals, around, now, clock)
 
 
-def _draw_live() -> None:
-    """Badge and age of a live market, which count by themselves; a new round renews the page."""
-    vitals = read_pulse().vitals or Vitals()
-    st.session_state[_ROUND] = vitals.done_bar
-    _live()
-
-
 @renewed(_REFRESH_SECONDS)
-def _live() -> None:
-    here, now, clock = instance(), datetime.now(UTC), reader_clock()
-    vitals = read_pulse().vitals or Vitals()
-    if vitals.done_bar != st.session_state.get(_ROUND):
-        st.rerun()
-    badge = badge_html(here.market, freshness_now(now, clock).state)
-    age = age_html(here.market, vitals.newest_bar, clock, now, running=vitals.catching_up)
+def _move(age: DeltaGenerator, bells: DeltaGenerator, amiss: DeltaGenerator) -> None:
+    """All that moves in the header, together: each run takes the server's time, whatever it draws.
+
+    Badge and age of a live market count by themselves, and a new round renews the page.
+    """
+    market, now = instance().market, datetime.now(UTC)
+    if market.kind == "live":
+        if newest_round() != st.session_state.get(_ROUND):
+            st.rerun()
+        with age:
+            _draw_live(market, now)
+    with bells:
+        draw_bell(market, now)
+    with amiss:
+        _say_amiss(now)
+
+
+def _draw_live(market: Market, now: datetime) -> None:
+    vitals, clock = read_pulse().vitals or Vitals(), reader_clock()
+    badge = badge_html(market, freshness_now(now, clock).state)
+    age = age_html(market, vitals.newest_bar, clock, now, running=vitals.catching_up)
     st.html(f'<div class="cx-live">{badge}<span class="cx-note">{age}</span></div>')
-
-
-@renewed(_REFRESH_SECONDS)
-def _draw_bell() -> None:
-    draw_bell(instance().market, datetime.now(UTC))
 
 
 def _draw_end(market: Market) -> None:
@@ -121,7 +126,11 @@ def _draw_end(market: Market) -> None:
 
 @renewed(_REFRESH_SECONDS)
 def _draw_amiss(*, shown: bool = True) -> None:
-    found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
+    _say_amiss(datetime.now(UTC), shown=shown)
+
+
+def _say_amiss(now: datetime, *, shown: bool = True) -> None:
+    found = freshness_now(now, reader_clock(), shown=shown)
     if found.words:
         st.html(amiss_html(found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,12 +42,24 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         raise SystemExit(str(error)) from None
     tell_of(databases)
     click.echo(await run_in_threadpool(announcement, here, server_address()))
+    collect_garbage_seldom()
     async with Beside() as beside:
         if here.settings.worker:
             beside.begin(work_on(here.market))
             auto.follow(lambda now: beside.begin(work_on(now.market)))
         yield
         auto.follow(None)
+
+
+def collect_garbage_seldom() -> None:
+    """What is there by now stays, and the rest is looked through when much has been made.
+
+    Streamlit would look through everything after each run of a page, which took a quarter of a second
+    and held up all others (``postScriptGC`` in .streamlit/config.toml).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def reseal(here: Instance) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -14,36 +14,47 @@ from core.ui.charts.heat_map import HOW_TO_READ, heat_figure
 from core.ui.charts.liquidations import flow_figure
 from core.ui.charts.ranking import ranking_figure
 from core.ui.controls import reader_clock
+from core.ui.formats import Clock
 from core.ui.liquidation_view import (
     Asked,
     Spikes,
     Tally,
     ranked,
+    read_bar_tally,
     read_events,
     read_map,
     read_spikes,
+    read_tally,
 )
-from core.ui.live_chart import draw_live_figure
-from core.ui.palette import palette
+from core.ui.live_chart import Ready, draw_live_figure
+from core.ui.loaders.shared import shared
+from core.ui.palette import Palette, palette
 from core.ui.session import renewed
 from core.ui.states import store_failures_shown
-from core.ui.tape import draw_tape
+from core.ui.tape import draw_tape, tape_rows
 from core.ui.viewport import is_narrow
 
-REFRESH_SECONDS = 2
+REFRESH_SECONDS, SLOWLY_SECONDS = 2.0, 6.0
 BY_SYMBOL, BY_VENUE = "symbols", "venues"
 _TAPE_ROWS, _LARGEST_ROWS, _SYMBOL_ROWS = 100, 10, 12
 _TAPE_PX, _SPIKES_PX = 352, 290
 
 
-def draw_moving(draw: Callable[[], None]) -> None:
-    """Draw a part of the page now and every two seconds, and nothing else with it."""
+def draw_moving(draw: Callable[[], None], every: float = REFRESH_SECONDS) -> None:
+    """Draw a part of the page now and every few seconds, and nothing else with it.
+
+    What sums up hours moves slowly: it is looked at no more often than it changes for the eye.
+    """
 
     def drawn() -> None:
         with store_failures_shown():
             draw()
 
-    renewed(REFRESH_SECONDS)(drawn)()
+    renewed(every)(drawn)()
+
+
+# What is drawn follows from what was asked, the moment, and the reader's clock and colours: it is made
+# once for all who look at the same.
 
 
 def draw_headline(tally: Tally, asked: Asked) -> None:
@@ -52,27 +63,53 @@ def draw_headline(tally: Tally, asked: Asked) -> None:
 
 def draw_flow(tally: Tally, asked: Asked, *panes: str) -> None:
     """What was liquidated over time; one pane with its words above it, or all."""
-    flow = tally.flow(TimeAxis(reader_clock()), palette())
-    figure = flow_figure(flow, panes, narrow=bool(panes), keep=f"{asked.key} {panes}")
+    at = tally.stretch.now
+    figure = _flow(asked, at, tally.hourly, reader_clock(), palette(), panes)
     if panes:
-        st.markdown(f"**{figure.layout.meta['title']}**  \n{figure.layout.meta['look']}")
+        st.markdown(figure.words)
     draw_live_figure(figure, key="flow")
 
 
-def draw_ranking(tally: Tally, by: str) -> None:
+@shared
+def _flow(
+    asked: Asked,
+    now: datetime,
+    hourly: bool,
+    clock: Clock,
+    colours: Palette,
+    panes: tuple[str, ...],
+) -> Ready:
+    flow = _tally(asked, now, hourly).flow(TimeAxis(clock), colours)
+    return Ready.of(flow_figure(flow, panes, narrow=bool(panes), keep=f"{asked.key} {panes}"))
+
+
+def _tally(asked: Asked, now: datetime, hourly: bool) -> Tally:
+    return read_bar_tally(asked, now) if hourly else read_tally(asked, now)
+
+
+def draw_ranking(tally: Tally, asked: Asked, by: str) -> None:
     """Who adds up to what."""
     what = by.removesuffix("s")
-    found = ranked(tally, what)
-    rows = _SYMBOL_ROWS if by == BY_SYMBOL else max(len(found), len(tally.streams), 1)
     st.markdown(f"**By {what}**  \nWho adds up to what in the window")
-    figure = ranking_figure(found, palette(), what=what, rows=rows, narrow=is_narrow())
+    at = tally.stretch.now
+    figure = _ranking(asked, at, tally.hourly, palette(), what, is_narrow())
     draw_live_figure(figure, key=f"by_{what}")
+
+
+@shared
+def _ranking(
+    asked: Asked, now: datetime, hourly: bool, colours: Palette, what: str, narrow: bool
+) -> Ready:
+    tally = _tally(asked, now, hourly)
+    found = ranked(tally, what)
+    rows = _SYMBOL_ROWS if what == "symbol" else max(len(found), len(tally.streams), 1)
+    return Ready.of(ranking_figure(found, colours, what=what, rows=rows, narrow=narrow))
 
 
 def draw_one(tally: Tally, asked: Asked, part: str) -> None:
     """The one chart that a narrow screen shows."""
     if part in (BY_SYMBOL, BY_VENUE):
-        draw_ranking(tally, part)
+        draw_ranking(tally, asked, part)
     else:
         draw_flow(tally, asked, part)
 
@@ -82,18 +119,26 @@ def draw_tape_part(asked: Asked, tally: Tally) -> None:
     now, clock = tally.stretch.now, reader_clock()
     st.markdown(f"**Tape**  \nNewest first, in USD; times in {clock.label}")
     nothing = f"No event passes the filters in the last {asked.window}."
-    events = read_events(asked, now, limit=_TAPE_ROWS)
-    draw_tape(events, clock, height=_TAPE_PX, nothing=nothing)
+    draw_tape(_tape(asked, now, clock), height=_TAPE_PX, nothing=nothing)
     st.html(parts.streams_part(tally.streams, now, clock))
+
+
+@shared
+def _tape(asked: Asked, now: datetime, clock: Clock) -> list[dict[str, Any]]:
+    return tape_rows(read_events(asked, now, limit=_TAPE_ROWS), clock)
 
 
 def draw_judged(asked: Asked, now: datetime) -> None:
     """The largest events, and the markets that stand out."""
     clock = reader_clock()
     st.markdown(f"**Largest events of the window**  \nTimes in {clock.label}")
-    largest = read_events(asked, now, limit=_LARGEST_ROWS, largest=True)
-    st.html(parts.largest_part(largest, clock))
+    st.html(_largest(asked, now, clock))
     draw_spikes(read_spikes(asked, now))
+
+
+@shared
+def _largest(asked: Asked, now: datetime, clock: Clock) -> str:
+    return parts.largest_part(read_events(asked, now, limit=_LARGEST_ROWS, largest=True), clock)
 
 
 def draw_spikes(spikes: Spikes) -> None:
@@ -107,13 +152,24 @@ def draw_spikes(spikes: Spikes) -> None:
 def draw_map(asked: Asked, symbol: str, now: datetime) -> None:
     """Where in price and time one market's events were reported."""
     st.markdown(HOW_TO_READ)
-    view = read_map(asked, symbol, now, TimeAxis(reader_clock()), palette())
-    figure = heat_figure(view, narrow=is_narrow(), keep=f"{asked.key} {symbol}")
-    draw_live_figure(figure, key="heat")
+    draw_live_figure(_map(asked, symbol, now, reader_clock(), palette(), is_narrow()), key="heat")
 
 
-def draw_gaps(tally: Tally) -> None:
+@shared
+def _map(
+    asked: Asked, symbol: str, now: datetime, clock: Clock, colours: Palette, narrow: bool
+) -> Ready:
+    view = read_map(asked, symbol, now, TimeAxis(clock), colours)
+    return Ready.of(heat_figure(view, narrow=narrow, keep=f"{asked.key} {symbol}"))
+
+
+def draw_gaps(asked: Asked, now: datetime) -> None:
     """When which stream was not heard."""
     st.markdown("**Gaps: when a stream was not heard**")
-    at = tally.stretch
-    st.html(parts.gaps_part(tally.gaps, at.start, at.now, reader_clock()))
+    st.html(_gaps(asked, now, reader_clock()))
+
+
+@shared
+def _gaps(asked: Asked, now: datetime, clock: Clock) -> str:
+    tally = read_tally(asked, now)
+    return parts.gaps_part(tally.gaps, tally.stretch.start, now, clock)

@@ -16,6 +16,7 @@ from core.ui import loaders
 from core.ui.charts.heat_map import Map
 from core.ui.charts.liquidations import Flow
 from core.ui.charts.times import TimeAxis
+from core.ui.loaders.shared import shared
 from core.ui.palette import Palette
 from core.ui.venues import venue_name
 
@@ -48,13 +49,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums of a window: rows, what they add up to per slot, and when which stream was not heard."""
+    """Sums of a window: rows, what they add up to per slot, and when which stream was not heard.
+
+    ``hourly`` are those of bars, where single events are not known.
+    """
 
     stretch: Stretch
     rows: pd.DataFrame
     slots: pd.DataFrame
     gaps: pd.DataFrame
     streams: pd.DataFrame
+    hourly: bool = False
 
     @property
     def longs(self) -> float:
@@ -86,6 +91,7 @@ class Spikes:
     unjudged: tuple[str, ...] = ()
 
 
+@shared
 def read_tally(asked: Asked, now: datetime) -> Tally:
     """Sums of single events over the asked window of a live market."""
     at = Stretch.of(asked.window, now)
@@ -96,6 +102,7 @@ def read_tally(asked: Asked, now: datetime) -> Tally:
     return Tally(at, rows, slots, read_gaps(asked, at.start, now), streams)
 
 
+@shared
 def read_gaps(asked: Asked, start: datetime, now: datetime) -> pd.DataFrame:
     """When which stream of the asked venues was not heard since ``start``, the newest first."""
     floor = sums.floor_time(start, QUARTER)
@@ -106,6 +113,7 @@ def read_gaps(asked: Asked, start: datetime, now: datetime) -> pd.DataFrame:
     return sums.of_streams(gaps, asked.venues)
 
 
+@shared
 def read_spikes(asked: Asked, now: datetime) -> Spikes:
     """The last quarter of an hour beside the quarters of the seven days before it."""
     begun = sums.floor_time(now, MINUTE) - QUARTER + MINUTE
@@ -129,6 +137,7 @@ def read_spikes(asked: Asked, now: datetime) -> Spikes:
     return Spikes(compare(present, past), QUARTER, unjudged)
 
 
+@shared
 def read_events(asked: Asked, now: datetime, *, limit: int, largest: bool = False) -> pd.DataFrame:
     """Single events of the window that pass the filters, the newest first, or the largest."""
     start = Stretch.of(asked.window, now).start
@@ -143,6 +152,7 @@ def read_events(asked: Asked, now: datetime, *, limit: int, largest: bool = Fals
     )
 
 
+@shared
 def read_map(asked: Asked, symbol: str, now: datetime, times: TimeAxis, colours: Palette) -> Map:
     """One market's single events of the window, and its price where bars know it."""
     at = Stretch.of(asked.window, now)
@@ -159,6 +169,7 @@ def read_map(asked: Asked, symbol: str, now: datetime, times: TimeAxis, colours:
     )
 
 
+@shared
 def read_bar_tally(asked: Asked, through: datetime) -> Tally:
     """Hourly totals of the bars of the asked window, where single events are not known."""
     at = Stretch.of(asked.window, through, hourly=True)
@@ -168,9 +179,10 @@ def read_bar_tally(asked: Asked, through: datetime) -> Tally:
     added = sums.add_up(known, slots)
     added[~slots.isin(known["slot"])] = np.nan
     nothing = pd.DataFrame(columns=list(sums.GAP_COLUMNS))
-    return Tally(at, known, added, nothing, pd.DataFrame())
+    return Tally(at, known, added, nothing, pd.DataFrame(), hourly=True)
 
 
+@shared
 def read_bar_spikes(asked: Asked, through: datetime) -> Spikes:
     """The last hour beside the hours of the seven days before it."""
     end = sums.ceil_time(through, HOUR) - HOUR

@@ -7,6 +7,7 @@ flickers and forgets the reader's zoom (streamlit/streamlit#8782). This keeps th
 from __future__ import annotations
 
 import gzip
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -28,14 +29,32 @@ _CHART = st.components.v2.component(
 )
 
 
-def draw_live_figure(figure: go.Figure, *, key: str) -> None:
-    """Draw a figure of `core.ui.charts`, whose alt text is in ``layout.meta``."""
+@dataclass(frozen=True)
+class Ready:
+    """A figure as the browser gets it, which many readers can be sent; ``words`` stand above it where
+    it is drawn alone."""
+
+    spec: str
+    alt: str
+    height: int
+    words: str = ""
+
+    @classmethod
+    def of(cls, figure: go.Figure) -> Ready:
+        """A figure of `core.ui.charts`, whose alt text and words are in ``layout.meta``."""
+        meta = figure.layout.meta
+        words = f"**{meta['title']}**  \n{meta['look']}" if "title" in meta else ""
+        return cls(figure.to_json(validate=False), meta["alt"], figure.layout.height, words)
+
+
+def draw_live_figure(figure: Ready, *, key: str) -> None:
+    """Draw a figure in the place of the one before it."""
     _CHART(
         key=key,
         data={
-            "spec": figure.to_json(validate=False),
-            "alt": figure.layout.meta["alt"],
-            "height": figure.layout.height,
+            "spec": figure.spec,
+            "alt": figure.alt,
+            "height": figure.height,
             "config": CONFIG,
             "library": f"{LIBRARY}?v={get_plotlyjs_version()}",
         },

@@ -206,7 +206,8 @@ function listen(root, state) {
   root.onpointerleave = hide
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: { text }, parentElement, setTriggerValue }) {
+  const data = JSON.parse(text)
   const root = parentElement.querySelector(".markets")
   const places = slots(data.factors)
   const focused = root.getRootNode().activeElement?.closest?.(".row")?.dataset.symbol

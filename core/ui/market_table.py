@@ -70,19 +70,9 @@ COLUMNS: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
 )
 
 
-def draw_table(
-    rows: pd.DataFrame,
-    profile: Profile,
-    *,
-    order: str,
-    clock: Clock,
-    now: datetime,
-    link: Callable[[str], str],
-    on_sort: Callable[[str], None],
-) -> None:
-    """Draw the rows of `core.ui.market_rows`; choosing one opens its page.
+def draw_table(text: str, *, on_sort: Callable[[str], None]) -> None:
+    """Draw `table_data` that was made into JSON; choosing a row opens its page.
 
-    ``now`` is the time by which ages are told, ``link`` the address of a symbol's page, and
     ``on_sort`` gets the order that a click on a column's title asks for.
     """
     key = "markets"
@@ -92,11 +82,9 @@ def draw_table(
         if asked in ORDERS:
             on_sort(asked)
 
-    _TABLE(
-        key=key,
-        data=table_data(rows, profile, order=order, clock=clock, now=now, link=link),
-        on_sort_change=sort,
-    )
+    # As text: to write hundreds of rows as JSON takes longer than all else on the page, and many
+    # readers get the same.
+    _TABLE(key=key, data={"text": text}, on_sort_change=sort)
 
 
 def table_data(
@@ -108,7 +96,11 @@ def table_data(
     now: datetime,
     link: Callable[[str], str],
 ) -> dict[str, Any]:
-    """Everything the browser needs, as JSON: columns, factors with their weights, rows."""
+    """Everything the browser needs: columns, factors with their weights, rows.
+
+    ``rows`` are those of `core.ui.market_rows`, ``now`` is the time by which ages are told, ``link``
+    the address of a symbol's page.
+    """
     shares = profile.weights.shares()
     return {
         "columns": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ LARGE_USD = 100_000.0
 
 
 def draw_tape(
-    events: pd.DataFrame, clock: Clock, *, height: int, nothing: str, key: str = "tape"
+    rows: Sequence[Mapping[str, Any]], *, height: int, nothing: str, key: str = "tape"
 ) -> None:
-    """Draw events as the store gives them, in a list of fixed height that scrolls by itself."""
-    _TAPE(key=key, data={"rows": tape_rows(events, clock), "height": height, "nothing": nothing})
+    """Draw rows of `tape_rows` in a list of fixed height that scrolls by itself."""
+    _TAPE(key=key, data={"rows": rows, "height": height, "nothing": nothing})
 
 
 def tape_rows(events: pd.DataFrame, clock: Clock) -> list[dict[str, Any]]:
-    """Every text of every event, and which it is."""
+    """Every text of every event as the store gives them, and which it is."""
     return [
         {
             "id": f"{event['venue']} {event['identity']}",
