@@ -41,7 +41,7 @@ from core.jobs.factor_days import LATE, is_quiet, sum_factor_days
 from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, Jobs, newest_bar
-from core.jobs.sending import Sending, sending_for
+from core.jobs.sender import Sender
 from core.market.choice import Market, live_market
 from core.settings import Settings, load_settings
 from core.store.health import load_used_budgets, save_health
@@ -100,7 +100,7 @@ class Worker:
     market: Market = field(default_factory=live_market)
     settings: Settings | None = None
     # Sends what waits in the outbox, while the worker runs; `wake` it when something was put.
-    sending: Sending | None = None
+    sending: Sender | None = None
 
     def run(self) -> bool:
         """Work until `stop`; whether what was under way then has been finished.
@@ -110,7 +110,7 @@ class Worker:
         """
         self._show_life()
         settings = self.settings or load_settings()
-        sending = self.sending = sending_for(self.engine, settings, self.name)
+        sending = self.sending = Sender(self.engine, settings, self.name)
         backtests = Backtests(
             self.engine,
             settings,
