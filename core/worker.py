@@ -129,9 +129,10 @@ class Worker:
             alerting=Alerting(
                 self.engine,
                 self.clock,
-                sending.go_first,
+                sending.wake,
                 settings.url or "",
                 lambda: self._people(settings),
+                sending.go_first,
             ),
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)

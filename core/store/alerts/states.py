@@ -78,16 +78,20 @@ def hold_alerts(conn: Connection) -> None:
     database.hold(conn, _LOCK)
 
 
-def load_progress(conn: Connection, *, values: bool = False) -> dict[int, Progress]:
-    """By rule, with the values of what fires only where they are asked for.
+def load_progress(
+    conn: Connection, rule_ids: Collection[int] | None = None, *, values: bool = False
+) -> dict[int, Progress]:
+    """By rule, of some or of all, with the values of what fires only where they are asked for.
 
     A rule that no bar has judged has none.
     """
     kept = alert_progress.c["values"]
-    columns = [column for column in alert_progress.c if values or column is not kept]
+    query = select(*(column for column in alert_progress.c if values or column is not kept))
+    if rule_ids is not None:
+        query = query.where(alert_progress.c.rule_id.in_(list(rule_ids)))
     return {
         row["rule_id"]: Progress(**{**row, "values": _unpacked(row.get("values"))})
-        for row in conn.execute(select(*columns)).mappings()
+        for row in conn.execute(query).mappings()
     }
 
 
