@@ -51,19 +51,17 @@ class Seen:
         rows = {each: self._rows[each] for each in wanted if each in self._rows}
         if not rows:
             return {}
-        shown = rule.explain(self.evaluation, list(rows.values()))
+        columns = []
+        for piece, values in rule.pieces(self.evaluation, np.array(list(rows.values()))):
+            head = {
+                "text": piece.text,
+                "title": piece.title,
+                "unit": piece.unit,
+                "kind": piece.kind,
+            }
+            columns.append([{**head, "value": value} for value in values])
         return {
-            each: [
-                {
-                    "text": part.text,
-                    "title": part.title,
-                    "unit": part.unit,
-                    "kind": part.kind,
-                    "value": part.value,
-                }
-                for part in parts
-            ]
-            for each, parts in zip(rows, shown, strict=True)
+            each: list(parts) for each, parts in zip(rows, zip(*columns, strict=True), strict=True)
         }
 
 

@@ -13,7 +13,7 @@ was judged at a later bar already. All that happened is written down; what is ol
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -50,9 +50,10 @@ from core.alerts.states import (
     SEEN_AT,
     TOLD_AT,
     States,
+    changed,
     from_rows,
+    to_columns,
     to_moment,
-    to_rows,
 )
 from core.errors import RuleError
 from core.jobs.alert_frames import AlertFrames, Seen
@@ -269,8 +270,7 @@ class Alerting:
             gone = set(one.before.symbols) - set(one.states.symbols)
             if gone:
                 stored_states.drop_states(conn, one.rule.id, gone)
-        rows = [row for one, parts in explained for row in _changed(one, parts)]
-        stored_states.save_states(conn, rows)
+        stored_states.put_states(conn, _changed(explained))
         stored_states.save_progress(conn, [_progress(one, now) for one in work])
         return happened, sent
 
@@ -427,14 +427,21 @@ def _events(one: _Work, parts: Parts, now: datetime) -> Iterator[StoredEvent]:
         )
 
 
-def _changed(one: _Work, parts: Parts) -> Iterator[dict[str, Any]]:
-    """The states that are others than before, as rows."""
-    events = [each.event for each in one.decisions]
-    fired = {event.symbol: event.at for event in events if event.kind == "fired"}
-    for row in to_rows(one.states, since=one.before):
-        symbol = row["symbol"]
-        then = parts.get((symbol, fired[symbol])) if symbol in fired else None
-        yield {**row, "rule_id": one.rule.id, "fired_parts": then}
+def _changed(explained: Iterable[tuple[_Work, Parts]]) -> dict[str, list[Any]]:
+    """The states that are others than before, of several rules, by column."""
+    found: dict[str, list[Any]] = {}
+    for one, parts in explained:
+        columns = to_columns(one.states, changed(one.states, one.before))
+        events = [each.event for each in one.decisions]
+        fired = {event.symbol: event.at for event in events if event.kind == "fired"}
+        symbols = columns["symbol"]
+        columns["rule_id"] = [one.rule.id] * len(symbols)
+        columns["fired_parts"] = [
+            parts.get((symbol, fired[symbol])) if symbol in fired else None for symbol in symbols
+        ]
+        for name, values in columns.items():
+            found.setdefault(name, []).extend(values)
+    return found
 
 
 def _progress(one: _Work, now: datetime) -> Progress:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store import database
-from core.store.bulk import columns_of, insert_new, replace_rows
+from core.store.bulk import as_taken, columns_of, insert_new, replace_rows
 from core.store.database import UtcDateTime
 from core.store.tables import (
     acknowledgements,
@@ -133,8 +133,13 @@ def load_states(
 
 def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows of `core.alerts.states.to_rows` with rule_id and fired_parts in their place."""
-    columns = columns_of(conn, alert_states, rows)
-    replace_rows(conn, alert_states, columns, kept=("fired_parts",))
+    names = rows[0] if rows else ()
+    put_states(conn, {name: [row[name] for row in rows] for name in names})
+
+
+def put_states(conn: Connection, columns: Mapping[str, Sequence[Any]]) -> None:
+    """`save_states` by column."""
+    replace_rows(conn, alert_states, as_taken(conn, alert_states, columns), kept=("fired_parts",))
 
 
 def drop_states(conn: Connection, rule_id: int, symbols: Collection[str] | None = None) -> None:
