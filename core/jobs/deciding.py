@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Engine
 
-from core.backtest import decide_by
+from core.backtest import decide_each
 from core.market.frame import NAMES
 from core.market.recording import Recording, assemble
 from core.signals import Profile, Schedule
@@ -144,11 +144,11 @@ Made = list[tuple[Profile, pd.DataFrame]]
 def _decide(frame: pd.DataFrame, step: pd.DataFrame, schedules: Sequence[Schedule]) -> Made:
     """What each version makes of the rows of a step that it decides."""
     times = _times(step)
-    seen = frame[_times(frame) <= times.max()]
+    of_frame = _times(frame)
+    seen = frame if of_frame.max() <= times.max() else frame[of_frame <= times.max()]
     return [
         (profile, planned.loc[planned.index.intersection(step.index)])
-        for schedule in schedules
-        for profile, planned in decide_by(seen, schedule, since=times.min())
+        for profile, planned in decide_each(seen, schedules, since=times.min())
     ]
 
 
