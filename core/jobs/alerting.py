@@ -13,7 +13,7 @@ was judged at a later bar already. All that happened is written down; what is ol
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -349,18 +349,18 @@ def _evaluate(one: _Work, seen: Seen, living: Sequence[str]) -> None:
     if left:
         one.states, ended = remove(one.states, left, one.bars[0])
         one.events += ended
-    covered = [symbol for symbol in living if one.definition.covers(symbol)]
+    own = one.definition.symbols
+    covered = [symbol for symbol in living if one.definition.covers(symbol)] if own else living
     one.states = one.states.with_symbols(covered, seen_at=one.bars[0] - _TICK)
     for bar in one.stepped:
-        one.truth[bar] = _at_bar(one.states.places, seen, bar, truth)
+        one.truth[bar] = _at_bar(one.states.symbols, seen, bar, truth)
 
 
-def _at_bar(places: Mapping[str, int], seen: Seen, bar: datetime, truth: Truth | None) -> Truth:
-    found = np.full(len(places), ERROR_TRUTH if truth is None else UNKNOWN, dtype=np.int8)
-    names, rows = seen.at.get(bar, ([], np.empty(0, np.int64)))
-    if truth is not None and names:
-        to = np.array([places.get(name, -1) for name in names])
-        found[to[to >= 0]] = truth[rows[to >= 0]]
+def _at_bar(symbols: tuple[str, ...], seen: Seen, bar: datetime, truth: Truth | None) -> Truth:
+    found = np.full(len(symbols), ERROR_TRUTH if truth is None else UNKNOWN, dtype=np.int8)
+    if truth is not None:
+        to, rows = seen.places(symbols, bar)
+        found[to] = truth[rows]
     return found
 
 
