@@ -20,7 +20,7 @@ from core.store.due import count_frame, load_frame
 from core.store.ledger import hold
 from core.store.observations import load_closes, load_observations
 from core.store.profiles import load_schedules
-from core.store.signals import save_bars, save_profile, save_signals
+from core.store.signals import save_bars, save_each, save_profile
 
 # A factor is measured against 30 days before, on inputs that look back another 30 and 3; profiles
 # with longer windows have more read.
@@ -207,12 +207,10 @@ def _steps(new: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _store(
     conn: Connection, step: pd.DataFrame, made: Made, ages: pd.DataFrame, at: datetime
 ) -> Decided:
-    stored = Decided(bars=save_bars(conn, step))
-    for profile, planned in made:
+    new_bars = save_bars(conn, step)
+    for profile, _ in made:
         save_profile(conn, profile, at)
-        new = save_signals(conn, planned, ages.loc[planned.index], profile, at)
-        stored += Decided(signals=new)
-    return stored
+    return Decided(new_bars, save_each(conn, made, ages, at))
 
 
 def _times(frame: pd.DataFrame) -> pd.DatetimeIndex:

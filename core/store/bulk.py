@@ -131,8 +131,8 @@ def _copy(
     conn: Connection, table: str, quoted: str, rows: Sequence[Values], on_conflict: str
 ) -> int:
     """COPY knows no ON CONFLICT, so rows go through a table that lives as long as the transaction."""
-    conn.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.incoming_{table}")
     conn.exec_driver_sql(
+        f"DROP TABLE IF EXISTS pg_temp.incoming_{table}; "
         f"CREATE TEMP TABLE incoming_{table} ON COMMIT DROP AS "
         f"SELECT {quoted} FROM {table} WITH NO DATA"
     )
