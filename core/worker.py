@@ -41,7 +41,7 @@ from core.jobs.factor_days import LATE, is_quiet, sum_factor_days
 from core.jobs.lost import find_lost
 from core.jobs.retention import drop_old
 from core.jobs.round import BATCHES, Jobs, newest_bar
-from core.jobs.sending import Sending, sending_for
+from core.jobs.sender import Sender
 from core.keeping.schedule import Schedule
 from core.market.choice import Market, live_market
 from core.settings import Settings, load_settings
@@ -103,7 +103,7 @@ class Worker:
     market: Market = field(default_factory=live_market)
     settings: Settings | None = None
     # Sends what waits in the outbox, while the worker runs; `wake` it when something was put.
-    sending: Sending | None = None
+    sending: Sender | None = None
     _alive_at: float = field(default_factory=monotonic)
 
     def run(self) -> bool:
@@ -114,7 +114,7 @@ class Worker:
         """
         self._show_life()
         settings = self.settings or load_settings()
-        sending = self.sending = sending_for(self.engine, settings, self.name)
+        sending = self.sending = Sender(self.engine, settings, self.name)
         backtests = Backtests(
             self.engine,
             settings,
@@ -133,9 +133,10 @@ class Worker:
             alerting=Alerting(
                 self.engine,
                 self.clock,
-                sending.go_first,
+                sending.wake,
                 settings.url or "",
                 lambda: self._people(settings),
+                sending.go_first,
             ),
         )
         beating = threading.Thread(target=self._beat, name="alive", daemon=True)

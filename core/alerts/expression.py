@@ -9,11 +9,12 @@ something false, "or" with something true). A division by zero is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.alerts.checking import Checked, check
@@ -24,6 +25,10 @@ from core.alerts.kernels import TRUE, UNKNOWN, Truth
 from core.alerts.reading import Reader
 from core.alerts.tree import Kind
 from core.errors import RuleError
+
+Value = float | bool | str | None
+# What is shown of 0, 1 and 2.
+_TRUTHS = (False, None, True)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Shown:
     kind: Kind
     title: str
     unit: str
-    value: float | bool | str | None
+    value: Value
 
 
 @dataclass(frozen=True)
@@ -85,25 +90,21 @@ class Rule:
         Pieces are names, calls and comparisons, in the order of the text, larger ones first.
         """
         wanted = np.arange(len(evaluation.index)) if rows is None else np.asarray(rows, np.int64)
-        columns = []
-        for part in self._checked.parts:
-            values = evaluation.value(part.node)[wanted].tolist()
-            piece = self.text[part.start : part.end]
-            columns.append(
-                [
-                    Shown(
-                        piece,
-                        part.start,
-                        part.end,
-                        part.kind,
-                        part.title,
-                        part.unit,
-                        _shown(part.kind, part.texts, value),
-                    )
-                    for value in values
-                ]
-            )
+        columns = [
+            [replace(piece, value=value) for value in values]
+            for piece, values in self.pieces(evaluation, wanted)
+        ]
         return list(zip(*columns, strict=True))
+
+    def pieces(
+        self, evaluation: Evaluation, rows: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[Shown, list[Value]]]:
+        """Every piece, without a value, and what it was at rows of an evaluation, by place."""
+        for part in self._checked.parts:
+            values = evaluation.value(part.node)[rows]
+            text = self.text[part.start : part.end]
+            piece = Shown(text, part.start, part.end, part.kind, part.title, part.unit, None)
+            yield piece, _shown(part.kind, part.texts, values)
 
 
 def _affordable(text: str, checked: Checked) -> Cost:
@@ -127,12 +128,13 @@ def _affordable(text: str, checked: Checked) -> Cost:
     return cost
 
 
-def _shown(kind: Kind, texts: Any, value: float) -> float | bool | str | None:
+def _shown(kind: Kind, texts: Mapping[float, str], values: npt.NDArray[Any]) -> list[Value]:
     if kind == "truth":
-        return None if value == UNKNOWN else bool(value == TRUE)
-    if value != value:
-        return None
-    return texts.get(value, value)  # type: ignore[no-any-return]
+        return [_TRUTHS[value] for value in values.tolist()]
+    found = values.tolist()
+    if texts:
+        return [None if value != value else texts.get(value, value) for value in found]
+    return [None if value != value else value for value in found]
 
 
 def compile_rule(text: str) -> Rule:

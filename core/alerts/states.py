@@ -18,6 +18,7 @@ from core.alerts.kernels import TRUE, UNKNOWN
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 # Beside FALSE, UNKNOWN and TRUE of the language: the rule could not be evaluated.
 ERROR_TRUTH = 3
@@ -163,15 +164,22 @@ def to_rows(states: States, *, since: States | None = None) -> list[dict[str, An
     With ``since``, only those that would go on otherwise than from there, the newest bar aside: what
     has to be written after a step. `from_rows` is the inverse.
     """
-    places: Iterable[int] = range(len(states))
-    if since is not None:
-        before = since.with_symbols(states.symbols).table
-        differs = states.table != before
-        differs[SEEN_AT] = False
-        # A run of false before nothing waits is as good as none.
-        differs[[LAST, RUN_SINCE, RUN_LOST]] &= ~(_quiet(states.table) & _quiet(before))
-        places = np.flatnonzero(differs.any(axis=0)).tolist()
-    return [_row(states.symbols[place], states.table[:, place].tolist()) for place in places]
+    columns = to_columns(states, changed(states, since))
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def changed(states: States, since: States | None) -> Places:
+    """The places of the symbols that would go on otherwise than from ``since``; all for None."""
+    if since is None:
+        return np.arange(len(states))
+    before = since.with_symbols(states.symbols).table
+    differs = states.table != before
+    differs[SEEN_AT] = False
+    # A run of false before nothing waits is as good as none.
+    differs[[LAST, RUN_SINCE, RUN_LOST]] &= ~(_quiet(states.table) & _quiet(before))
+    return np.flatnonzero(differs.any(axis=0))
 
 
 def _quiet(table: Ints) -> Bools:
@@ -179,18 +187,22 @@ def _quiet(table: Ints) -> Bools:
     return found
 
 
-def _row(symbol: str, values: list[int]) -> dict[str, Any]:
-    row: dict[str, Any] = {"symbol": symbol}
-    for field, (name, value) in enumerate(zip(FIELDS, values, strict=True)):
+def to_columns(states: States, places: Places) -> dict[str, list[Any]]:
+    """What `to_rows` gives of these places, by column."""
+    columns: dict[str, list[Any]] = {"symbol": [states.symbols[place] for place in places.tolist()]}
+    for field, (name, values) in enumerate(zip(FIELDS, states.table[:, places], strict=True)):
         if field in _NAMED:
-            row[name] = _NAMED[field][value]
+            words = _NAMED[field]
+            columns[name] = [words[value] for value in values.tolist()]
         elif field == ARMED:
-            row[name] = bool(value)
+            columns[name] = (values != 0).tolist()
         elif field == RUN_LOST:
-            row["run_lost_s"] = value / 1e6
+            columns[f"{name}_s"] = (values / 1e6).tolist()
         else:
-            row[name] = to_moment(value)
-    return row
+            # There are few that differ.
+            moments = {us: to_moment(us) for us in set(values.tolist())}
+            columns[name] = [moments[us] for us in values.tolist()]
+    return columns
 
 
 def from_rows(

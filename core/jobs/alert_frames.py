@@ -35,6 +35,17 @@ class Seen:
 
     evaluation: Evaluation
     at: Mapping[datetime, tuple[list[str], Rows]]
+    _places: dict[tuple[tuple[str, ...], datetime], tuple[Rows, Rows]] = field(default_factory=dict)
+
+    def places(self, symbols: tuple[str, ...], bar: datetime) -> tuple[Rows, Rows]:
+        """Which of the symbols have a row at a bar, by place, and which rows these are."""
+        key = symbols, bar
+        if key not in self._places:  # Most rules are about the same markets.
+            names, rows = self.at.get(bar, ([], np.empty(0, np.int64)))
+            place = {symbol: number for number, symbol in enumerate(symbols)}
+            to = np.array([place.get(name, -1) for name in names], dtype=np.int64)
+            self._places[key] = to[to >= 0], rows[to >= 0]
+        return self._places[key]
 
     @cached_property
     def _rows(self) -> dict[tuple[str, datetime], int]:
@@ -51,19 +62,17 @@ class Seen:
         rows = {each: self._rows[each] for each in wanted if each in self._rows}
         if not rows:
             return {}
-        shown = rule.explain(self.evaluation, list(rows.values()))
+        columns = []
+        for piece, values in rule.pieces(self.evaluation, np.array(list(rows.values()))):
+            head = {
+                "text": piece.text,
+                "title": piece.title,
+                "unit": piece.unit,
+                "kind": piece.kind,
+            }
+            columns.append([{**head, "value": value} for value in values])
         return {
-            each: [
-                {
-                    "text": part.text,
-                    "title": part.title,
-                    "unit": part.unit,
-                    "kind": part.kind,
-                    "value": part.value,
-                }
-                for part in parts
-            ]
-            for each, parts in zip(rows, shown, strict=True)
+            each: list(parts) for each, parts in zip(rows, zip(*columns, strict=True), strict=True)
         }
 
 

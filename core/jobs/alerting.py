@@ -1,4 +1,7 @@
-"""Alert rules at the close of a bar: judged, stepped, written down and told, all in one transaction.
+"""Alert rules at the close of a bar: judged, stepped, written down and told.
+
+All that comes of a rule is written in one transaction, with some other rules. Those of which messages are
+sent come first, so that these are on their way while the rest is written.
 
 Every rule goes on from the bar it was judged at last, through every bar that was stored since, so
 nothing is missed while no worker runs. A bar that was judged already is left alone, so the same work
@@ -10,9 +13,10 @@ was judged at a later bar already. All that happened is written down; what is ol
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,9 +50,10 @@ from core.alerts.states import (
     SEEN_AT,
     TOLD_AT,
     States,
+    changed,
     from_rows,
+    to_columns,
     to_moment,
-    to_rows,
 )
 from core.errors import RuleError
 from core.jobs.alert_frames import AlertFrames, Seen
@@ -65,6 +70,8 @@ from core.store.alerts.states import Progress, StoredEvent
 MISSED = timedelta(hours=72)
 # A market without a bar for so long is not traded any more.
 GONE = timedelta(days=7)
+# What is written in one transaction: so many rules or so many events, whichever is met first.
+_RULES, _EVENTS = 125, 1_500
 _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
 
@@ -118,17 +125,28 @@ class _Work:
         self.decisions += [one for one in made if one.sent or one.event.kind != "late"]
 
 
+@dataclass(frozen=True)
+class _Written:
+    """Rules whose bars this process has written down; how much happened, and how many messages are new."""
+
+    work: Sequence[_Work]
+    happened: int
+    messages: int
+
+
 @dataclass
 class Alerting:
     """Judges the rules of one database. ``clock`` is the time of the market; ``told`` is called when
     there is something to send; ``link`` is the address of the dashboard, where it is known. ``people`` gives
-    who may sign in: nothing is sent to the own channels of others. By default all may."""
+    who may sign in: nothing is sent to the own channels of others. By default all may. ``stand_back`` is
+    called when all messages of a bar are there, before what nobody waits for is done."""
 
     engine: Engine
     clock: Callable[[], datetime]
     told: Callable[[], None] = lambda: None
     link: str = ""
     people: Callable[[], Collection[str]] | None = None
+    stand_back: Callable[[], None] = lambda: None
     _frames: AlertFrames = field(default_factory=AlertFrames)
     # Version, newest bar and states of rules as this process judged them last.
     _kept: dict[int, tuple[int, datetime, States]] = field(default_factory=dict)
@@ -142,19 +160,15 @@ class Alerting:
                 self._look(conn, [one for one in work if one.definition.profile_name == name])
             silences = load_silences(conn, _since(work, bar))
         _step(work, silences, self.clock())
+        people = None if self.people is None else cache(self.people)
+        written = [self._write(some, people) for some in _in_turn(work)]
         with self.engine.begin() as conn:
             stored_states.hold_alerts(conn)
-            newest = stored_states.load_progress(conn)
-            # What another worker has judged meanwhile is done.
-            mine = [one for one in work if newest.get(one.rule.id) == one.progress]
-            happened, messages = self._write(conn, mine)
-            happened += stored_states.end_deleted(conn, self.clock())
-        for one in mine:
-            self._kept[one.rule.id] = one.rule.version, one.bars[-1], one.states
-        if messages:
-            self.told()
-        self._show(mine)
-        return happened
+            ended = stored_states.end_deleted(conn, self.clock())
+        if any(one.messages for one in written):
+            self.stand_back()
+        self._show([each for one in written for each in one.work])
+        return ended + sum(one.happened for one in written)
 
     def _prepare(self, conn: Connection, bar: datetime) -> list[_Work]:
         """Rules that there are bars for, each where it stands."""
@@ -215,9 +229,26 @@ class Alerting:
             if one.compiled is None:
                 one.message = str(self._compiled[one.definition.expression])
 
-    def _write(self, conn: Connection, work: Sequence[_Work]) -> tuple[int, int]:
+    def _write(
+        self, work: Sequence[_Work], people: Callable[[], Collection[str]] | None
+    ) -> _Written:
+        """Write down what came of some rules, and what is to be told of it."""
+        with self.engine.begin() as conn:
+            stored_states.hold_alerts(conn)
+            newest = stored_states.load_progress(conn, [one.rule.id for one in work])
+            # What another worker has judged meanwhile is done.
+            mine = [one for one in work if newest.get(one.rule.id) == one.progress]
+            happened, messages = self._put(conn, mine, Destinations.load(conn, people))
+        for one in mine:
+            self._kept[one.rule.id] = one.rule.version, one.bars[-1], one.states
+        if messages:
+            self.told()
+        return _Written(mine, happened, messages)
+
+    def _put(
+        self, conn: Connection, work: Sequence[_Work], destinations: Destinations
+    ) -> tuple[int, int]:
         now = self.clock()
-        destinations = Destinations.load(conn, self.people)
         explained = [(one, _explain(one, one.happened)) for one in work]
         events = [event for one, parts in explained for event in _events(one, parts, now)]
         happened = stored_states.add_events(conn, events)
@@ -239,8 +270,7 @@ class Alerting:
             gone = set(one.before.symbols) - set(one.states.symbols)
             if gone:
                 stored_states.drop_states(conn, one.rule.id, gone)
-        rows = [row for one, parts in explained for row in _changed(one, parts)]
-        stored_states.save_states(conn, rows)
+        stored_states.put_states(conn, _changed(explained))
         stored_states.save_progress(conn, [_progress(one, now) for one in work])
         return happened, sent
 
@@ -319,18 +349,18 @@ def _evaluate(one: _Work, seen: Seen, living: Sequence[str]) -> None:
     if left:
         one.states, ended = remove(one.states, left, one.bars[0])
         one.events += ended
-    covered = [symbol for symbol in living if one.definition.covers(symbol)]
+    own = one.definition.symbols
+    covered = [symbol for symbol in living if one.definition.covers(symbol)] if own else living
     one.states = one.states.with_symbols(covered, seen_at=one.bars[0] - _TICK)
     for bar in one.stepped:
-        one.truth[bar] = _at_bar(one.states.places, seen, bar, truth)
+        one.truth[bar] = _at_bar(one.states.symbols, seen, bar, truth)
 
 
-def _at_bar(places: Mapping[str, int], seen: Seen, bar: datetime, truth: Truth | None) -> Truth:
-    found = np.full(len(places), ERROR_TRUTH if truth is None else UNKNOWN, dtype=np.int8)
-    names, rows = seen.at.get(bar, ([], np.empty(0, np.int64)))
-    if truth is not None and names:
-        to = np.array([places.get(name, -1) for name in names])
-        found[to[to >= 0]] = truth[rows[to >= 0]]
+def _at_bar(symbols: tuple[str, ...], seen: Seen, bar: datetime, truth: Truth | None) -> Truth:
+    found = np.full(len(symbols), ERROR_TRUTH if truth is None else UNKNOWN, dtype=np.int8)
+    if truth is not None:
+        to, rows = seen.places(symbols, bar)
+        found[to] = truth[rows]
     return found
 
 
@@ -355,6 +385,20 @@ def _step(work: Sequence[_Work], silences: Sequence[Silence], now: datetime) -> 
             one.decide(events, silences, now)
     for one in work:
         one.decisions = without_superseded(one.decisions)
+
+
+def _in_turn(work: Sequence[_Work]) -> Iterator[list[_Work]]:
+    """Rules as they are written, some at a time: first those of which there is something to send."""
+    some: list[_Work] = []
+    events = 0
+    for one in sorted(work, key=lambda one: not any(each.sent for each in one.decisions)):
+        some.append(one)
+        events += len(one.decisions)
+        if len(some) >= _RULES or events >= _EVENTS:
+            yield some
+            some, events = [], 0
+    if some:
+        yield some
 
 
 def _explain(one: _Work, wanted: Collection[tuple[str, datetime]]) -> Parts:
@@ -383,14 +427,21 @@ def _events(one: _Work, parts: Parts, now: datetime) -> Iterator[StoredEvent]:
         )
 
 
-def _changed(one: _Work, parts: Parts) -> Iterator[dict[str, Any]]:
-    """The states that are others than before, as rows."""
-    events = [each.event for each in one.decisions]
-    fired = {event.symbol: event.at for event in events if event.kind == "fired"}
-    for row in to_rows(one.states, since=one.before):
-        symbol = row["symbol"]
-        then = parts.get((symbol, fired[symbol])) if symbol in fired else None
-        yield {**row, "rule_id": one.rule.id, "fired_parts": then}
+def _changed(explained: Iterable[tuple[_Work, Parts]]) -> dict[str, list[Any]]:
+    """The states that are others than before, of several rules, by column."""
+    found: dict[str, list[Any]] = {}
+    for one, parts in explained:
+        columns = to_columns(one.states, changed(one.states, one.before))
+        events = [each.event for each in one.decisions]
+        fired = {event.symbol: event.at for event in events if event.kind == "fired"}
+        symbols = columns["symbol"]
+        columns["rule_id"] = [one.rule.id] * len(symbols)
+        columns["fired_parts"] = [
+            parts.get((symbol, fired[symbol])) if symbol in fired else None for symbol in symbols
+        ]
+        for name, values in columns.items():
+            found.setdefault(name, []).extend(values)
+    return found
 
 
 def _progress(one: _Work, now: datetime) -> Progress:

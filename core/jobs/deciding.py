@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Engine
 
-from core.backtest import decide_by
+from core.backtest import decide_each
 from core.market.frame import NAMES
 from core.market.recording import Recording, assemble
 from core.signals import Profile, Schedule
@@ -20,7 +20,7 @@ from core.store.due import count_frame, load_frame
 from core.store.ledger import hold
 from core.store.observations import load_closes, load_observations
 from core.store.profiles import load_schedules
-from core.store.signals import save_bars, save_profile, save_signals
+from core.store.signals import save_bars, save_each, save_profile
 
 # A factor is measured against 30 days before, on inputs that look back another 30 and 3; profiles
 # with longer windows have more read.
@@ -144,11 +144,11 @@ Made = list[tuple[Profile, pd.DataFrame]]
 def _decide(frame: pd.DataFrame, step: pd.DataFrame, schedules: Sequence[Schedule]) -> Made:
     """What each version makes of the rows of a step that it decides."""
     times = _times(step)
-    seen = frame[_times(frame) <= times.max()]
+    of_frame = _times(frame)
+    seen = frame if of_frame.max() <= times.max() else frame[of_frame <= times.max()]
     return [
         (profile, planned.loc[planned.index.intersection(step.index)])
-        for schedule in schedules
-        for profile, planned in decide_by(seen, schedule, since=times.min())
+        for profile, planned in decide_each(seen, schedules, since=times.min())
     ]
 
 
@@ -207,12 +207,10 @@ def _steps(new: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _store(
     conn: Connection, step: pd.DataFrame, made: Made, ages: pd.DataFrame, at: datetime
 ) -> Decided:
-    stored = Decided(bars=save_bars(conn, step))
-    for profile, planned in made:
+    new_bars = save_bars(conn, step)
+    for profile, _ in made:
         save_profile(conn, profile, at)
-        new = save_signals(conn, planned, ages.loc[planned.index], profile, at)
-        stored += Decided(signals=new)
-    return stored
+    return Decided(new_bars, save_each(conn, made, ages, at))
 
 
 def _times(frame: pd.DataFrame) -> pd.DatetimeIndex:

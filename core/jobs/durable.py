@@ -96,7 +96,10 @@ def _run_round(
     try:
         new, waiting = DBOS.run_step({"name": "collect"}, jobs.collect, bar)
         parts = DBOS.run_step({"name": "parts"}, jobs.parts)
-        bars, signals = _in_batches(parts, decide, bar_text)
+        if parts == 1:  # Who is alone begins at once: to be handed the work takes a while.
+            bars, signals = DBOS.run_step({"name": "decide"}, jobs.decide, bar, 0, 1)
+        else:
+            bars, signals = _in_batches(parts, decide, bar_text)
         _alert(jobs, bar)
         if jobs.opinions is not None:
             # On a queue of its own and not waited for: a model takes as long as it takes. Also where

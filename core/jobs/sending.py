@@ -11,7 +11,7 @@ import hashlib
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -41,7 +41,7 @@ from core.jobs.sending_apart import send_apart
 from core.settings import Settings
 from core.store import channels, outbox
 from core.store.channels import Who
-from core.store.outbox import LEASE, Claimed
+from core.store.outbox import LEASE, Answered, Claimed
 
 POLL_SECONDS = 0.1
 # So long the other work of a round stands back when there is something to send.
@@ -58,10 +58,29 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(eq=False)
+class _Step:
+    """What a thread has done and wants next: ``done`` is what came of a message, if it had one.
+
+    It ``is_over`` when its turn is, whether it ``is_written`` or could not be.
+    """
+
+    channel_id: int
+    done: tuple[Claimed, Outcome, float] | None
+    claim_next: bool
+    following: Claimed | None = None
+    is_written: bool = False
+    is_over: bool = False
+
+
 @dataclass
 class Courier:
     """Sends for one worker; ``clock`` is the time on the wall. Each method is a step: what dies between
-    two of them is taken up by another worker."""
+    two of them is taken up by another worker.
+
+    Steps of several threads are written down in one transaction: who comes while one is under way waits
+    for the next, which takes all that wait. A message is noted before its channel's next one is sent.
+    """
 
     engine: Engine
     sealer: Callable[[], Sealer]
@@ -70,6 +89,9 @@ class Courier:
     clock: Callable[[], datetime] = now
     chance: Callable[[], float] = random.random
     lease: timedelta = LEASE
+    _steps: list[_Step] = field(default_factory=list)
+    _collecting: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
         """Send a channel's messages until there are none to be sent now."""
@@ -103,8 +125,7 @@ class Courier:
             return unreachable(str(error))
 
     def claim(self, channel_id: int) -> Claimed | None:
-        with self.engine.begin() as conn:
-            return outbox.claim(conn, channel_id, self.name, self.clock(), self.lease)
+        return self._together(_Step(channel_id, None, claim_next=True))
 
     def send(self, send: Send, claimed: Claimed) -> Outcome:
         try:
@@ -116,36 +137,64 @@ class Courier:
     def note(
         self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
     ) -> Claimed | None:
-        """Write down what came of it and, in the same transaction, take the channel's next one.
+        """Write down what came of it and, in the same transaction, take the channel's next one."""
+        done = claimed, outcome, took_ms
+        return self._together(_Step(claimed.channel_id, done, claim_next=claim_next))
 
-        What was sent must not be sent again only because the database is away for a moment.
+    def _together(self, step: _Step) -> Claimed | None:
+        """Have a step written down, with those of other threads that wait; what is to be sent next.
+
+        What was sent must not be sent again only because the database is away for a moment: where it
+        cannot be written with the others each thread goes on trying, for its own step alone.
         """
+        with self._collecting:
+            self._steps.append(step)
+        with self._writing:
+            if not step.is_over:  # else whoever wrote before took it along
+                with self._collecting:
+                    steps, self._steps = self._steps, []
+                self._write(steps)
+        if step.is_written:
+            return step.following
+        if step.done is None:
+            return self._written([step]).get(step.channel_id)
         for attempt in stamina.retry_context(
             on=SQLAlchemyError, attempts=None, timeout=NOTING_SECONDS
         ):
             with attempt:
-                return self._note(claimed, outcome, took_ms, claim_next=claim_next)
+                return self._written([step]).get(step.channel_id)
         raise AssertionError("a retry ends with a result or an error")
 
-    def _note(
-        self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
-    ) -> Claimed | None:
+    def _write(self, steps: Sequence[_Step]) -> None:
+        try:
+            found = self._written(steps)
+            for one in steps:
+                one.following, one.is_written = found.get(one.channel_id), True
+        except SQLAlchemyError:
+            _logger.exception("What was sent could not be noted; it is tried again.")
+        finally:
+            for one in steps:
+                one.is_over = True
+
+    def _written(self, steps: Sequence[_Step]) -> dict[int, Claimed]:
         at = self.clock()
+        done = [one.done for one in steps if one.done is not None]
+        sent = [Answered(one, took, said.message) for one, said, took in done if said.sent]
         with self.engine.begin() as conn:
-            if outcome.sent:
-                outbox.note_sent(conn, claimed, now=at, took_ms=took_ms, message=outcome.message)
-            else:
-                outbox.note_failed(
-                    conn,
-                    claimed,
-                    took_ms=took_ms,
-                    message=outcome.message,
-                    next_at=self._next_at(claimed, outcome, at),
-                    set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
-                )
-            if not claim_next:
-                return None
-            return outbox.claim(conn, claimed.channel_id, self.name, at, self.lease)
+            if sent:
+                outbox.note_each_sent(conn, sent, at)
+            for claimed, outcome, took_ms in done:
+                if not outcome.sent:
+                    outbox.note_failed(
+                        conn,
+                        claimed,
+                        took_ms=took_ms,
+                        message=outcome.message,
+                        next_at=self._next_at(claimed, outcome, at),
+                        set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
+                    )
+            wanting = [one.channel_id for one in steps if one.claim_next]
+            return outbox.claim_each(conn, wanting, self.name, at, self.lease) if wanting else {}
 
     def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
         if outcome.permanent:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,7 +12,7 @@ import pandas as pd
 from core.market.frame import labels
 from core.market.grid import Floats, window_moments
 from core.signals import factors
-from core.signals.profile import FACTORS, Profile
+from core.signals.profile import FACTORS, Profile, Windows
 
 _NO_PRICE = 1 << len(FACTORS)
 
@@ -27,24 +30,48 @@ def score(frame: pd.DataFrame, profile: Profile, since: pd.Timestamp | None = No
     With ``since`` only the rows from that time on are returned, with the same numbers as the whole
     would have: how the newest bar is scored without doing the month before it again.
     """
-    market = factors.Market(frame, profile.windows)
+    return score_measured(measure(frame, profile.windows, since), profile)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Every factor of ``rows``, those of a frame from some time on, as one set of windows measures it:
+    the same for all profiles that have these windows."""
+
+    rows: pd.DataFrame
+    columns: Mapping[str, Floats]
+    factors: Mapping[str, Floats]
+    volatility_ratio: Floats
+
+
+def measure(frame: pd.DataFrame, windows: Windows, since: pd.Timestamp | None = None) -> Measured:
+    """What `score` rests on that no weight or threshold of a profile changes."""
+    market = factors.Market(frame, windows)
     newest = market.grid.since(since)
-    added: dict[str, object] = {}
+    columns: dict[str, Floats] = {}
     values: dict[str, Floats] = {}
     for name in FACTORS:
-        dense = _measure(market, name, profile, newest.first)
+        dense = _measure(market, name, newest.first)
         parts = [newest.collect(part) for part in dense]
         values[name] = parts[3]
         for kind, part in zip(("raw", "normal", "z", "factor"), parts, strict=True):
-            added[f"{kind}_{name}"] = part
+            columns[f"{kind}_{name}"] = part
     rows = frame if since is None else frame.iloc[newest.rows]
-    added |= _weigh(values, rows, profile)
-    added["volatility_ratio"] = newest.collect(market.volatility_ratio(newest.first))
-    return pd.concat([rows, pd.DataFrame(added, index=rows.index, copy=False)], axis=1)
+    ratio = newest.collect(market.volatility_ratio(newest.first))
+    return Measured(rows, columns, values, ratio)
+
+
+def score_measured(measured: Measured, profile: Profile) -> pd.DataFrame:
+    """`score` of what was measured with the profile's windows."""
+    rows = measured.rows
+    added: dict[str, object] = {**measured.columns}
+    added |= _weigh(measured.factors, rows, profile)
+    added["volatility_ratio"] = measured.volatility_ratio
+    return pd.concat([rows, pd.DataFrame(added, index=rows.index)], axis=1)
 
 
 def _measure(
-    market: factors.Market, name: str, profile: Profile, first: int
+    market: factors.Market, name: str, first: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Raw input, normal, z and factor of the columns from ``first`` on."""
     factor = factors.BY_NAME[name]
@@ -55,20 +82,17 @@ def _measure(
         return now, unknown, unknown, 50 + factor.sign * (now - 50)
     if np.isnan(raw).all():
         return now, now, now, now
-    normal, deviation = _before(raw, market, profile, first)
+    normal, deviation = _before(raw, market, first)
     with np.errstate(invalid="ignore", divide="ignore"):
         z = (now - normal) / deviation
-    clip = profile.windows.clip_sigma
+    clip = market.windows.clip_sigma
     return now, normal, z, 50 + factor.sign * 50 * np.clip(z, -clip, clip) / clip
 
 
-def _before(
-    raw: Floats, market: factors.Market, profile: Profile, first: int
-) -> tuple[Floats, Floats]:
+def _before(raw: Floats, market: factors.Market, first: int) -> tuple[Floats, Floats]:
     """Mean and deviation over the history that ends one bar before each column from ``first``."""
     bars, least = (
-        market.grid.bars(hours)
-        for hours in (profile.windows.history, profile.windows.least_history)
+        market.grid.bars(hours) for hours in (market.windows.history, market.windows.least_history)
     )
     mean, deviation = window_moments(raw[:, :-1], bars, least, max(first - 1, 0))
     if first:
@@ -83,7 +107,9 @@ def _has_price(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return frame["close"].notna().to_numpy()
 
 
-def _weigh(values: dict[str, Floats], frame: pd.DataFrame, profile: Profile) -> dict[str, object]:
+def _weigh(
+    values: Mapping[str, Floats], frame: pd.DataFrame, profile: Profile
+) -> dict[str, object]:
     rows, has_price = len(frame), _has_price(frame)
     present, lean, spread, known = np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows)
     pattern = np.zeros(rows, dtype=np.int64)

@@ -55,14 +55,21 @@ def columns_of(
     conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Values]:
     """Rows by column, with values as the driver takes them; every row has the columns of the first."""
+    names = rows[0] if rows else ()
+    return as_taken(conn, table, {name: [row[name] for row in rows] for name in names})
+
+
+def as_taken(conn: Connection, table: Table, columns: Mapping[str, Values]) -> dict[str, Values]:
+    """Columns of a table with values as the driver takes them."""
     found: dict[str, Values] = {}
-    for name in rows[0] if rows else ():
-        values, kind = [row[name] for row in rows], table.c[name].type
+    for name, values in columns.items():
+        kind = table.c[name].type
         if isinstance(kind, UtcDateTime):
-            values = _moments(conn, values)
+            found[name] = _moments(conn, values)
         elif isinstance(kind, JSON):
-            values = [None if value is None else dump_json(value) for value in values]
-        found[name] = values
+            found[name] = [None if value is None else dump_json(value) for value in values]
+        else:
+            found[name] = values
     return found
 
 
@@ -124,8 +131,8 @@ def _copy(
     conn: Connection, table: str, quoted: str, rows: Sequence[Values], on_conflict: str
 ) -> int:
     """COPY knows no ON CONFLICT, so rows go through a table that lives as long as the transaction."""
-    conn.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.incoming_{table}")
     conn.exec_driver_sql(
+        f"DROP TABLE IF EXISTS pg_temp.incoming_{table}; "
         f"CREATE TEMP TABLE incoming_{table} ON COMMIT DROP AS "
         f"SELECT {quoted} FROM {table} WITH NO DATA"
     )

@@ -167,6 +167,14 @@ def list_channels(
     return [_channel(row) for row in conn.execute(query.order_by(channels.c.name, channels.c.id))]
 
 
+def has_channels(conn: Connection) -> bool:
+    """Whether there is anybody to send to."""
+    return (
+        conn.scalar(select(channels.c.id).where(channels.c.deleted_at.is_(None)).limit(1))
+        is not None
+    )
+
+
 def load_channel(conn: Connection, channel_id: int) -> Channel | None:
     row = conn.execute(select(channels).where(channels.c.id == channel_id)).first()
     return None if row is None else _channel(row)

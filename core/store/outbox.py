@@ -77,6 +77,15 @@ class Claimed:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A message that was sent, how long that took, and what the receiver said."""
+
+    claimed: Claimed
+    took_ms: float
+    message: str
+
+
+@dataclass(frozen=True)
 class Due:
     """A channel whose next message can be sent now; ``failing`` where that was tried before."""
 
@@ -151,25 +160,46 @@ def claim(
     Nobody else gets a message of this channel until it is noted what came of this one, or the
     lease is over.
     """
-    if conn.dialect.name == "postgresql" and conn.scalar(_LOCK, {"channel": channel_id}) is None:
-        return None  # somebody is just claiming of it
-    given = {"channel": channel_id, "now": now, "minute_ago": now - MINUTE}
-    row = conn.execute(_CLAIM, given | {"by": holder, "until": now + length}).first()
-    if row is None:
-        return None
-    begun = {"delivery_id": row.id, "worker": holder, "started_at": now, "message": UNDER_WAY}
-    attempt_id: int = conn.execute(_BEGIN, begun).scalar_one()
+    return claim_each(conn, [channel_id], holder, now, length).get(channel_id)
+
+
+def claim_each(
+    conn: Connection,
+    channel_ids: Collection[int],
+    holder: str,
+    now: datetime,
+    length: timedelta = LEASE,
+) -> dict[int, Claimed]:
+    """`claim` of several channels at once: by channel, without those that have nothing."""
+    free = sorted(channel_ids)
+    if conn.dialect.name == "postgresql":
+        # Of the others somebody is just claiming.
+        free = list(conn.scalars(_LOCK, {"channels": free}))
+    if not free:
+        return {}
+    given = {"channels": free, "now": now, "minute_ago": now - MINUTE}
+    rows = conn.execute(_CLAIM, given | {"by": holder, "until": now + length}).all()
+    if not rows:
+        return {}
+    begun = [
+        {"delivery_id": row.id, "worker": holder, "started_at": now, "message": UNDER_WAY}
+        for row in rows
+    ]
+    attempts = {row.delivery_id: row.id for row in conn.execute(_BEGIN, begun)}
     names = ("id", "key", "channel_id", "rule_id", "severity", "body", "made_at", "since")
-    return Claimed(
-        **{name: getattr(row, name) for name in names},
-        holder=holder,
-        attempt=row.attempts,
-        attempt_id=attempt_id,
-    )
+    return {
+        row.channel_id: Claimed(
+            **{name: getattr(row, name) for name in names},
+            holder=holder,
+            attempt=row.attempts,
+            attempt_id=attempts[row.id],
+        )
+        for row in rows
+    }
 
 
-def _heads(*, of_one: bool) -> Select[Any]:
-    """Of every channel, or of one, the message that comes next, where it can be sent now.
+def _heads(*, of_some: bool) -> Select[Any]:
+    """Of every channel, or of some, the message that comes next, where it can be sent now.
 
     One that failed holds back those after it until its time has come, unless it was set aside.
     """
@@ -182,8 +212,8 @@ def _heads(*, of_one: bool) -> Select[Any]:
         .where(waits, or_(holds, other.c.next_at <= now))
         .group_by(other.c.channel_id)
     )
-    if of_one:
-        first = first.where(other.c.channel_id == bindparam("channel", type_=RowId))
+    if of_some:
+        first = first.where(other.c.channel_id.in_(_CHANNELS))
     heads = first.subquery("heads")
     held = (
         select(begun.c.id)
@@ -220,17 +250,18 @@ def _heads(*, of_one: bool) -> Select[Any]:
     )
 
 
+_CHANNELS = bindparam("channels", type_=RowId, expanding=True)
 # To build these takes longer than to run them.
-_DUE = _heads(of_one=False).order_by(deliveries.c.attempts > 0, deliveries.c.id)
+_DUE = _heads(of_some=False).order_by(deliveries.c.attempts > 0, deliveries.c.id)
 _LOCK = (
     select(channels.c.id)
-    .where(channels.c.id == bindparam("channel", type_=RowId))
+    .where(channels.c.id.in_(_CHANNELS))
     .with_for_update(skip_locked=True, key_share=True)  # messages may be put meanwhile
 )
 _CLAIM = (
     update(deliveries)
     .where(
-        deliveries.c.id == _heads(of_one=True).with_only_columns(deliveries.c.id).scalar_subquery(),
+        deliveries.c.id.in_(_heads(of_some=True).with_only_columns(deliveries.c.id)),
         deliveries.c.state == "waiting",
     )
     .values(
@@ -238,7 +269,9 @@ _CLAIM = (
     )
     .returning(deliveries)
 )
-_BEGIN = delivery_attempts.insert().returning(delivery_attempts.c.id)
+_BEGIN = delivery_attempts.insert().returning(
+    delivery_attempts.c.id, delivery_attempts.c.delivery_id
+)
 
 
 def prolong(
@@ -255,10 +288,16 @@ def note_sent(
     conn: Connection, claimed: Claimed, *, now: datetime, took_ms: float, message: str
 ) -> bool:
     """Note that a message arrived; False where that was known, or the channel is gone."""
-    _note_attempt(conn, claimed, took_ms, message, succeeded=True)
+    return note_each_sent(conn, [Answered(claimed, took_ms, message)], now) == 1
+
+
+def note_each_sent(conn: Connection, arrived: Collection[Answered], now: datetime) -> int:
+    """`note_sent` of several messages at once; of how many it was not known."""
+    _note_attempts(conn, arrived, succeeded=True)
     # Also where another has it in hand by now: it must not be sent a third time.
-    arrived = and_(deliveries.c.id == claimed.id, deliveries.c.state == "waiting")
-    return _end(conn, arrived, state="sent", sent_at=now, last_error=None)
+    ids = [one.claimed.id for one in arrived]
+    waits = and_(deliveries.c.id.in_(ids), deliveries.c.state == "waiting")
+    return _end(conn, waits, state="sent", sent_at=now, last_error=None)
 
 
 def note_failed(
@@ -274,10 +313,11 @@ def note_failed(
 
     False where another has taken it over.
     """
-    _note_attempt(conn, claimed, took_ms, message, succeeded=False)
+    _note_attempts(conn, [Answered(claimed, took_ms, message)], succeeded=False)
+    held = _is_held(claimed)
     if next_at is None:
-        return _end(conn, _is_held(claimed), state="dead", last_error=message)
-    return _end(conn, _is_held(claimed), next_at=next_at, last_error=message, set_aside=set_aside)
+        return _end(conn, held, state="dead", last_error=message) == 1
+    return _end(conn, held, next_at=next_at, last_error=message, set_aside=set_aside) == 1
 
 
 def _is_held(claimed: Claimed) -> ColumnElement[bool]:
@@ -290,18 +330,30 @@ def _is_held(claimed: Claimed) -> ColumnElement[bool]:
     )
 
 
-def _end(conn: Connection, where: ColumnElement[bool], **values: Any) -> bool:
+def _end(conn: Connection, where: ColumnElement[bool], **values: Any) -> int:
     ended = update(deliveries).where(where).values(holder=None, held_until=None, **values)
-    return conn.execute(ended).rowcount == 1
+    return conn.execute(ended).rowcount
 
 
-def _note_attempt(
-    conn: Connection, claimed: Claimed, took_ms: float, message: str, *, succeeded: bool
-) -> None:
+_NOTE_ATTEMPT = (
+    update(delivery_attempts)
+    .where(delivery_attempts.c.id == bindparam("attempt", type_=RowId))
+    .values(took_ms=bindparam("took"), succeeded=bindparam("yes"), message=bindparam("said"))
+)
+
+
+def _note_attempts(conn: Connection, told: Collection[Answered], *, succeeded: bool) -> None:
     conn.execute(
-        update(delivery_attempts)
-        .where(delivery_attempts.c.id == claimed.attempt_id)
-        .values(took_ms=took_ms, succeeded=succeeded, message=message)
+        _NOTE_ATTEMPT,
+        [
+            {
+                "attempt": one.claimed.attempt_id,
+                "took": one.took_ms,
+                "yes": succeeded,
+                "said": one.message,
+            }
+            for one in told
+        ],
     )
 
 

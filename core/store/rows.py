@@ -81,6 +81,21 @@ class Ready:
         )
 
 
+def joined(several: Sequence[Ready]) -> Ready:
+    """All rows, in order."""
+    first, *others = several
+    return Ready(
+        first.index.append([one.index for one in others]),
+        _end_to_end([one.signals for one in several]),
+        _end_to_end([one.measurements for one in several]),
+        [each for one in several for each in one.measured],
+    )
+
+
+def _end_to_end(several: Sequence[Columns]) -> Columns:
+    return {name: [value for one in several for value in one[name]] for name in several[0]}
+
+
 def make_ready(
     bind: Connection | Engine,
     planned: pd.DataFrame,

@@ -6,8 +6,8 @@ connection at the moment it is made, with the address it goes to, whichever libr
 resolves differently the second time, or a redirect, gets no further than any other.
 
 A process that was guarded once hears of every event from then on, which makes some things slower there
-(`copy.deepcopy` takes 2.5 times as long, work with arrays no longer): so workers are guarded, and the
-server of the pages is not.
+(`copy.deepcopy` takes 2.5 times as long, work with arrays no longer): so the process in which a worker
+sends is guarded, and the server of the pages is not.
 """
 
 from __future__ import annotations

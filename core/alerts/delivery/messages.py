@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from core.alerts.delivery.sandbox import render
@@ -148,6 +149,7 @@ def _composed(template: str, values: Mapping[str, Any], *, is_title: bool) -> st
     return f"{AGAIN}{text}"[:LONGEST_TITLE] if text == as_new else text
 
 
+@lru_cache(maxsize=1_000)
 def moment(at: datetime) -> str:
     """A time as templates get it.
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store import database
-from core.store.bulk import columns_of, insert_new, replace_rows
+from core.store.bulk import as_taken, columns_of, insert_new, replace_rows
 from core.store.database import UtcDateTime
 from core.store.tables import (
     acknowledgements,
@@ -78,16 +78,20 @@ def hold_alerts(conn: Connection) -> None:
     database.hold(conn, _LOCK)
 
 
-def load_progress(conn: Connection, *, values: bool = False) -> dict[int, Progress]:
-    """By rule, with the values of what fires only where they are asked for.
+def load_progress(
+    conn: Connection, rule_ids: Collection[int] | None = None, *, values: bool = False
+) -> dict[int, Progress]:
+    """By rule, of some or of all, with the values of what fires only where they are asked for.
 
     A rule that no bar has judged has none.
     """
     kept = alert_progress.c["values"]
-    columns = [column for column in alert_progress.c if values or column is not kept]
+    query = select(*(column for column in alert_progress.c if values or column is not kept))
+    if rule_ids is not None:
+        query = query.where(alert_progress.c.rule_id.in_(list(rule_ids)))
     return {
         row["rule_id"]: Progress(**{**row, "values": _unpacked(row.get("values"))})
-        for row in conn.execute(select(*columns)).mappings()
+        for row in conn.execute(query).mappings()
     }
 
 
@@ -129,8 +133,13 @@ def load_states(
 
 def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows of `core.alerts.states.to_rows` with rule_id and fired_parts in their place."""
-    columns = columns_of(conn, alert_states, rows)
-    replace_rows(conn, alert_states, columns, kept=("fired_parts",))
+    names = rows[0] if rows else ()
+    put_states(conn, {name: [row[name] for row in rows] for name in names})
+
+
+def put_states(conn: Connection, columns: Mapping[str, Sequence[Any]]) -> None:
+    """`save_states` by column."""
+    replace_rows(conn, alert_states, as_taken(conn, alert_states, columns), kept=("fired_parts",))
 
 
 def drop_states(conn: Connection, rule_id: int, symbols: Collection[str] | None = None) -> None:
