@@ -19,12 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
+from typing import TextIO
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.jobs.sending import FIRST_SECONDS, sending_for
-from core.observing.start import start_observing
 from core.settings import ROOT, Settings, load_settings
 from core.store.channels import has_channels
 from core.store.database import open_database
@@ -34,6 +34,7 @@ from core.supervision import next_pause
 LOOK_SECONDS = 2.0
 # What is under way may be finished; more would be cut off by whoever stops the worker.
 GRACE_SECONDS = 6.0
+PROCESS = "core.commands.sender"
 WAKE, FIRST, IDLE = "wake", "first", "idle"
 _logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Sender:
         """Until it ends; its code."""
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                [sys.executable, "-m", PROCESS],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": _path()},
@@ -186,23 +187,18 @@ def _path() -> str:
     return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
 
-def main() -> None:
-    """Be that process."""
+def serve(words: TextIO, answers: TextIO) -> None:
+    """Be that process, for whoever is at the other end of both pipes."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)  # Who is told to stop is the worker.
-    told = json.loads(sys.stdin.readline())
-    start_observing(load_settings(), "sender")
+    told = json.loads(words.readline())
     engine = open_database(told["url"])
     gc.collect()
     gc.freeze()
     with sending_for(engine, load_settings(told["settings"]), told["name"]) as sending:
-        for line in sys.stdin:
+        for line in words:
             sending.wake()
             if line.strip() == FIRST:
                 sending.go_first()
-                sys.stdout.write(f"{IDLE}\n")
-                sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+                answers.write(f"{IDLE}\n")
+                answers.flush()
