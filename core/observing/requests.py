@@ -91,7 +91,7 @@ class Requests:
         """The address in one of few forms: what a program was routed to, a page, or a kind."""
         path, found = scope["path"], scope.get("route")
         template = getattr(found, "path", None)
-        if isinstance(template, str) and "{" not in path:
+        if isinstance(template, str) and template and "{" not in path:
             # Of a mount the route within it counts, which does not say where that is.
             root = scope.get("root_path", "")
             whole = template if not root or template.startswith(root) else f"{root}{template}"
