@@ -72,6 +72,8 @@ class Tab:
 
     def __init__(self, socket: WebSocketTestSession) -> None:
         self._socket, self._hash = socket, ""
+        # What Streamlit knows this tab by.
+        self.session = ""
 
     def open(self, name: str = "", query: str = "", page_hash: str = "") -> Drawn:
         """Run the page at an address, or with a hash that of a link in the menu."""
@@ -102,6 +104,7 @@ class Tab:
             if kind == "new_session":
                 # A part that asks for the whole page begins a second run.
                 drawn = Drawn()
+                self.session = told.new_session.initialize.session_id
             elif kind == "navigation":
                 drawn.page = self._hash = told.navigation.page_script_hash
             elif kind == "delta" and told.delta.HasField("new_element"):

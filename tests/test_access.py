@@ -210,6 +210,21 @@ def proof_of_site(site: Site, who: str, address: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize(("who", "status"), [("admin", 204), ("trader", 403), ("stranger", 403)])
+def test_a_file_is_taken_from_the_page_of_an_administrator_only(
+    site: Site, who: str, status: int
+) -> None:
+    """Streamlit itself takes one from whoever has opened any page, the sign-in too."""
+    with site.tab(site.accounts.get(who)) as tab:
+        tab.open("rules")
+        address = f"/_stcore/upload_file/{tab.session}/a_file"
+        answer = site.ask(
+            "PUT", address, who, headers=proof_of_site(site, who, address),
+            files={"file": ("rules.yaml", b"rules: []", "text/yaml")},
+        )  # fmt: skip
+    assert answer.status_code == status
+
+
 def test_where_a_route_leads_to_is_no_way_in(site: Site) -> None:
     assert site.ask("GET", "/session/start?ticket=x").headers["location"] == TOO_LATE
     for path in ("/auth/login", "/auth/logout", "/oauth2callback?code=x&state=y"):
