@@ -24,6 +24,7 @@ from core.alerts.notices import SENT
 from core.alerts.silences import parse_silence
 from core.alerts.states import fresh
 from core.backtest import decide
+from core.jobs import alerting
 from core.jobs.alerting import MISSED, Alerting
 from core.market.frame import SOURCES
 from core.signals import load_profile
@@ -177,7 +178,7 @@ class Killed(BaseException):
     """The process is gone: what it had not committed is undone."""
 
 
-def live_and_die(engine: Engine, kills: int, chance: random.Random) -> int:
+def live_and_die(engine: Engine, kills: int, chance: random.Random, longest_life: int = 20) -> int:
     """Workers that judge bar after bar and are killed at any step; how many died."""
     fate, died = Fate(), 0
     event.listen(engine, "before_cursor_execute", fate.step)
@@ -185,7 +186,7 @@ def live_and_die(engine: Engine, kills: int, chance: random.Random) -> int:
     try:
         for number, bar in enumerate(bars()):
             while died < kills * (number + 1) / len(bars()):
-                fate.left = chance.randrange(1, 20)
+                fate.left = chance.randrange(1, longest_life)
                 try:
                     # What is judged already is over after a few steps.
                     while True:
@@ -200,13 +201,13 @@ def live_and_die(engine: Engine, kills: int, chance: random.Random) -> int:
     return died
 
 
-def assert_all_is_told_once(stored: Engine, kills: int, seed: int) -> None:
+def assert_all_is_told_once(stored: Engine, kills: int, seed: int, longest_life: int = 20) -> None:
     channel = add_channel(stored)
     made = [
         save(stored, one.model_copy(update={"name": f"Rule {n}", "channels": (channel,)}))
         for n, one in enumerate(RULES)
     ]
-    assert live_and_die(stored, kills, random.Random(seed)) >= kills
+    assert live_and_die(stored, kills, random.Random(seed), longest_life) >= kills
     # Where nobody got to judge for hours what still fires is told late, and reminders count from that.
     wanted = sorted(each for one in RULES for each in expected(one))
     assert without_reminders(happened(stored)) == without_reminders(wanted)
@@ -247,6 +248,35 @@ def assert_each_firing_is_told_of(events: list[StoredEvent]) -> None:
 
 def test_a_worker_that_is_killed_at_any_step_tells_everything_once(stored: Engine) -> None:
     assert_all_is_told_once(stored, kills=80, seed=1)
+
+
+def test_rules_that_are_written_one_by_one_are_told_once_as_well(
+    stored: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "_RULES", 1)
+    assert_all_is_told_once(stored, kills=60, seed=3, longest_life=60)
+
+
+def test_rules_with_something_to_send_are_written_first_and_sent_while_others_are_written(
+    stored: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "_RULES", 1)
+    channel = add_channel(stored)
+    quiet = [save(stored, rule("close > 0").model_copy(update={"name": f"A{n}"})) for n in range(2)]
+    muted = rule("close > 0", channels=[channel]).model_copy(update={"name": "B", "muted": True})
+    save(stored, muted)
+    told = save(stored, rule("close > 0", channels=[channel]).model_copy(update={"name": "Z"}))
+    seen: list[tuple[int, set[int]]] = []
+
+    def look() -> None:
+        with stored.connect() as conn:
+            seen.append((len(messages(stored)), set(load_progress(conn))))
+
+    judge(stored, bars()[:1], Alerting(stored, lambda: bars()[0], look, stand_back=look))
+    first, last = seen
+    assert first[0] == last[0] == 1
+    assert told.id in first[1]
+    assert len(first[1]) < len(last[1]) == len(quiet) + 2
 
 
 @pytest.mark.long

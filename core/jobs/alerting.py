@@ -154,23 +154,25 @@ class Alerting:
 
     def judge(self, bar: datetime) -> int:
         """Judge every rule up to a bar; how many things happened."""
+        # What is stored from here on may not be seen below: it came late, and is judged in the next round.
+        now = self.clock()
         with self.engine.connect() as conn:
-            work = self._prepare(conn, bar)
+            work = self._prepare(conn, bar, now)
             for name in sorted({one.definition.profile_name for one in work}):
                 self._look(conn, [one for one in work if one.definition.profile_name == name])
             silences = load_silences(conn, _since(work, bar))
-        _step(work, silences, self.clock())
+        _step(work, silences, now)
         people = None if self.people is None else cache(self.people)
-        written = [self._write(some, people) for some in _in_turn(work)]
+        written = [self._write(some, people, now) for some in _in_turn(work)]
         with self.engine.begin() as conn:
             stored_states.hold_alerts(conn)
-            ended = stored_states.end_deleted(conn, self.clock())
+            ended = stored_states.end_deleted(conn, now)
         if any(one.messages for one in written):
             self.stand_back()
         self._show([each for one in written for each in one.work])
         return ended + sum(one.happened for one in written)
 
-    def _prepare(self, conn: Connection, bar: datetime) -> list[_Work]:
+    def _prepare(self, conn: Connection, bar: datetime, now: datetime) -> list[_Work]:
         """Rules that there are bars for, each where it stands."""
         progress = stored_states.load_progress(conn)
         begun = {
@@ -196,7 +198,7 @@ class Alerting:
                 found.append(_Work(rule, self._compile(rule), was, states, states, bars))
         _carry_over(conn, found)
         _reopen(conn, found, bar)
-        _take_note(conn, found, self.clock())
+        _take_note(conn, found, now)
         return found
 
     def _knows(self, rule: StoredRule, progress: Progress | None) -> bool:
@@ -230,7 +232,7 @@ class Alerting:
                 one.message = str(self._compiled[one.definition.expression])
 
     def _write(
-        self, work: Sequence[_Work], people: Callable[[], Collection[str]] | None
+        self, work: Sequence[_Work], people: Callable[[], Collection[str]] | None, now: datetime
     ) -> _Written:
         """Write down what came of some rules, and what is to be told of it."""
         with self.engine.begin() as conn:
@@ -238,7 +240,7 @@ class Alerting:
             newest = stored_states.load_progress(conn, [one.rule.id for one in work])
             # What another worker has judged meanwhile is done.
             mine = [one for one in work if newest.get(one.rule.id) == one.progress]
-            happened, messages = self._put(conn, mine, Destinations.load(conn, people))
+            happened, messages = self._put(conn, mine, Destinations.load(conn, people), now)
         for one in mine:
             self._kept[one.rule.id] = one.rule.version, one.bars[-1], one.states
         if messages:
@@ -246,9 +248,8 @@ class Alerting:
         return _Written(mine, happened, messages)
 
     def _put(
-        self, conn: Connection, work: Sequence[_Work], destinations: Destinations
+        self, conn: Connection, work: Sequence[_Work], destinations: Destinations, now: datetime
     ) -> tuple[int, int]:
-        now = self.clock()
         explained = [(one, _explain(one, one.happened)) for one in work]
         events = [event for one, parts in explained for event in _events(one, parts, now)]
         happened = stored_states.add_events(conn, events)

@@ -79,6 +79,8 @@ def open_database(url: str) -> Engine:
     if parsed.drivername == "postgresql+psycopg":
         patience = {name: _PATIENCE[name] for name in _PATIENCE if name not in parsed.query}
         pool: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
+        # The connection that was used last knows the statements that come again.
+        pool["pool_use_lifo"] = True
         return create_engine(parsed, connect_args=patience, **pool, **_JSON)
     raise StoreError(
         f"DATABASE_URL starts with {parsed.drivername}; write sqlite:///FILE or postgresql://..."

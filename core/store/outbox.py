@@ -9,7 +9,7 @@ key: receivers tell by the key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -174,10 +174,10 @@ def claim_each(
     free = sorted(channel_ids)
     if conn.dialect.name == "postgresql":
         # Of the others somebody is just claiming.
-        free = list(conn.scalars(_LOCK, {"channels": free}))
+        free = list(conn.scalars(_LOCK, {"channels": _padded(free)}))
     if not free:
         return {}
-    given = {"channels": free, "now": now, "minute_ago": now - MINUTE}
+    given = {"channels": _padded(free), "now": now, "minute_ago": now - MINUTE}
     rows = conn.execute(_CLAIM, given | {"by": holder, "until": now + length}).all()
     if not rows:
         return {}
@@ -196,6 +196,16 @@ def claim_each(
         )
         for row in rows
     }
+
+
+def _padded(ids: Sequence[int]) -> list[int]:
+    """The ids, the last one several times: few lengths are few statements, which are prepared once.
+
+    >>> _padded([4, 7, 9]), _padded([4])
+    ([4, 7, 9, 9], [4])
+    """
+    length = 1 << (len(ids) - 1).bit_length()
+    return [*ids, *[ids[-1]] * (length - len(ids))]
 
 
 def _heads(*, of_some: bool) -> Select[Any]:
@@ -224,28 +234,29 @@ def _heads(*, of_some: bool) -> Select[Any]:
         )
         .exists()
     )
-    recent = (
-        select(func.count())
+    # Counted once for all: for each by itself every attempt of the minute would be looked at again.
+    counted = (
+        select(begun.c.channel_id, func.count().label("attempts"))
         .select_from(delivery_attempts)
         .join(begun, begun.c.id == delivery_attempts.c.delivery_id)
-        .where(
-            begun.c.channel_id == channels.c.id,
-            delivery_attempts.c.started_at > bindparam("minute_ago", type_=UtcDateTime()),
-        )
-        .correlate(channels)
-        .scalar_subquery()
+        .where(delivery_attempts.c.started_at > bindparam("minute_ago", type_=UtcDateTime()))
+        .group_by(begun.c.channel_id)
     )
+    if of_some:
+        counted = counted.where(begun.c.channel_id.in_(_CHANNELS))
+    recent = counted.subquery("recent")
     return (
         select(deliveries.c.id, deliveries.c.channel_id, deliveries.c.attempts)
         .select_from(heads)
         .join(deliveries, deliveries.c.id == heads.c.id)
         .join(channels, channels.c.id == heads.c.channel_id)
+        .outerjoin(recent, recent.c.channel_id == heads.c.channel_id)
         .where(
             deliveries.c.next_at <= now,
             channels.c.enabled,
             channels.c.deleted_at.is_(None),
             ~held.correlate(channels),
-            recent < channels.c.per_minute,
+            func.coalesce(recent.c.attempts, 0) < channels.c.per_minute,
         )
     )
 
@@ -295,7 +306,7 @@ def note_each_sent(conn: Connection, arrived: Collection[Answered], now: datetim
     """`note_sent` of several messages at once; of how many it was not known."""
     _note_attempts(conn, arrived, succeeded=True)
     # Also where another has it in hand by now: it must not be sent a third time.
-    ids = [one.claimed.id for one in arrived]
+    ids = _padded([one.claimed.id for one in arrived])
     waits = and_(deliveries.c.id.in_(ids), deliveries.c.state == "waiting")
     return _end(conn, waits, state="sent", sent_at=now, last_error=None)
 
