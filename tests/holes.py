@@ -34,6 +34,7 @@ EXPLAINED: Mapping[str, str] = {
     "B311 core/bench.py": "made-up bars that are measured with",
     "B311 core/market/demo.py": _CHANCE,
     "B311 core/market/simulator.py": _CHANCE,
+    "B603 core/jobs/sender.py": "this very program, without a shell and without arguments",
     "B603 core/jobs/sending_apart.py": "this very program, without a shell and without arguments",
     "B603 core/keeping/postgres.py": "PostgreSQL's tools by their paths, without a shell",
     "B608 core/store/append_only.py": _NAMES,
