@@ -294,7 +294,8 @@ async def visit(options: Mapping[str, Any]) -> Met:
     """Let everybody come one after another within ``ramp`` seconds, and stay until ``until``."""
     met, coming = Met(), []
     for number, (name, role) in enumerate(options["people"]):
-        visitor = Visitor(options["url"], name, role, options["password"], met, number)
+        url = options["urls"][number % len(options["urls"])]
+        visitor = Visitor(url, name, role, options["password"], met, number)
         arrived = asyncio.Event()
         coming.append(asyncio.create_task(visitor.visit(options["until"], arrived)))
         left = len(options["people"]) - number
