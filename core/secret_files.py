@@ -36,8 +36,10 @@ class Given:
 
 def relevant(environ: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
     """What of an environment is about settings, without what is empty."""
-    asked = [*names, *(name + _SUFFIX for name in names)]
-    return {name: environ[name].strip() for name in asked if environ.get(name, "").strip()}
+    asked = {*names, *(name + _SUFFIX for name in names)}
+    # A page asks a dozen times in a run, and there are fewer variables than names.
+    found = {name: environ[name].strip() for name in environ if name in asked}
+    return {name: text for name, text in found.items() if text}
 
 
 def is_file_of_setting(name: str, names: Collection[str]) -> bool:

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.accounts import Person
 from core.errors import StoreError
@@ -26,7 +25,8 @@ from core.ui.replaying import draw_replays, is_running
 from core.ui.session import renewed
 
 _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
-_REFRESH_SECONDS = 2.5
+# Each run of a moving part takes 4 ms of a core and more, on every page that is open.
+_REFRESH_SECONDS = 5.0
 _ROUND = "_newest_round"
 
 
@@ -37,22 +37,25 @@ def draw_header(person: Person) -> None:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="header", wrap=True
     ):
-        if market.kind != "live":
+        if market.kind == "live":
+            st.session_state[_ROUND] = newest_round()
+            with st.container(width="stretch", key="moving"):
+                _move()
+        else:
             with st.container(
                 width="stretch" if market.simulated else "content", key="which_market"
             ):
                 st.html(badge_html(market))
-        # Filled last: its words are in the zone that is chosen beside it.
-        age = st.container(width="content" if market.simulated else "stretch", key="data_age")
-        bells = st.container(width="content", key="bells")
+            # Filled last: its words are in the zone that is chosen beside it.
+            age = st.container(width="content" if market.simulated else "stretch", key="data_age")
+            with st.container(width="content", key="bells"):
+                _draw_bell()
         draw_mode()
         draw_zone()
-    amiss = st.container(key="amiss")
     if market.kind != "live":
         with age:
             _draw_end(market)
-    st.session_state[_ROUND] = newest_round()
-    _move(age, bells, amiss)
+    _draw_amiss()
     draw_auto_banner(person)
     draw_replays()
 
@@ -90,21 +93,23 @@ def freshness_now(now: datetime, clock: Clock, *, shown: bool = True) -> Freshne
 
 
 @renewed(_REFRESH_SECONDS)
-def _move(age: DeltaGenerator, bells: DeltaGenerator, amiss: DeltaGenerator) -> None:
-    """All that moves in the header, together: each run takes the server's time, whatever it draws.
-
-    Badge and age of a live market count by themselves, and a new round renews the page.
+def _move() -> None:
+    """Badge and age of a live market, which count by themselves, and the bell; a new round renews the
+    page. Together, because each run takes the server's time, whatever it draws.
     """
     market, now = instance().market, datetime.now(UTC)
-    if market.kind == "live":
-        if newest_round() != st.session_state.get(_ROUND):
-            st.rerun()
-        with age:
+    if newest_round() != st.session_state.get(_ROUND):
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=True):
+        with st.container(width="stretch", key="data_age"):
             _draw_live(market, now)
-    with bells:
-        draw_bell(market, now)
-    with amiss:
-        _say_amiss(now)
+        with st.container(width="content", key="bells"):
+            draw_bell(market, now)
+
+
+@renewed(_REFRESH_SECONDS)
+def _draw_bell() -> None:
+    draw_bell(instance().market, datetime.now(UTC))
 
 
 def _draw_live(market: Market, now: datetime) -> None:
@@ -126,11 +131,7 @@ def _draw_end(market: Market) -> None:
 
 @renewed(_REFRESH_SECONDS)
 def _draw_amiss(*, shown: bool = True) -> None:
-    _say_amiss(datetime.now(UTC), shown=shown)
-
-
-def _say_amiss(now: datetime, *, shown: bool = True) -> None:
-    found = freshness_now(now, reader_clock(), shown=shown)
+    found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
     if found.words:
         st.html(amiss_html(found))
 

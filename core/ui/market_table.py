@@ -78,9 +78,10 @@ def draw_table(text: str, *, on_sort: Callable[[str], None]) -> None:
     key = "markets"
 
     def sort() -> None:
-        asked = st.session_state[key].sort
-        if asked in ORDERS:
-            on_sort(asked)
+        # A click may come while the page is drawn anew, and then there is no table for a moment.
+        table = st.session_state.get(key)
+        if table is not None and table.sort in ORDERS:
+            on_sort(table.sort)
 
     # As text: to write hundreds of rows as JSON takes longer than all else on the page, and many
     # readers get the same.

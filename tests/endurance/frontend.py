@@ -61,6 +61,7 @@ class Frontend:
     menu: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    # Each with the number of the run in which it was last of use.
     _cached: dict[str, tuple[ForwardMsg, int]] = field(default_factory=dict)
     _runs: int = 0
     _longest_cached: int = 2
@@ -73,6 +74,9 @@ class Frontend:
     def hear(self, message: ForwardMsg) -> ForwardMsg:
         """Take a message in; the message itself, where only its hash came."""
         if message.WhichOneof("type") == "ref_hash":
+            if message.ref_hash not in self._cached:
+                self.faults.append(f"{self.path}: a message was told by a hash that is not known")
+                return message
             known, _ = self._cached[message.ref_hash]
             whole = ForwardMsg()
             whole.CopyFrom(known)
@@ -153,15 +157,15 @@ class Frontend:
                 at for at, one in self.drawn.items() if one.fragment in ran and one.run != self._run
             ]
         elif status == ForwardMsg.FINISHED_SUCCESSFULLY:
+            ran = set()
             gone = [at for at, one in self.drawn.items() if one.run != self._run]
-            self._runs += 1
-            self._cached = {
-                hash_: (kept, seen)
-                for hash_, (kept, seen) in self._cached.items()
-                if self._runs - seen <= self._longest_cached
-            }
         else:
             return
+        self._runs += 1
+        for hash_, (kept, seen) in list(self._cached.items()):
+            old = self._runs - seen > self._longest_cached
+            if old and (not ran or kept.delta.fragment_id in ran):
+                del self._cached[hash_]
         for place in gone:
             del self.drawn[place]
         self._keep_states()

@@ -190,6 +190,7 @@ class Visitor:
             compression=None,
         )
         self._listening = asyncio.create_task(self._listen(self._socket))
+        self._listening.add_done_callback(lambda _: self._settled.set())
         await self._ask(kind, page_hash="")
 
     async def _close(self) -> None:
@@ -212,7 +213,11 @@ class Visitor:
             self._settled.clear()
             if self._listening.done():
                 raise OSError("the connection is closed")
-            await asyncio.wait_for(self._settled.wait(), give_up - time.monotonic())
+            try:
+                await asyncio.wait_for(self._settled.wait(), give_up - time.monotonic())
+            except TimeoutError:
+                late = f"a run ({kind}) of {asked.page} {fragment} was not over after "
+                raise OSError(f"{late}{PATIENCE_SECONDS:.0f} s, begun: {asked.begun}") from None
 
     async def _listen(self, socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):
@@ -234,7 +239,6 @@ class Visitor:
         if not self._leaving:
             said = f"{socket.close_code} {socket.close_reason}"
             self._met.faults.append(f"{self._name}: the server closed the connection, {said}")
-        self._settled.set()
 
     def _begun(self, fragments: tuple[str, ...]) -> None:
         if not fragments:
@@ -290,7 +294,8 @@ async def visit(options: Mapping[str, Any]) -> Met:
     """Let everybody come one after another within ``ramp`` seconds, and stay until ``until``."""
     met, coming = Met(), []
     for number, (name, role) in enumerate(options["people"]):
-        visitor = Visitor(options["url"], name, role, options["password"], met, number)
+        url = options["urls"][number % len(options["urls"])]
+        visitor = Visitor(url, name, role, options["password"], met, number)
         arrived = asyncio.Event()
         coming.append(asyncio.create_task(visitor.visit(options["until"], arrived)))
         left = len(options["people"]) - number
