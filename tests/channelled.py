@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from core.alerts.delivery import Sealer, Target, Written
 from core.jobs.sending import Courier, Holding
 from core.store import channels as channels_store
 from core.store import outbox
 from core.store.channels import Who
-from core.store.outbox import Message
+from core.store.outbox import Claimed, Message
 from core.store.tables import channels, deliveries, delivery_attempts
 from tests.sent import HERE, NOON
 from tests.world.receiver import SECRET
@@ -111,3 +111,8 @@ def attempts(engine: Engine) -> list[tuple[bool | None, str]]:
     with engine.connect() as conn:
         found = conn.execute(select(*columns).order_by(delivery_attempts.c.id))
         return [(row.succeeded, row.message) for row in found]
+
+
+def claim_one(conn: Connection, channel_id: int, holder: str, now: datetime) -> Claimed | None:
+    """The next message of a channel, taken; None where there is none to be sent now."""
+    return outbox.claim(conn, [channel_id], holder, now).get(channel_id)

@@ -20,7 +20,8 @@ from core.alerts.engine import (
     step,
     untold,
 )
-from core.alerts.states import PHASE, PHASES, fresh, from_rows, to_rows
+from core.alerts.states import PHASE, PHASES, fresh, from_rows
+from tests.alert_rows import to_rows
 
 # A Monday.
 START = datetime(2025, 9, 1, tzinfo=UTC)

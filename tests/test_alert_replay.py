@@ -16,8 +16,9 @@ from core.alerts.definition import RuleDefinition, parse_definition
 from core.alerts.engine import Event, Judged, reopen, step, step_all, untold
 from core.alerts.kernels import FALSE, TRUE, UNKNOWN
 from core.alerts.replaying import replay
-from core.alerts.states import ERROR_TRUTH, States, fresh, from_rows, to_moment, to_rows, to_us
+from core.alerts.states import ERROR_TRUTH, States, fresh, from_rows, to_moment, to_us
 from core.errors import Cancelled
+from tests.alert_rows import to_rows
 
 SYMBOLS = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
 

@@ -43,6 +43,7 @@ from tests.alert_desk import (  # noqa: F401 - fixtures
     templates,
     text,
 )
+from tests.channelled import claim_one
 from tests.pages import run
 from tests.world.receiver import Receiver
 
@@ -335,7 +336,7 @@ def test_what_was_given_up_is_listed_with_its_reason_and_sent_again(fired):
     now = datetime.now(UTC)
     with fired.engine.begin() as conn:
         channel = list_channels(conn)[0].id
-        claimed = outbox.claim(conn, channel, "host-1", now)
+        claimed = claim_one(conn, channel, "host-1", now)
         assert claimed is not None
         gone = "It answered 410: it is gone for good."
         outbox.note_failed(conn, claimed, took_ms=12.0, message=gone, next_at=None)
@@ -359,7 +360,7 @@ def test_what_waits_is_listed_with_its_rule_markets_and_reason_and_counted(fired
     assert "and no worker takes it" in said  # it has been due since its bar
     now = datetime.now(UTC)
     with fired.engine.begin() as conn:
-        claimed = outbox.claim(conn, list_channels(conn)[0].id, "host-1", now)
+        claimed = claim_one(conn, list_channels(conn)[0].id, "host-1", now)
         assert claimed is not None
         outbox.note_failed(
             conn, claimed, took_ms=12.0, message="It answered 503.", next_at=now + HOUR

@@ -12,9 +12,10 @@ from core.alerts.delivery import Sealer, Target, Written
 from core.errors import AccessDenied, DeliveryError
 from core.store import audit, channels, outbox
 from core.store.channels import Who
+from core.store.outbox import Answered
 from core.store.tables import audit_log, deliveries
 from core.store.tables import channels as table
-from tests.channelled import NOON, SECOND, message, put, states
+from tests.channelled import NOON, SECOND, claim_one, message, put, states
 
 ADA, BOB = Who("ada", is_admin=True), Who("bob", is_admin=False)
 SEALER = Sealer([Fernet.generate_key().decode()])
@@ -171,9 +172,9 @@ def test_a_deleted_channel_is_gone_with_its_secret_and_what_waited_is_dropped(
     channel_id = create(engine)
     put(engine, message(channel_id, 1), message(channel_id, 2))
     with engine.begin() as conn:
-        one = outbox.claim(conn, channel_id, "worker", NOON)
+        one = claim_one(conn, channel_id, "worker", NOON)
         assert one is not None
-        outbox.note_sent(conn, one, now=NOON, took_ms=1.0, message="200")
+        outbox.note_sent(conn, [Answered(one, 1.0, "200")], NOON)
         channels.save_subscription(conn, channel_id, {"rules": "all"}, who=BOB, now=NOON)
     with engine.begin() as conn:
         channels.delete_channel(conn, channel_id, who=BOB, now=NOON)

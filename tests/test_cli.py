@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from core import __main__ as cli
 from core.market.demo import write_demo
 from core.store.database import open_database
 from core.store.signals import load_progress
+from tests.typing_commands import typed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,15 +39,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def core(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a command as `python -m core` would; its output, and the exit code if it is not 0."""
 
-    def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["core", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        code = ended.value.code or 0
-        return said.out + said.err + (f"exit {code}" if code else "")
-
-    return call
+    return partial(typed, monkeypatch, capsys)
 
 
 def test_replay_says_what_it_stored_and_where_to_look(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pyrage import x25519
 
-from core import __main__ as cli
+from tests.typing_commands import typed
 
 PAIR = x25519.Identity.generate()
 
@@ -30,15 +30,7 @@ def core(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("CRYPTOSATX_DATA", str(tmp_path / "data"))
 
-    def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["core", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        code = ended.value.code or 0
-        return said.out + said.err + (f"exit {code}" if code else "")
-
-    return call
+    return partial(typed, monkeypatch, capsys)
 
 
 def test_an_installation_is_backed_up_and_brought_back_as_it_is_typed(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from core import __main__ as cli
 from core.market import recording
 from core.market.demo import END, demo_tables
 from core.market.sources import BUDGETS
@@ -20,6 +19,7 @@ from core.store import held_market, open_store
 from core.store.observations import save_observations
 from core.worker import Worker
 from tests.server import free_port
+from tests.typing_commands import typed
 from tests.world import World
 
 SEEN = END + timedelta(minutes=1)
@@ -39,15 +39,7 @@ def core(
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PORT", str(probe.getsockname()[1]))
 
-    def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["core", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        code = ended.value.code or 0
-        return said.out + said.err + (f"exit {code}" if code else "")
-
-    return call
+    return partial(typed, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ import pytest
 from sqlalchemy import Engine, select
 
 from core.store import audit, outbox
-from core.store.outbox import LEASE, UNDER_WAY, Claimed
+from core.store.outbox import LEASE, UNDER_WAY, Answered, Claimed
 from core.store.tables import deliveries
-from tests.channelled import NOON, SECOND, add_channel, attempts, message, put, states
+from tests.channelled import NOON, SECOND, add_channel, attempts, claim_one, message, put, states
 
 
 def claim(
     engine: Engine, channel_id: int, holder: str = "one", now: datetime = NOON
 ) -> Claimed | None:
     with engine.begin() as conn:
-        return outbox.claim(conn, channel_id, holder, now)
+        return claim_one(conn, channel_id, holder, now)
 
 
 def claimed(engine: Engine, channel_id: int, holder: str = "one", now: datetime = NOON) -> Claimed:
@@ -28,7 +28,7 @@ def claimed(engine: Engine, channel_id: int, holder: str = "one", now: datetime 
 
 def sent(engine: Engine, one: Claimed, now: datetime = NOON) -> bool:
     with engine.begin() as conn:
-        return outbox.note_sent(conn, one, now=now, took_ms=2.5, message="200")
+        return outbox.note_sent(conn, [Answered(one, 2.5, "200")], now) == 1
 
 
 def failed(

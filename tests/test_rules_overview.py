@@ -8,11 +8,12 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from core.alerts.definition import parse_definition
-from core.alerts.states import fresh, to_rows
+from core.alerts.states import fresh
 from core.store.alerts.frame import load_alert_frame
 from core.store.alerts.overview import count_firing_by_rule, load_last_fired
 from core.store.alerts.rules import create_rule
-from core.store.alerts.states import StoredEvent, add_events, save_states
+from core.store.alerts.states import StoredEvent, add_events
+from tests.alert_rows import save_rows, to_rows
 from tests.builders import make_frame
 from tests.pages import store_past
 
@@ -40,7 +41,7 @@ def make(conn: Connection, name: str) -> int:
 def put(conn: Connection, rule_id: int, **phases: str) -> None:
     own = {"rule_id": rule_id, "fired_parts": None}
     rows = to_rows(fresh(tuple(phases)))
-    save_states(conn, [{**row, **own, "phase": phases[row["symbol"]]} for row in rows])
+    save_rows(conn, [{**row, **own, "phase": phases[row["symbol"]]} for row in rows])
 
 
 def happened(conn: Connection, rule_id: int, kind: str, at: datetime) -> None:

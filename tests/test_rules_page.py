@@ -22,7 +22,7 @@ from core.alerts.history import backtest
 from core.alerts.names import NAMES
 from core.alerts.rule_files import FileRefused
 from core.alerts.saving import saving_faults
-from core.alerts.states import fresh, to_rows
+from core.alerts.states import fresh
 from core.errors import RuleError
 from core.instance import Instance
 from core.store.alerts import rules as store
@@ -33,7 +33,6 @@ from core.store.alerts.states import (
     StoredEvent,
     add_events,
     save_progress,
-    save_states,
 )
 from core.store.alerts.trials import Asked
 from core.store.audit import list_changes
@@ -45,6 +44,7 @@ from core.ui.rules.importing import read_file
 from core.ui.rules.templates import BY_KEY, TEMPLATES, Template
 from core.ui.rules.trials import MOST_WAITING, TRIALS, Trials
 from core.ui.rules.wording import clauses, lines
+from tests.alert_rows import save_rows, to_rows
 from tests.builders import make_frame
 from tests.pages import copy_of_past, open_page, run, serve_copy, sign_in_as, words
 
@@ -493,7 +493,7 @@ def test_the_list_says_how_rules_stand_and_finds_them(admin: Instance) -> None:
         save_progress(conn, [Progress(hot.id, 1, NOW, "ok", None, 1, 2, NOW)])
         row = to_rows(fresh(("BTCUSDT",)))[0]
         row |= {"rule_id": hot.id, "phase": "firing", "fired_parts": None}
-        save_states(conn, [row])
+        save_rows(conn, [row])
         event = StoredEvent(
             hot.id, 1, "BTCUSDT", "fired", NOW, NOW, NOW, "warning", "", "told", None, NOW
         )

@@ -347,14 +347,14 @@ def test_what_was_sent_is_noted_also_when_the_database_is_away_for_a_moment(
 ) -> None:
     channel = add_webhook(sqlite_engine, receiver.url("/x"))
     put(sqlite_engine, message(channel))
-    failures, real = iter(range(2)), outbox.note_each_sent
+    failures, real = iter(range(2)), outbox.note_sent
 
-    def note_each_sent(*args: Any, **kwargs: Any) -> int:
+    def note_sent(*args: Any, **kwargs: Any) -> int:
         if next(failures, None) is not None:
             raise OperationalError("away", None, Exception())
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(outbox, "note_each_sent", note_each_sent)
+    monkeypatch.setattr(outbox, "note_sent", note_sent)
     send_due(courier(sqlite_engine, lambda: NOON))
     assert states(sqlite_engine) == ["sent"]
     assert len(receiver.received) == 1

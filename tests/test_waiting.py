@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, update
 
 from core.store import audit, outbox
-from core.store.outbox import Claimed
+from core.store.outbox import Answered, Claimed
 from core.store.tables import channels
 from core.store.waiting import Queue, Waiting, count_waiting, list_waiting
 from core.ui.alerts.listing import Bit
 from core.ui.alerts.waiting import why_cell
 from core.ui.formats import UTC_CLOCK
-from tests.channelled import NOON, SECOND, add_channel, message, put, states
+from tests.channelled import NOON, SECOND, add_channel, claim_one, message, put, states
 
 HOUR = timedelta(hours=1)
 ABOUT = {
@@ -26,7 +26,7 @@ ABOUT = {
 
 def claim(engine: Engine, channel: int, now: datetime = NOON) -> Claimed:
     with engine.begin() as conn:
-        found = outbox.claim(conn, channel, "one", now)
+        found = claim_one(conn, channel, "one", now)
     assert found is not None
     return found
 
@@ -63,7 +63,7 @@ def test_each_message_says_what_it_waits_for(engine: Engine) -> None:
     fail(engine, retry, NOON + 90 * SECOND)
     claimed = claim(engine, rate)
     with engine.begin() as conn:
-        outbox.note_sent(conn, claimed, now=NOON, took_ms=1.0, message="200")
+        outbox.note_sent(conn, [Answered(claimed, 1.0, "200")], NOON)
     claim(engine, busy)
     assert why(waiting(engine)) == [
         "the channel is switched off",
@@ -100,7 +100,7 @@ def test_what_is_said_to_go_next_is_what_a_worker_takes(engine: Engine) -> None:
         claimed = claim(engine, channel)
         assert claimed.id == following.id
         with engine.begin() as conn:
-            outbox.note_sent(conn, claimed, now=NOON, took_ms=1.0, message="200")
+            outbox.note_sent(conn, [Answered(claimed, 1.0, "200")], NOON)
     assert states(engine) == ["waiting", "sent", "sent"]
 
 
@@ -142,7 +142,7 @@ def test_what_is_dropped_is_never_sent_and_lets_the_others_pass(engine: Engine) 
     with engine.begin() as conn:
         # It is just being sent: it may have arrived already.
         assert outbox.drop(conn, [second.id], by="ada", now=NOON) == 0
-        outbox.note_sent(conn, second, now=NOON, took_ms=1.0, message="200")
+        outbox.note_sent(conn, [Answered(second, 1.0, "200")], NOON)
         assert outbox.drop(conn, [second.id], by="ada", now=NOON) == 0
     assert states(engine) == ["dropped", "sent", "waiting"]
     assert [one.action for one in changes(engine)] == ["drop"]

@@ -41,6 +41,7 @@ from core.ui.alerts.changes import SUBJECTS, VERBS, changes_csv
 from core.ui.rules import actions as rule_actions
 from tests.alert_desk import HOUR, Desk, desk, fired, page, serve, shown, templates  # noqa: F401 - fixtures
 from tests.alerted import rule
+from tests.channelled import claim_one
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
@@ -65,7 +66,7 @@ def channel_id(here: Desk) -> int:
 def fail_and_wait(here: Desk) -> int:
     """A message that waits to be tried again; its id."""
     with here.engine.begin() as conn:
-        claimed = outbox.claim(conn, 1, "w", datetime.now(UTC))
+        claimed = claim_one(conn, 1, "w", datetime.now(UTC))
         assert claimed is not None
         later = datetime.now(UTC) + HOUR
         outbox.note_failed(conn, claimed, took_ms=1.0, message="503", next_at=later)
@@ -75,7 +76,7 @@ def fail_and_wait(here: Desk) -> int:
 def give_up(here: Desk) -> int:
     """A message that was given up; its id."""
     with here.engine.begin() as conn:
-        claimed = outbox.claim(conn, 1, "w", datetime.now(UTC))
+        claimed = claim_one(conn, 1, "w", datetime.now(UTC))
         assert claimed is not None
         outbox.note_failed(conn, claimed, took_ms=1.0, message="410", next_at=None)
     return claimed.id

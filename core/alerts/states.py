@@ -158,20 +158,10 @@ def blank(width: int) -> Ints:
     return table
 
 
-def to_rows(states: States, *, since: States | None = None) -> list[dict[str, Any]]:
-    """One plain dict per symbol: texts, a bool, seconds, and aware UTC times or None.
-
-    With ``since``, only those that would go on otherwise than from there, the newest bar aside: what
-    has to be written after a step. `from_rows` is the inverse.
-    """
-    columns = to_columns(states, changed(states, since))
-    return [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
-
-
 def changed(states: States, since: States | None) -> Places:
-    """The places of the symbols that would go on otherwise than from ``since``; all for None."""
+    """The places of the symbols that would go on otherwise than from ``since``, the newest bar aside: what
+    has to be written after a step. All for None.
+    """
     if since is None:
         return np.arange(len(states))
     before = since.with_symbols(states.symbols).table
@@ -188,7 +178,10 @@ def _quiet(table: Ints) -> Bools:
 
 
 def to_columns(states: States, places: Places) -> dict[str, list[Any]]:
-    """What `to_rows` gives of these places, by column."""
+    """The states at these places by column: texts, a bool, seconds, and aware UTC times or None.
+
+    `from_rows` is the inverse, by row.
+    """
     columns: dict[str, list[Any]] = {"symbol": [states.symbols[place] for place in places.tolist()]}
     for field, (name, values) in enumerate(zip(FIELDS, states.table[:, places], strict=True)):
         if field in _NAMED:
@@ -211,7 +204,7 @@ def from_rows(
     *,
     seen_at: datetime | None = None,
 ) -> States:
-    """States from rows of `to_rows`, of these symbols or of those that have rows.
+    """States from rows of `to_columns`, of these symbols or of those that have rows.
 
     A symbol without a row is fresh; no state is taken to be older than ``seen_at``, the newest bar
     of the rule.

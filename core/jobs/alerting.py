@@ -271,7 +271,7 @@ class Alerting:
             gone = set(one.before.symbols) - set(one.states.symbols)
             if gone:
                 stored_states.drop_states(conn, one.rule.id, gone)
-        stored_states.put_states(conn, _changed(explained))
+        stored_states.save_states(conn, _changed(explained))
         stored_states.save_progress(conn, [_progress(one, now) for one in work])
         return happened, sent
 

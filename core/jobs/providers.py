@@ -41,7 +41,6 @@ HEARD_EVERY = {
 STAND_INS = 10
 # Only this exchange says nothing of top traders, and of open interest in USD only what is now.
 FILLED_IN = ("bybit",)
-_COINGLASS = ("liquidations_4h", "open_interest", "long_short")
 
 
 class Providers:

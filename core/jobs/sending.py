@@ -182,7 +182,7 @@ class Courier:
         sent = [Answered(one, took, said.message) for one, said, took in done if said.sent]
         with self.engine.begin() as conn:
             if sent:
-                outbox.note_each_sent(conn, sent, at)
+                outbox.note_sent(conn, sent, at)
             for claimed, outcome, took_ms in done:
                 if not outcome.sent:
                     outbox.note_failed(
@@ -194,7 +194,7 @@ class Courier:
                         set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
                     )
             wanting = [one.channel_id for one in steps if one.claim_next]
-            return outbox.claim_each(conn, wanting, self.name, at, self.lease) if wanting else {}
+            return outbox.claim(conn, wanting, self.name, at, self.lease) if wanting else {}
 
     def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
         if outcome.permanent:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
-from typing_extensions import Buffer, override
 
 from core.errors import BackupError
 from core.keeping.encryption import Keys, Seal
 from core.keeping.manifest import MEMBER, File, Manifest, parse_manifest
+from core.keeping.pieces import buffered
 from core.keeping.places import Out
 
 MANIFEST = "manifest.json"
@@ -64,28 +64,12 @@ class HashingReader(Hashing):
 
     def __init__(self, beyond: io.BufferedReader[Any], moved: Callable[[int], None]) -> None:
         super().__init__(beyond, moved)
-        self.buffered = io.BufferedReader(_Raw(self), _PIECE)
+        self.buffered = buffered(self, _PIECE)
 
     def drain(self) -> None:
         """Read what nobody wanted."""
         while self.buffered.read(_PIECE):
             pass
-
-
-class _Raw(io.RawIOBase):
-    def __init__(self, beyond: Hashing) -> None:
-        self._beyond = beyond
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, into: Buffer, /) -> int:
-        view = memoryview(into)
-        piece = self._beyond.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
 
 
 class Packing:

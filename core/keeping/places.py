@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from typing_extensions import Buffer, override
-
 from core.errors import BackupError
+from core.keeping.pieces import buffered
 from core.production import OFF
 from core.settings import Settings
 
@@ -194,7 +193,7 @@ class Bucket:
 
         with _explained_store(f"{self.words}/{name} cannot be read"):
             file = obstore.open_reader(self._store, name, buffer_size=_READ_BYTES)
-            yield io.BufferedReader(_Download(file), 1024 * 1024)
+            yield buffered(file, 1024 * 1024)
 
     def delete(self, name: str) -> None:
         import obstore
@@ -214,22 +213,6 @@ class _Upload:
 
     def flush(self) -> None:
         """Nothing: parts are sent as they become full."""
-
-
-class _Download(io.RawIOBase):
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, into: Buffer, /) -> int:
-        view = memoryview(into)
-        piece = bytes(self._file.read(len(view)))
-        view[: len(piece)] = piece
-        return len(piece)
 
 
 @contextmanager

@@ -153,24 +153,17 @@ def load_due(conn: Connection, now: datetime) -> list[Due]:
 
 
 def claim(
-    conn: Connection, channel_id: int, holder: str, now: datetime, length: timedelta = LEASE
-) -> Claimed | None:
-    """Take the channel's next message to send; None where there is none to be sent now.
-
-    Nobody else gets a message of this channel until it is noted what came of this one, or the
-    lease is over.
-    """
-    return claim_each(conn, [channel_id], holder, now, length).get(channel_id)
-
-
-def claim_each(
     conn: Connection,
     channel_ids: Collection[int],
     holder: str,
     now: datetime,
     length: timedelta = LEASE,
 ) -> dict[int, Claimed]:
-    """`claim` of several channels at once: by channel, without those that have nothing."""
+    """Take the next message of each channel; by channel, without those that have none to be sent now.
+
+    Nobody else gets a message of such a channel until it is noted what came of this one, or the
+    lease is over.
+    """
     free = sorted(channel_ids)
     if conn.dialect.name == "postgresql":
         # Of the others somebody is just claiming.
@@ -295,15 +288,8 @@ def prolong(
         )
 
 
-def note_sent(
-    conn: Connection, claimed: Claimed, *, now: datetime, took_ms: float, message: str
-) -> bool:
-    """Note that a message arrived; False where that was known, or the channel is gone."""
-    return note_each_sent(conn, [Answered(claimed, took_ms, message)], now) == 1
-
-
-def note_each_sent(conn: Connection, arrived: Collection[Answered], now: datetime) -> int:
-    """`note_sent` of several messages at once; of how many it was not known."""
+def note_sent(conn: Connection, arrived: Collection[Answered], now: datetime) -> int:
+    """Note that messages arrived; of how many that was not known and the channel is still there."""
     _note_attempts(conn, arrived, succeeded=True)
     # Also where another has it in hand by now: it must not be sent a third time.
     ids = _padded([one.claimed.id for one in arrived])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -215,21 +216,9 @@ def _draw_setup(here: Instance, token: str) -> int | None:
         st.subheader("Set up the first administrator", anchor=False)
         st.caption("Nobody has an account yet. The one-time token is in the server's terminal.")
         token = st.text_input("One-time token", token, type="password", autocomplete="off")
-        username = st.text_input("Username", autocomplete="username")
-        name = st.text_input("Your name", autocomplete="name")
-        password, again = password_fields("Password")
-        if not st.form_submit_button("Create the administrator", type="primary", width="stretch"):
-            return None
-    try:
-        if password != again:
-            raise AccountError("The two passwords differ: write the same one twice.")
-        with here.accounts.begin() as conn:
-            return setup.create_first_admin(
-                conn, token, username=username, name=name, password=password, now=datetime.now(UTC)
-            ).id
-    except (AccessDenied, AccountError) as error:
-        st.error(str(error), icon=":material/error:")
-    return None
+        return _draw_new_account(
+            here, "Create the administrator", partial(setup.create_first_admin, token=token)
+        )
 
 
 def _draw_invitation(here: Instance, token: str) -> int | None:
@@ -245,18 +234,24 @@ def _draw_invitation(here: Instance, token: str) -> int | None:
             f"By {found.made_by}, with the role {found.role}. Good for another "
             f"{duration(found.expires_at - now)}, once."
         )
-        username = st.text_input("Username", autocomplete="username")
-        name = st.text_input("Your name", autocomplete="name")
-        password, again = password_fields("Password")
-        if not st.form_submit_button("Create my account", type="primary", width="stretch"):
-            return None
+        return _draw_new_account(
+            here, "Create my account", partial(invitations.accept, token=token)
+        )
+
+
+def _draw_new_account(here: Instance, label: str, create: Callable[..., Person]) -> int | None:
+    """The rest of a form: who somebody wants to be; their id once ``create`` has made them."""
+    username = st.text_input("Username", autocomplete="username")
+    name = st.text_input("Your name", autocomplete="name")
+    password, again = password_fields("Password")
+    if not st.form_submit_button(label, type="primary", width="stretch"):
+        return None
     try:
         if password != again:
             raise AccountError("The two passwords differ: write the same one twice.")
         with here.accounts.begin() as conn:
-            return invitations.accept(
-                conn, token, username=username, name=name, password=password, now=now
-            ).id
+            now = datetime.now(UTC)
+            return create(conn, username=username, name=name, password=password, now=now).id
     except (AccessDenied, AccountError) as error:
         st.error(str(error), icon=":material/error:")
     return None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
-from types import TracebackType
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -85,26 +83,11 @@ def add_people(accounts: Engine, roles: Mapping[str, Role]) -> None:
 
 
 class Going:
-    """What a worker and the venues' streams do between two closes, in a thread of its own."""
+    """What a worker and the venues' streams do between two closes."""
 
     def __init__(self, engine: Engine, symbols: int) -> None:
         self._engine, self._symbols = engine, symbols
         self._random, self._number = Random(3), 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="going", daemon=True)
-
-    def __enter__(self) -> Going:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
 
     def report(self, past: int = 0) -> None:
         """That everybody is there, and an event; ``past`` more of them over the last hours."""
@@ -117,10 +100,6 @@ class Going:
                 state = StreamState(venue, "live", heard_at=now, newest_at=now)
                 mine = [event for event in events if event.venue == venue]
                 save_batch(conn, Batch(mine, [], state, now))
-
-    def _run(self) -> None:
-        while not self._ended.wait(EVERY_SECONDS):
-            self.report()
 
     def _event(self, at: datetime) -> Event:
         self._number += 1

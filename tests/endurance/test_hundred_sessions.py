@@ -24,7 +24,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.accounts import Role
-from tests.endurance.desk import PASSWORD, Going, add_people, close_round, fill_desk
+from tests.endurance.desk import EVERY_SECONDS, PASSWORD, Going, add_people, close_round, fill_desk
 from tests.endurance.figures import Sampled, length, memory_mb, say
 from tests.server import ROOT, running
 
@@ -46,7 +46,8 @@ def test_a_hundred_people_are_answered_within_half_a_second(engine: Engine, tmp_
     add_people(engine, names)
     url = engine.url.render_as_string(hide_password=False)
     with ExitStack() as stack:
-        stack.enter_context(Going(engine, SYMBOLS))
+        going = Going(engine, SYMBOLS)
+        stack.enter_context(Sampled(EVERY_SECONDS, {"reported": going.report}))
         servers = [
             stack.enter_context(
                 running(tmp_path / f"data{number}", DATABASE_URL=url, CRYPTOSATX_MARKET="live")

@@ -19,6 +19,7 @@ from core.market.sources.reading import (
     get,
     milliseconds,
     number,
+    read_listed_candle,
     records,
     rows,
     text,
@@ -93,17 +94,7 @@ def parse_candles(raw: Any, contract: Contract, seen_at: datetime) -> pd.DataFra
 
 def read_candle(one: Any, contract: Contract) -> dict[str, object]:
     """What a candle as the venue lists it says of a row."""
-    open_ms = milliseconds(get(one, 0, VENUE))
-    times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
-    price = {
-        name: number(get(one, at, VENUE)) * contract.scale
-        for at, name in enumerate(("open", "high", "low", "close"), 1)
-    }
-    amount = {
-        "volume": number(get(one, 5, VENUE)) / contract.scale,
-        "quote_volume": get(one, 6, VENUE),
-    }
-    return {"symbol": contract.symbol, **times, **price, **amount}
+    return read_listed_candle(one, contract, VENUE, volume_at=5, quote_at=6)
 
 
 async def fetch_funding(

@@ -19,6 +19,7 @@ from core.market.sources.reading import (
     get,
     milliseconds,
     number,
+    read_listed_candle,
     records,
     rows,
     share_rows,
@@ -142,17 +143,7 @@ def is_confirmed(one: Any) -> bool:
 
 def read_candle(one: Any, contract: Contract) -> dict[str, object]:
     """What a candle as the venue lists it says of a row."""
-    open_ms = milliseconds(get(one, 0, VENUE))
-    times = {"open_ms": open_ms, "known_ms": open_ms and open_ms + HOUR_MS}
-    price = {
-        name: number(get(one, at, VENUE)) * contract.scale
-        for at, name in enumerate(("open", "high", "low", "close"), 1)
-    }
-    amount = {
-        "volume": number(get(one, 6, VENUE)) / contract.scale,
-        "quote_volume": get(one, 7, VENUE),
-    }
-    return {"symbol": contract.symbol, **times, **price, **amount}
+    return read_listed_candle(one, contract, VENUE, volume_at=6, quote_at=7)
 
 
 async def fetch_funding(

@@ -90,6 +90,28 @@ def get(record: object, key: str | int, source: str) -> Any:
     raise SourceReplyWrong(f"{source} sent a reply without the field {key}.")
 
 
+def read_listed_candle(
+    one: Any, contract: Contract, source: str, *, volume_at: int, quote_at: int
+) -> dict[str, object]:
+    """A row of candles_1h of a list: open time, four prices, then the volumes at their places.
+
+    Prices and volume are of one coin, whatever number of coins the contract counts.
+    """
+    open_ms = milliseconds(get(one, 0, source))
+    price = {
+        name: number(get(one, at, source)) * contract.scale
+        for at, name in enumerate(("open", "high", "low", "close"), 1)
+    }
+    return {
+        "symbol": contract.symbol,
+        "open_ms": open_ms,
+        "known_ms": open_ms and open_ms + HOUR_MS,
+        **price,
+        "volume": number(get(one, volume_at, source)) / contract.scale,
+        "quote_volume": get(one, quote_at, source),
+    }
+
+
 def text(record: object, key: str | int, source: str) -> str:
     """A field that must be a text."""
     found = get(record, key, source)

@@ -131,14 +131,8 @@ def load_states(
     return found
 
 
-def save_states(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put rows of `core.alerts.states.to_rows` with rule_id and fired_parts in their place."""
-    names = rows[0] if rows else ()
-    put_states(conn, {name: [row[name] for row in rows] for name in names})
-
-
-def put_states(conn: Connection, columns: Mapping[str, Sequence[Any]]) -> None:
-    """`save_states` by column."""
+def save_states(conn: Connection, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Put columns of `core.alerts.states.to_columns` with rule_id and fired_parts in their place."""
     replace_rows(conn, alert_states, as_taken(conn, alert_states, columns), kept=("fired_parts",))
 
 
