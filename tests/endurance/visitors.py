@@ -314,7 +314,7 @@ class Visitor:
         if not changed or now < self._told.get(f"{part} {marks}", 0):
             return
         longest = min(data["spread"].get(name, 0) for name in changed)
-        self._told = {f"{part} {marks}": now + longest + 15}
+        self._told = {f"{part} {marks}": now + longest + 9}
         later = asyncio.create_task(self._renew(part, changed, longest * self._random.random()))
         self._later.add(later)
         later.add_done_callback(self._later.discard)
