@@ -26,7 +26,8 @@ NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The databases are asked at every look."""
+    """The databases are asked at every look, and a mark is made for each."""
+    monkeypatch.setattr(watched, "KEPT_SECONDS", 0.0)
     monkeypatch.setattr(pulse, "EVERY_SECONDS", 0.0)
     monkeypatch.setattr(pulse, "_pulses", {})
 
@@ -78,6 +79,16 @@ def test_who_looks_is_not_known_while_the_database_of_people_is_away(
     assert marks(client, token)["reader"] is None
 
 
+class At:
+    """A clock that stands."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self, _: object) -> datetime:
+        return self._now
+
+
 def test_a_part_is_drawn_again_when_what_it_says_would_be_other_words(
     here: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,8 +101,8 @@ def test_a_part_is_drawn_again_when_what_it_says_would_be_other_words(
         monkeypatch.setattr(module, "read_pulse", lambda: seen)
 
     def told(minutes: float) -> list[str | None]:
-        now = NOON + timedelta(minutes=minutes)
-        return [watched.mark_now(name, now) for name in ("round", "head", "amiss")]
+        monkeypatch.setattr(watched, "datetime", At(NOON + timedelta(minutes=minutes)))
+        return [watched.mark_now(name) for name in ("round", "head", "amiss")]
 
     assert told(10) == told(10.2)
     before, later, late = told(10), told(12), told(150)
@@ -120,3 +131,15 @@ def _page() -> None:
 
     require_user("trader")
     st.session_state["drawn"] = watched.marks_of(["amiss"])
+
+
+def test_a_mark_is_made_once_for_all_who_ask_at_the_same_time(
+    here: Instance, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[datetime] = []
+    monkeypatch.setattr(watched, "KEPT_SECONDS", 60.0)
+    monkeypatch.setitem(watched._states, "amiss", made.append)
+    monkeypatch.setattr(watched, "_marks", {})
+    for _ in range(3):
+        assert marks(client, of="amiss")["amiss"] is None
+    assert len(made) == 1

@@ -98,12 +98,14 @@ def _move() -> None:
     market, now = instance().market, datetime.now(UTC)
     if newest_round() != st.session_state.get(_ROUND):
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=True):
+    with (
+        watch("round", "head", spread="round"),
+        st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=True),
+    ):
         with st.container(width="stretch", key="data_age"):
             _draw_live(market, now)
         with st.container(width="content", key="bells"):
             draw_bell(market, now)
-    watch("round", "head", spread="round")
 
 
 @watched("round")
@@ -141,10 +143,10 @@ def _draw_end(market: Market) -> None:
 
 @renewed()
 def _draw_amiss(*, shown: bool = True) -> None:
-    found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
-    if found.words:
-        st.html(amiss_html(found))
-    watch("amiss")
+    with watch("amiss"):
+        found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
+        if found.words:
+            st.html(amiss_html(found))
 
 
 @watched("amiss", for_all=True)

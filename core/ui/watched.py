@@ -6,21 +6,25 @@ asks an address for a mark of what each part is drawn from, and has those run wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic
 
 import streamlit as st
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core.errors import StoreError
+from core.instance import instance
 from core.ui.browser import SESSION_COOKIE
 from core.ui.session import drawn_for, reader_of_token
 
 ADDRESS = "/session/marks"
-EVERY_SECONDS = 5.0
+EVERY_SECONDS, KEPT_SECONDS = 5.0, 1.0
 # Where all open pages are to be drawn anew, they come one after another within these seconds.
 SPREAD_SECONDS = 8.0
 
@@ -32,6 +36,8 @@ _WATCH = st.components.v2.component(
 )
 _states: dict[str, State] = {}
 _for_all: set[str] = set()
+# By name: of which store, when it was begun by the clock that only goes on, and the mark.
+_marks: dict[str, tuple[Engine, float, str | None]] = {}
 
 
 def watched(name: str, *, for_all: bool = False) -> Callable[[State], State]:
@@ -46,13 +52,17 @@ def watched(name: str, *, for_all: bool = False) -> Callable[[State], State]:
     return decorate
 
 
-def watch(*names: str, spread: str = "") -> None:
-    """Have the part of the page that calls this run again when one of ``names`` has changed, or who
-    looks; ``spread`` is the one at which every open page does."""
+@contextmanager
+def watch(*names: str, spread: str = "") -> Iterator[None]:
+    """Around what a part of the page draws: have the part run again when one of ``names`` has changed,
+    or who looks; ``spread`` is the one at which every open page does."""
+    # Before anything is drawn: what changes meanwhile is seen at the next look.
+    marks = marks_of(names)
+    yield
     _WATCH(
         key=f"watch {' '.join(names)}",
         data={
-            "marks": marks_of(names),
+            "marks": marks,
             "address": ADDRESS,
             "every": EVERY_SECONDS,
             "spread": {spread: SPREAD_SECONDS},
@@ -62,28 +72,31 @@ def watch(*names: str, spread: str = "") -> None:
 
 
 def marks_of(names: Iterable[str]) -> dict[str, str | None]:
-    """The marks by which this page is drawn, of who looks and of each name."""
-    now = datetime.now(UTC)
-    return {"reader": mark((drawn_for(),)), **{name: mark_now(name, now) for name in names}}
+    """The marks as of now, of whom this page is drawn for and of each name."""
+    return {"reader": mark((drawn_for(),)), **{name: mark_now(name) for name in names}}
 
 
 def serve_marks(request: Request) -> Response:
     """The marks that are asked for, of those that whoever asks may know; null where one is not known."""
     known, reader = reader_of_token(request.cookies.get(SESSION_COOKIE))
     told: dict[str, str | None] = {"reader": mark((reader,)) if known else None}
-    now = datetime.now(UTC)
     for name in request.query_params.get("of", "").split(",")[:10]:
         if name in _states and (reader is not None or name in _for_all):
-            told[name] = mark_now(name, now)
+            told[name] = mark_now(name)
     return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
 
-def mark_now(name: str, now: datetime) -> str | None:
-    """The mark of one that is watched, as of now."""
-    try:
-        return mark(_states[name](now))
-    except StoreError:
-        return None
+def mark_now(name: str) -> str | None:
+    """The mark of one that is watched, made at most every `KEPT_SECONDS` for all who ask."""
+    here, known = instance(), _marks.get(name)
+    if known is None or known[0] is not here.engine or monotonic() - known[1] >= KEPT_SECONDS:
+        began = monotonic()
+        try:
+            made = mark(_states[name](datetime.now(UTC)))
+        except StoreError:
+            made = None
+        known = _marks[name] = here.engine, began, made
+    return known[2]
 
 
 def mark(state: object) -> str | None:
