@@ -14,6 +14,7 @@ from core.ui.charts.heat_map import HOW_TO_READ, heat_figure
 from core.ui.charts.liquidations import flow_figure
 from core.ui.charts.ranking import ranking_figure
 from core.ui.controls import reader_clock
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import Clock
 from core.ui.liquidation_view import (
     Asked,
@@ -26,7 +27,6 @@ from core.ui.liquidation_view import (
     read_spikes,
     read_tally,
 )
-from core.ui.live_chart import Ready, draw_live_figure
 from core.ui.loaders.shared import shared
 from core.ui.palette import Palette, palette
 from core.ui.session import renewed
@@ -67,7 +67,7 @@ def draw_flow(tally: Tally, asked: Asked, *panes: str) -> None:
     figure = _flow(asked, at, tally.hourly, reader_clock(), palette(), panes)
     if panes:
         st.markdown(figure.words)
-    draw_live_figure(figure, key="flow")
+    draw_figure(figure, key="flow")
 
 
 @shared
@@ -93,7 +93,7 @@ def draw_ranking(tally: Tally, asked: Asked, by: str) -> None:
     st.markdown(f"**By {what}**  \nWho adds up to what in the window")
     at = tally.stretch.now
     figure = _ranking(asked, at, tally.hourly, palette(), what, is_narrow())
-    draw_live_figure(figure, key=f"by_{what}")
+    draw_figure(figure, key=f"by_{what}")
 
 
 @shared
@@ -152,7 +152,7 @@ def draw_spikes(spikes: Spikes) -> None:
 def draw_map(asked: Asked, symbol: str, now: datetime) -> None:
     """Where in price and time one market's events were reported."""
     st.markdown(HOW_TO_READ)
-    draw_live_figure(_map(asked, symbol, now, reader_clock(), palette(), is_narrow()), key="heat")
+    draw_figure(_map(asked, symbol, now, reader_clock(), palette(), is_narrow()), key="heat")
 
 
 @shared

@@ -99,10 +99,9 @@ def load_opened(symbol: str, mode: str, time: datetime) -> tuple[pd.Series, str 
 
 def open_clicked() -> None:
     """Open the signal whose mark was clicked on the chart."""
-    picked = st.session_state["chart"].selection.points
-    marks = [point["customdata"][0] for point in picked if point.get("customdata")]
-    if marks:
-        _open(_address(pd.Timestamp(marks[0])))
+    mark = st.session_state["chart"].clicked
+    if mark:
+        _open(_address(pd.Timestamp(mark)))
 
 
 def _draw_choice(
