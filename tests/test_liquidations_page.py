@@ -126,7 +126,7 @@ def test_a_new_event_is_on_the_next_run(live):
     at = open_page(PAGE)
     report(live, ago(1, 777))
     stream._events.clear()  # type: ignore[attr-defined]  # two seconds have passed
-    shared._made.clear()  # type: ignore[attr-defined]
+    shared._made.clear()
     assert [row["usd"] for row in tape(run(at))] == ["777", "1.0\u00a0k"]
 
 
