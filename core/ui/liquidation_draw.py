@@ -25,6 +25,7 @@ from core.ui.liquidation_view import (
     read_events,
     read_map,
     read_spikes,
+    read_streams,
     read_tally,
 )
 from core.ui.loaders.shared import shared
@@ -34,7 +35,7 @@ from core.ui.states import store_failures_shown
 from core.ui.tape import draw_tape, tape_rows
 from core.ui.viewport import is_narrow
 
-REFRESH_SECONDS, SLOWLY_SECONDS = 2.0, 6.0
+REFRESH_SECONDS, SLOWLY_SECONDS = 2.0, 10.0
 BY_SYMBOL, BY_VENUE = "symbols", "venues"
 _TAPE_ROWS, _LARGEST_ROWS, _SYMBOL_ROWS = 100, 10, 12
 _TAPE_PX, _SPIKES_PX = 352, 290
@@ -114,13 +115,18 @@ def draw_one(tally: Tally, asked: Asked, part: str) -> None:
         draw_flow(tally, asked, part)
 
 
-def draw_tape_part(asked: Asked, tally: Tally) -> None:
+def draw_tape_part(asked: Asked, now: datetime) -> None:
     """The newest events, and the streams they come by."""
-    now, clock = tally.stretch.now, reader_clock()
+    clock = reader_clock()
     st.markdown(f"**Tape**  \nNewest first, in USD; times in {clock.label}")
     nothing = f"No event passes the filters in the last {asked.window}."
     draw_tape(_tape(asked, now, clock), height=_TAPE_PX, nothing=nothing)
-    st.html(parts.streams_part(tally.streams, now, clock))
+    st.html(_streams(asked.streams, now, clock))
+
+
+@shared
+def _streams(names: tuple[str, ...], now: datetime, clock: Clock) -> str:
+    return parts.streams_part(read_streams(names, now), now, clock)
 
 
 @shared
