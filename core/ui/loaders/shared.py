@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar, cast
 from core.ui.loaders.kept import state_now
 
 # On top of what the loaders keep.
-_KEPT_SECONDS, _MOST_KEPT = 10, 512
+_KEPT_SECONDS, _MOST_KEPT = 30, 1024
 P = ParamSpec("P")
 R = TypeVar("R")
 
