@@ -15,8 +15,8 @@ from core.observing.exposing import CONTENT_TYPE, may_read, metrics_text
 from core.settings import load_settings
 from core.ui import watched
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
+from core.ui.draw import LIBRARY, serve_library
 from core.ui.health import Report, check_health, check_ready
-from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import ADDRESSES, HOME, safe_path
 from core.ui.organisation import IDENTITY_COOKIE
 from core.ui.record_file import ADDRESS, serve_record
