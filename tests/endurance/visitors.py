@@ -305,19 +305,25 @@ class Visitor:
         with suppress(httpx.HTTPError):
             found = (await self._get(f"{some['address']}?of={','.join(names)}")).json()
             self._met.runs.append(("look", self._page.path, time.time() - began, began))
+            apart = 0.0
             for part, data in parts.items():
-                self._tell(part, data, found)
+                apart += 0.4 * self._tell(part, data, found, apart)
 
-    def _tell(self, part: str, data: Mapping[str, Any], found: Mapping[str, str | None]) -> None:
+    def _tell(
+        self, part: str, data: Mapping[str, Any], found: Mapping[str, str | None], after: float
+    ) -> bool:
+        """Have a part run again if it has changed; whether it has."""
         marks, now = data["marks"], time.monotonic()
         changed = [name for name in marks if (found.get(name) or marks[name]) != marks[name]]
         if not changed or now < self._told.get(f"{part} {marks}", 0):
-            return
+            return False
         longest = min(data["spread"].get(name, 0) for name in changed)
         self._told = {f"{part} {marks}": now + longest + 9}
-        later = asyncio.create_task(self._renew(part, changed, longest * self._random.random()))
+        wait = after + longest * self._random.random()
+        later = asyncio.create_task(self._renew(part, changed, wait))
         self._later.add(later)
         later.add_done_callback(self._later.discard)
+        return True
 
     async def _renew(self, part: str, changed: list[str], wait: float) -> None:
         await asyncio.sleep(wait)
