@@ -10,7 +10,8 @@ from threading import Lock
 from sqlalchemy import Engine
 
 from core.accounts.home import open_accounts
-from core.accounts.sessions import Limits
+from core.accounts.keys import Bearer
+from core.accounts.sessions import Limits, Session
 from core.market.choice import ACCOUNTS, Market, accounts_url, choose_market, database_url
 from core.market.probe import Answer
 from core.settings import Settings, load_settings
@@ -39,6 +40,14 @@ class Instance:
             idle=timedelta(hours=self.settings.session_idle_hours),
             lifetime=timedelta(days=self.settings.session_days),
         )
+
+    def lacks_factor(self, who: Session | Bearer) -> bool:
+        """Whether a person has to set up a second factor before anything else.
+
+        Whoever is signed in by an organisation has no password here, and its factors are its own.
+        """
+        required = self.settings.second_factor == "required" and who.person.role == "admin"
+        return required and who.password and not who.factor
 
     @property
     def guests_welcome(self) -> bool:

@@ -15,7 +15,6 @@ from core.ui.formats import count, duration
 from core.ui.own_factor import draw_own_factor
 from core.ui.own_keys import draw_keys
 from core.ui.session import current_session, require_user
-from core.ui.session_reading import lacks_factor
 from core.ui.style import style_people
 
 
@@ -23,7 +22,7 @@ def main() -> None:
     person = require_user("trader", write=True, without_factor=True)
     session = current_session()
     st.markdown(f"{person.name}, username **{person.username}**, role **{person.role}**.")
-    lacking = session is not None and lacks_factor(instance(), session)
+    lacking = session is not None and instance().lacks_factor(session)
     with st.container(width=620, gap="medium"):
         if lacking:
             st.warning(

@@ -9,7 +9,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from fakeredis import TcpFakeServer
 from hypothesis import given
 from hypothesis import strategies as any_
@@ -19,10 +21,11 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from core.__main__ import app
-from core.accounts import ROLES, keys, people
+from core.accounts import ROLES, Person, keys, people, second_factor
 from core.accounts.keys import PREFIX as CSX
 from core.accounts.keys import Key
 from core.accounts.tokens import digest
+from core.alerts.delivery.sealing import Sealer
 from core.api import api_routes, limiting
 from core.api.limiting import Rates
 from core.errors import AccountError
@@ -501,3 +504,29 @@ def test_an_administrator_sees_and_revokes_everybody_s_keys_and_nobody_else_can(
     with here.here.accounts.connect() as conn:
         newest = list_changes(conn, subject="key")[0]
     assert (newest.action, newest.by, newest.after["owner"]) == ("end", "ada", "tom")  # type: ignore[index]
+
+
+def test_where_administrators_need_a_second_factor_their_keys_open_nothing_without(
+    here: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_SECOND_FACTOR", "required")
+    admin, trader = here.key("ada", ["market.read"]), here.key("tom", ["market.read"])
+    refused = here.get("/market", admin)
+    assert refused.status_code == 403
+    assert refused.json()["type"].endswith("factor-missing")
+    assert here.get("/market", trader).status_code == 200
+    ada, sealer, now = (
+        owner_of(here, admin),
+        Sealer([Fernet.generate_key().decode()]),
+        datetime.now(UTC),
+    )
+    with here.here.accounts.begin() as conn:
+        secret = second_factor.begin(conn, ada.id or 0, sealer, now=now)
+        second_factor.confirm(conn, ada, pyotp.TOTP(secret).at(now), sealer, now=now)
+    assert here.get("/market", admin).status_code == 200
+
+
+def owner_of(desk: Desk, text: str) -> Person:
+    bearer = read(desk.here.accounts, text, datetime.now(UTC))
+    assert bearer is not None
+    return bearer.person

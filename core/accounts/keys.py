@@ -18,7 +18,7 @@ from core.accounts.people import Person
 from core.accounts.tokens import digest, new_token
 from core.errors import AccountError
 from core.store import audit
-from core.store.tables import api_keys, users
+from core.store.tables import api_keys, second_factors, users
 
 PREFIX = "csx_"
 LONGEST = timedelta(days=366)
@@ -60,12 +60,15 @@ class Key:
 
 @dataclass(frozen=True)
 class Bearer:
-    """Who a key speaks for, and what it allows of that person's rights."""
+    """Who a key speaks for, and what it allows of that person's rights; ``password`` and ``factor`` are
+    as of a session."""
 
     key_id: int
     person: Person
     scopes: frozenset[str]
     last_used_at: datetime | None
+    password: bool = True
+    factor: bool = False
 
 
 def create(
@@ -152,8 +155,16 @@ def read(conn: Connection, text: str, *, now: datetime) -> Bearer | None:
     if not _FORM.fullmatch(text):
         return None
     query = (
-        select(api_keys, users.c.username, users.c.name.label("person"), users.c.role)
+        select(
+            api_keys,
+            users.c.username,
+            users.c.name.label("person"),
+            users.c.role,
+            users.c.password_hash,
+            second_factors.c.confirmed_at.label("factor_at"),
+        )
         .join(users, users.c.id == api_keys.c.user_id)
+        .outerjoin(second_factors, second_factors.c.user_id == users.c.id)
         .where(
             api_keys.c.key_hash == digest(text),
             api_keys.c.revoked_at.is_(None),
@@ -165,7 +176,14 @@ def read(conn: Connection, text: str, *, now: datetime) -> Bearer | None:
     if row is None:
         return None
     person = Person(row.user_id, row.username, row.person, row.role)
-    return Bearer(row.id, person, frozenset(row.scopes), row.last_used_at)
+    return Bearer(
+        row.id,
+        person,
+        frozenset(row.scopes),
+        row.last_used_at,
+        password=row.password_hash is not None,
+        factor=row.factor_at is not None,
+    )
 
 
 def mark_used(conn: Connection, key_id: int, *, now: datetime) -> None:

@@ -137,6 +137,12 @@ def authenticate(here: Instance, authorization: str | None, now: datetime) -> Be
             "This key opens nothing: it is unknown, expired or revoked, or its owner is disabled.",
             headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'},
         )  # fmt: skip
+    if here.lacks_factor(bearer):
+        raise Refusal(
+            403, "factor-missing",
+            f"Here an administrator needs a second factor before anything else: {bearer.person.username} "
+            "sets it up on the Account page.",
+        )  # fmt: skip
     return bearer
 
 

@@ -19,7 +19,7 @@ from core.ui.browser import SESSION_COOKIE, cookie, leave, page_name, query
 from core.ui.entrance import draw_entrance
 from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
-from core.ui.session_reading import lacks_factor, read_session
+from core.ui.session_reading import read_session
 from core.ui.turns import TURNS
 
 _READER = "_reader"
@@ -48,7 +48,7 @@ def require_user(role: Role, write: bool = False, *, without_factor: bool = Fals
         st.subheader("Not for this account", anchor=False)
         st.markdown(_refusal(session.person, role))
         _refuse()
-    if not without_factor and lacks_factor(instance(), session):
+    if not without_factor and instance().lacks_factor(session):
         st.subheader("First a second factor", anchor=False)
         st.markdown(
             "Here an administrator needs one before anything else. It is set up on the page "
@@ -157,7 +157,7 @@ def _is_still(reader: object) -> bool:
 
 
 def _reader_of(session: Session | None) -> Reader:
-    return None if session is None else (session.person, lacks_factor(instance(), session))
+    return None if session is None else (session.person, instance().lacks_factor(session))
 
 
 def _refuse() -> NoReturn:

@@ -24,16 +24,10 @@ def read_session(here: Instance, token: str, *, now: datetime) -> Session | None
     return session
 
 
-def lacks_factor(here: Instance, session: Session) -> bool:
-    """Whether its person has to set up a second factor before anything else."""
-    required = here.settings.second_factor == "required" and session.person.role == "admin"
-    return required and session.password and not session.factor
-
-
 def admits(request: HTTPConnection, role: Role, *, write: bool = False) -> bool:
     """Whether the session that a request brings has at least ``role``, for what is no page."""
     here, token = instance(), request.cookies.get(SESSION_COOKIE, "")
     session = read_session(here, token, now=datetime.now(UTC))
-    if session is None or lacks_factor(here, session):
+    if session is None or here.lacks_factor(session):
         return False
     return may(session.person, role, write=write)
