@@ -53,10 +53,13 @@ ACCOUNTS: Mapping[str, Account] = {
 @dataclass(frozen=True)
 class Keyed:
     """A program's key. ``owner`` is the role its owner had when it was made (None: it is no key),
-    ``counts_as`` what it speaks for now (None: for nobody)."""
+    ``counts_as`` what it speaks for now (None: for nobody), and ``shut`` the status then; ``factor`` is
+    whether the owner has a second one."""
 
     owner: Role | None
     counts_as: Role | None
+    factor: bool = True
+    shut: int = 401
 
     @property
     def person(self) -> Person | None:
@@ -75,6 +78,7 @@ KEYS: Mapping[str, Keyed] = {
     "of a trader": Keyed("trader", "trader"),
     "of an analyst": Keyed("analyst", "analyst"),
     "of an admin": Keyed("admin", "admin"),
+    "of an admin without a factor": Keyed("admin", None, factor=False, shut=403),
 }
 
 # Pages
@@ -357,7 +361,7 @@ def operation_status(operation: Operation[Any], who: str) -> int:
     """What a program gets for an operation with one of `KEYS`, which has every scope."""
     person = KEYS[who].person
     if person is None:
-        return 401
+        return KEYS[who].shut
     return 200 if may(person, operation.role, write=operation.writes) else 403
 
 

@@ -338,6 +338,8 @@ def _make_keys(here: Instance, scopes: tuple[str, ...], session: str) -> dict[st
         name = f"owner_{who.replace(' ', '_')}"
         with here.accounts.begin() as conn:
             add_person(conn, name, key.owner)
+            if key.factor:
+                give_factor(conn, name)
         found[who] = add_key(here.accounts, name, scopes)
     with here.accounts.begin() as conn:
         for who, values in (

@@ -147,6 +147,33 @@ def test_reading_a_page_marks_the_session_as_used_but_not_every_time(here, monke
     assert seen_at() == first
 
 
+def test_a_page_that_is_drawn_anew_by_itself_keeps_no_session_from_going_idle(here, monkeypatch):
+    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    token = open_session(here, add(here, role="analyst").id, long_ago)
+
+    def seen_at() -> datetime:
+        with here.accounts.connect() as conn:
+            return conn.execute(select(tables.sessions.c.seen_at)).scalar_one()
+
+    at = visit(monkeypatch, token, page_with_a_new_round)
+    assert "Secret of Ada" in shown(at)
+    assert seen_at() == long_ago
+    monkeypatch.setattr(guard, "_REDRAWING_SECONDS", 0.0)
+    at.run()
+    assert seen_at() > long_ago
+
+
+def page_with_a_new_round() -> None:
+    import streamlit as st
+
+    from core.ui.session import redraw, require_user
+
+    if "drawn" not in st.session_state:
+        st.session_state.drawn = True
+        redraw()
+    st.write(f"Secret of {require_user('analyst').name}")
+
+
 # A page that breaks
 
 

@@ -14,7 +14,7 @@ from core.market.probe import Answer
 from core.ui import auto
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock
-from core.ui.session import renewed, require_user
+from core.ui.session import redraw, renewed, require_user
 
 _LOOK_SECONDS = 2
 
@@ -44,7 +44,7 @@ def banner_words(answer: Answer | None, clock: Clock, *, changeable: bool, askin
 def _banner(may_ask: bool) -> None:
     here, answer = instance(), last_answer()
     if not auto.is_stand_in(here):
-        st.rerun()  # Somebody else has tried again.
+        redraw()  # Somebody else has tried again.
     changeable = auto.may_change(here)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         words = banner_words(answer, reader_clock(), changeable=changeable, asking=may_ask)

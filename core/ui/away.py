@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.ui.pulse import away_now
-from core.ui.session import renewed
+from core.ui.session import redraw, renewed
 
 LOOK_SECONDS = 2
 # Where the databases answer and a page still failed, the fault is in the page's own question.
@@ -18,7 +18,7 @@ def draw_way_back() -> None:
 
     def look() -> None:
         if drawn and away_now() is None:
-            st.rerun()
+            redraw()
         drawn.append(True)
 
     renewed(LOOK_SECONDS if away_now() else LOOK_AGAIN_SECONDS)(look)()

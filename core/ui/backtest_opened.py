@@ -20,7 +20,7 @@ from core.ui.backtest_words import LOOKING, about, name_of, open_run, progress_w
 from core.ui.controls import reader_clock
 from core.ui.formats import count
 from core.ui.replaying import remaining
-from core.ui.session import renewed
+from core.ui.session import redraw, renewed
 
 _POLL_SECONDS = 1.0
 _PACE = "bt_pace {}"
@@ -69,7 +69,7 @@ def _draw_under_way(run: Run, *, guest: bool) -> None:
     def progress() -> None:
         now = loaders.load_run(run.id)
         if now is None or not now.under_way:
-            st.rerun()
+            redraw()
         _draw_progress(now)
         if st.button(
             "Cancel",

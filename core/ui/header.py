@@ -22,7 +22,7 @@ from core.ui.formats import UTC_CLOCK, Clock, duration
 from core.ui.freshness import Circumstances, Freshness, away_words, freshness
 from core.ui.pulse import away_now, newest_round, read_pulse
 from core.ui.replaying import draw_replays, is_running
-from core.ui.session import renewed
+from core.ui.session import redraw, renewed
 from core.ui.watched import watch, watched
 
 _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
@@ -97,7 +97,7 @@ def _move() -> None:
     page."""
     market, now = instance().market, datetime.now(UTC)
     if newest_round() != st.session_state.get(_ROUND):
-        st.rerun()
+        redraw()
     with (
         watch("round", "head", spread="round"),
         st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=True),

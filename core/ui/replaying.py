@@ -12,7 +12,7 @@ import streamlit as st
 from core.errors import StoreError
 from core.ui import loaders
 from core.ui.formats import count, duration, percent
-from core.ui.session import renewed
+from core.ui.session import redraw, renewed
 
 POLL_SECONDS = 1.5
 SILENT_AFTER = timedelta(minutes=2)
@@ -102,7 +102,7 @@ def _await_first() -> None:
     """A page may be opened before the replay beside the server has begun."""
     try:
         if loaders.load_progress():
-            st.rerun()
+            redraw()
     except StoreError:
         return
 
@@ -115,7 +115,7 @@ def _progress() -> None:
         return
     at = standing(replays, now)
     if at.state in ("none", "done") or _stage(replays) != st.session_state[_STAGE]:
-        st.rerun()
+        redraw()
     elif at.state == "failed":
         st.error(
             f"Replaying stopped: {at.message} What is shown is what was stored before; "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
+from math import inf
+from time import monotonic
 from typing import Any, Literal, NoReturn, ParamSpec, Protocol
 
 import streamlit as st
@@ -22,7 +24,9 @@ from core.ui.pulse import read_accounts
 from core.ui.session_reading import read_session
 from core.ui.turns import TURNS
 
-_READER = "_reader"
+_READER, _REDRAWN_AT = "_reader", "_redrawn_at"
+# So long a page that was drawn anew by itself is not yet one that somebody uses.
+_REDRAWING_SECONDS = 30.0
 # For whom a page is drawn: the person, and whether they lack a second factor. None is a stranger.
 Reader = tuple[Person, bool] | None
 _Given = ParamSpec("_Given")
@@ -59,7 +63,8 @@ def require_user(role: Role, write: bool = False, *, without_factor: bool = Fals
 
 
 def current_session() -> Session | None:
-    """The session of this browser, if it holds here and now; the reading counts as use.
+    """The session of this browser, if it holds here and now; the reading counts as use, but for a page
+    that has just been drawn anew by itself.
 
     A guest's session holds only where guests are welcome, whatever server it was made on.
     """
@@ -68,10 +73,22 @@ def current_session() -> Session | None:
         return None
     here, now = instance(), datetime.now(UTC)
     session = read_session(here, token, now=now)
-    if session and now - session.seen_at > sessions.SEEN_EVERY:
+    if session and now - session.seen_at > sessions.SEEN_EVERY and not _is_redrawn():
         with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
+
+
+def redraw() -> NoReturn:
+    """Have the whole page run again without anybody's doing: an open page alone keeps no session from
+    going idle."""
+    st.session_state[_REDRAWN_AT] = monotonic()
+    st.rerun()
+
+
+def _is_redrawn() -> bool:
+    at: float = st.session_state.get(_REDRAWN_AT, -inf)
+    return monotonic() - at < _REDRAWING_SECONDS
 
 
 def close_session() -> NoReturn:
@@ -114,7 +131,7 @@ def _for_its_reader(as_part: Callable[[Any], Any]) -> _Decorator:
         def drawn(reader: object, runs: list[bool], /, *args: Any, **kwargs: Any) -> None:
             with TURNS.taken():
                 if runs and not _is_still(reader):
-                    st.rerun()
+                    redraw()
                 runs.append(True)
                 draw(*args, **kwargs)
 

@@ -18,7 +18,7 @@ from core.ui.rules.drafts import Draft, definition_of
 from core.ui.rules.trial_result import draw_result
 from core.ui.rules.trials import TRIALS, Trial
 from core.ui.rules.words import plain
-from core.ui.session import renewed, require_user
+from core.ui.session import redraw, renewed, require_user
 
 _DAYS = (30, 90, 180, 365)
 _POLL_SECONDS = 0.5
@@ -158,7 +158,7 @@ def _watch(asked: Asked) -> None:
     def wait() -> None:
         now = TRIALS.find(asked)
         if now is None or not now.under_way:
-            st.rerun()
+            redraw()
 
     wait()
 
@@ -168,7 +168,7 @@ def _draw_under_way(asked: Asked) -> None:
     def progress() -> None:
         now = TRIALS.find(asked)
         if now is None or not now.under_way:
-            st.rerun()
+            redraw()
         said = "Waiting for another backtest" if now.state == "waiting" else "Reading and judging"
         st.progress(now.fraction, text=f"{said}, {100 * now.fraction:.0f} %")
 
