@@ -64,7 +64,7 @@ def replay_moves(here: Instance) -> None:
                 updated_at=now,
             )
         )
-    kept._progress.clear()  # type: ignore[attr-defined]  # a second has passed
+    kept._state.clear()  # type: ignore[attr-defined]  # a second has passed
 
 
 def test_what_was_read_is_not_read_again(here, asked):

@@ -17,7 +17,7 @@ _LOOK = "Did the price follow the marks?  ● confirm  ◐ downsize  ○ wait  �
 
 def draw_price(view: View) -> Pane:
     """Candles with marks of past signals, LONG under them and SHORT above."""
-    bars = candles(view.bars, view.window)
+    bars = candles(view.steps, view.window)
     if bars.empty or bars["close"].isna().all():
         return nothing("Price", "no prices in this window")
     low, high = _range(bars, view.levels)
@@ -80,17 +80,19 @@ def price_ticks(low: float, high: float) -> dict[float, str]:
 
 def _candlesticks(bars: pd.DataFrame, view: View) -> dict[str, Any]:
     """Hollow where the price rose and filled where it fell: colour is left to the signals."""
-    colours, bars = view.colours, bars.dropna(subset=["open", "high", "low", "close"])
+    colours, known = view.colours, bars[["open", "high", "low", "close"]].notna().all(axis=1)
+    if not known.all():
+        bars = bars[known]
     edge = {"color": colours.muted, "width": 1}
-    prices = bars[["open", "high", "low", "close"]]
+    prices = bars[["open", "high", "low", "close"]].to_numpy().tolist()
     said = [
         f"O {price(o)}  H {price(h)}  L {price(lo)}  C {price(c)}"
         f"{'  (still forming)' if forming else ''}"
-        for (o, h, lo, c), forming in zip(prices.to_numpy(), bars["forming"], strict=True)
+        for (o, h, lo, c), forming in zip(prices, bars["forming"].tolist(), strict=True)
     ]
     return {
         "type": "candlestick",
-        "x": view.times.of(bars.index),
+        "x": view.across(bars.index),
         "open": bars["open"].to_numpy(),
         "high": bars["high"].to_numpy(),
         "low": bars["low"].to_numpy(),

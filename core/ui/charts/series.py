@@ -84,14 +84,14 @@ def _uppers(view: View, score: pd.Series) -> pd.Series:
 
 def draw_liquidations(view: View) -> Pane:
     """What was liquidated per bar: longs above zero, shorts below, never netted."""
-    sums = totals(view.bars, [_LONGS, _SHORTS], view.window)
+    sums = totals(view.steps, [_LONGS, _SHORTS], view.window)
     if sums.empty or sums[[_LONGS, _SHORTS]].isna().all(axis=None):
         return nothing("Liquidations", "no liquidations reported for this market")
     longs, shorts, colours = sums[_LONGS], sums[_SHORTS], view.colours
     reach = 1.08 * max(float(longs.max()), float(shorts.max()), 1.0)
     bar = step_name(view.window.bar)
-    said_longs = [f"longs liquidated: {compact(value)} USD" for value in longs]
-    said_shorts = [f"shorts liquidated: {compact(value)} USD" for value in shorts]
+    said_longs = [f"longs liquidated: {compact(value)} USD" for value in longs.tolist()]
+    said_shorts = [f"shorts liquidated: {compact(value)} USD" for value in shorts.tolist()]
     return Pane(
         title="Liquidations, a lower bound",
         look="Look for one side far above its usual size; 4 h totals are drawn as equal hours",
@@ -117,7 +117,7 @@ def draw_liquidations(view: View) -> Pane:
 
 def draw_open_interest(view: View) -> Pane:
     """Open contracts in base units; in USD, which rises with the price, where only that is known."""
-    rows = regular(view.bars.reindex(columns=["open_interest", "open_interest_usd"]), view.window)
+    rows = view.steps.reindex(columns=["open_interest", "open_interest_usd"])
     in_base = bool(rows["open_interest"].notna().any())
     values = rows["open_interest" if in_base else "open_interest_usd"]
     if values.isna().all():
@@ -125,7 +125,7 @@ def draw_open_interest(view: View) -> Pane:
     unit = "base units" if in_base else "USD"
     look = "Look for growth with the price (new money), or a fall (positions closed)"
     low, high = room(values)
-    words = [f"open interest {compact(value)} {unit}" for value in values]
+    words = [f"open interest {compact(value)} {unit}" for value in values.tolist()]
     return Pane(
         title="Open interest",
         look=look
@@ -146,7 +146,7 @@ def draw_open_interest(view: View) -> Pane:
 
 def draw_funding(view: View) -> Pane:
     """The funding rate in percent per 8 hours, as settled, held until the next."""
-    rate = regular(view.bars.reindex(columns=["funding_rate_8h"]), view.window)["funding_rate_8h"]
+    rate = view.steps.reindex(columns=["funding_rate_8h"])["funding_rate_8h"]
     if rate.isna().all():
         return nothing("Funding", "no funding known for this market")
     low, high = room(rate, around=0.0)
@@ -170,7 +170,7 @@ def draw_funding(view: View) -> Pane:
 
 def draw_crowd(view: View) -> Pane:
     """The share of all accounts and of the top traders' accounts that are long."""
-    rows = regular(view.bars.reindex(columns=list(_CROWD)), view.window)
+    rows = view.steps.reindex(columns=list(_CROWD))
     known = [name for name in _CROWD if rows[name].notna().any()]
     if not known:
         return nothing("Accounts that are long", "no long/short share known for this market")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.ui.charts.stack import Pane
-from core.ui.charts.steps import Window
+from core.ui.charts.steps import Window, regular
 from core.ui.charts.times import TimeAxis
 from core.ui.palette import Palette
 
@@ -65,6 +67,19 @@ class View:
     opened: pd.Timestamp | None = None
     thresholds: pd.Series | None = None
 
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """The bars of the window, one for every step; see `regular`."""
+        return regular(self.bars, self.window)
+
+    def across(self, times: pd.Index) -> npt.NDArray[np.float64]:
+        """Every time of an index as the axis has it; that of all steps is worked out once."""
+        return self._steps_across if self.steps.index.is_(times) else self.times.of(times)
+
+    @cached_property
+    def _steps_across(self) -> npt.NDArray[np.float64]:
+        return self.times.of(self.steps.index)
+
 
 def line(
     values: pd.Series,
@@ -84,7 +99,7 @@ def line(
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": view.times.of(values.index),
+        "x": view.across(values.index),
         "y": values.to_numpy(dtype=np.float64),
         "line": {"color": colour, "width": width, "dash": dash, "shape": shape},
         "connectgaps": False,
@@ -99,7 +114,7 @@ def columns(
     """Bars from zero."""
     return {
         "type": "bar",
-        "x": view.times.of(values.index),
+        "x": view.across(values.index),
         "y": values.to_numpy(dtype=np.float64),
         "marker": {"color": colour, "line": {"width": 0}},
         "name": name,

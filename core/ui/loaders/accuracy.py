@@ -12,7 +12,7 @@ from core.accuracy.tallies import COLUMNS
 from core.signals import Profile
 from core.store import ledger, record, record_lists, signals, tracing
 from core.store.record import Filters, Unfinished
-from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
+from core.ui.loaders.kept import KEPT_SECONDS, State, address, own, reading, state_now
 
 _HEAD_SECONDS = 2
 
@@ -37,12 +37,12 @@ def load_tallies(
     filters: Filters, by: Sequence[str], columns: Sequence[str] = COLUMNS
 ) -> pd.DataFrame:
     """Sums per cell of ``by`` and day; see `core.store.record.load_tallies`."""
-    return _tallies(state_now(), filters, tuple(by), tuple(columns))
+    return own(_tallies(state_now(), filters, tuple(by), tuple(columns)))
 
 
 def load_totals(filters: Filters, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
     """Sums per cell of ``by`` over all days; see `core.store.record.load_totals`."""
-    return _totals(state_now(), filters, tuple(by), tuple(columns))
+    return own(_totals(state_now(), filters, tuple(by), tuple(columns)))
 
 
 def load_settled(filters: Filters) -> Filters:
@@ -52,7 +52,7 @@ def load_settled(filters: Filters) -> Filters:
 
 def load_signals_behind(filters: Filters, limit: int, offset: int = 0) -> pd.DataFrame:
     """The outcomes that the filters leave, the newest first."""
-    return _signals(state_now(), filters, limit, offset)
+    return own(_signals(state_now(), filters, limit, offset))
 
 
 def load_unfinished(filters: Filters) -> dict[str, Unfinished]:
@@ -62,17 +62,17 @@ def load_unfinished(filters: Filters) -> dict[str, Unfinished]:
 
 def load_pairs(filters: Filters) -> pd.DataFrame:
     """How often the rules and the model of the filters said what; columns rules, model, n."""
-    return _pairs(state_now(), filters)
+    return own(_pairs(state_now(), filters))
 
 
 def load_disagreements(filters: Filters, limit: int, offset: int = 0) -> pd.DataFrame:
     """Signals of which the rules and the model said different things, the newest first."""
-    return _disagreements(state_now(), filters, limit, offset)
+    return own(_disagreements(state_now(), filters, limit, offset))
 
 
 def load_factor_days(windows_version: str, start: date | None, end: date | None) -> pd.DataFrame:
     """Sums per day of what factors had to do with each other and with what came after."""
-    return _factor_days(state_now(), windows_version, start, end)
+    return own(_factor_days(state_now(), windows_version, start, end))
 
 
 def load_head() -> tuple[int, bytes]:
@@ -80,7 +80,7 @@ def load_head() -> tuple[int, bytes]:
     return _head(address())
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
 def _options(state: State) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return record.load_options(conn)
@@ -104,7 +104,7 @@ def _settled(state: State, filters: Filters) -> Filters:  # noqa: ARG001
         return record.settled(conn, filters)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _tallies(
     state: State,  # noqa: ARG001
     filters: Filters,
@@ -115,7 +115,7 @@ def _tallies(
         return record.load_tallies(conn, filters, by, columns)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _totals(
     state: State,  # noqa: ARG001
     filters: Filters,
@@ -126,7 +126,7 @@ def _totals(
         return record.load_totals(conn, filters, by, columns)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _signals(state: State, filters: Filters, limit: int, offset: int) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return record_lists.list_signals(conn, filters, limit, offset)
@@ -138,19 +138,19 @@ def _unfinished(state: State, filters: Filters) -> dict[str, Unfinished]:  # noq
         return record.count_unfinished(conn, filters)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=32, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=32, show_spinner=False)
 def _pairs(state: State, filters: Filters) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return record.load_pairs(conn, filters)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=32, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=32, show_spinner=False)
 def _disagreements(state: State, filters: Filters, limit: int, offset: int) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return record_lists.list_disagreements(conn, filters, limit, offset)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
 def _factor_days(
     state: State,  # noqa: ARG001
     windows_version: str,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+import pandas as pd
 import streamlit as st
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +21,7 @@ KEPT_SECONDS = 30
 # Which store, and how far its replays and rounds are: what was kept of an earlier state is not shown
 # again. A text, because every use of what is kept is looked up by it.
 State = str
+Frame = TypeVar("Frame", pd.DataFrame, pd.Series)
 
 
 def address() -> str:
@@ -35,6 +37,12 @@ def accounts_address() -> str:
 def state_now() -> State:
     """Which store, and how far it has come; of its replays at most a second old."""
     return _state(address(), str(newest_round()))
+
+
+def own(kept: Frame) -> Frame:
+    """A kept frame for one reader, who may change it: pandas copies what is shared once it is written
+    to. That costs nothing, and unpickling a copy each time would."""
+    return kept.copy(deep=False)
 
 
 @contextmanager

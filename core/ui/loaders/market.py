@@ -10,22 +10,22 @@ import streamlit as st
 from core.store import signals as store
 from core.store import tracing
 from core.store.coins import load_coins as read_coins
-from core.ui.loaders.kept import KEPT_SECONDS, State, reading, state_now
+from core.ui.loaders.kept import KEPT_SECONDS, State, own, reading, state_now
 
 
 def load_newest(profile_name: str) -> pd.DataFrame:
     """The newest stored row of every symbol; see `core.store.signals.load_newest`."""
-    return _newest(state_now(), profile_name)
+    return own(_newest(state_now(), profile_name))
 
 
 def load_closes(hours: int = 24) -> pd.DataFrame:
     """Closes of the newest bar and of the ``hours`` before it, time by symbol."""
-    return _closes(state_now(), hours)
+    return own(_closes(state_now(), hours))
 
 
 def load_history(symbol: str, profile_name: str) -> pd.DataFrame:
     """The scalar columns of every stored row of a symbol, by time."""
-    return _history(state_now(), symbol, profile_name)
+    return own(_history(state_now(), symbol, profile_name))
 
 
 def load_signal(
@@ -39,7 +39,7 @@ def load_bars(
     symbol: str, start: datetime | None = None, end: datetime | None = None
 ) -> pd.DataFrame:
     """The market columns of a symbol's bars, by time."""
-    return _bars(state_now(), symbol, start, end)
+    return own(_bars(state_now(), symbol, start, end))
 
 
 def load_origin(
@@ -60,12 +60,12 @@ def load_outcomes_of(
     symbol: str, profile_name: str, time: datetime, version: str | None = None
 ) -> pd.DataFrame:
     """What became of one signal, by horizon; only what is finished."""
-    return _outcomes_of(state_now(), symbol, profile_name, time, version)
+    return own(_outcomes_of(state_now(), symbol, profile_name, time, version))
 
 
 def load_coins() -> pd.DataFrame:
     """Which coin each market is; see `core.store.coins.load_coins`."""
-    return _coins(state_now())
+    return own(_coins(state_now()))
 
 
 def load_span() -> tuple[datetime, datetime] | None:
@@ -76,19 +76,19 @@ def load_span() -> tuple[datetime, datetime] | None:
 # The first argument only tells stores and their states apart.
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
 def _newest(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return store.load_newest(conn, profile_name)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
 def _closes(state: State, hours: int) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return store.load_closes(conn, hours)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _history(state: State, symbol: str, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return store.load_history(conn, symbol, profile_name)
@@ -106,7 +106,7 @@ def _signal(
         return store.load_signal(conn, symbol, profile_name, time, version)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _bars(
     state: State,  # noqa: ARG001
     symbol: str,
@@ -117,7 +117,7 @@ def _bars(
         return store.load_bars(conn, symbol, start, end)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
 def _coins(state: State) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return read_coins(conn)
@@ -152,7 +152,7 @@ def _provenance(
         return tracing.load_provenance(conn, symbol, time, recorded_at)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=256, show_spinner=False)
 def _outcomes_of(
     state: State,  # noqa: ARG001
     symbol: str,

@@ -1,7 +1,4 @@
-"""Liquidations as they are reported, and the streams they come from.
-
-What is asked for every second is not copied for each reader: nobody may change it.
-"""
+"""Liquidations as they are reported, and the streams they come from."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from pandas.api.types import union_categoricals
 
 from core.market.liquidation_sums import settled_before
 from core.store import liquidation_reading, liquidations
-from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
+from core.ui.loaders.kept import KEPT_SECONDS, State, address, own, reading, state_now
 
 # What may change every second, what a late event changes, and what is long past.
 FRESH_SECONDS, SETTLED_SECONDS, PAST_SECONDS = 1, 120, 6 * 3600
@@ -38,7 +35,7 @@ def load_liquidation_past(
     start: datetime, end: datetime, step: timedelta, venues: tuple[str, ...]
 ) -> pd.DataFrame:
     """Sums of both sides over a long past, slot by symbol; NaN where nothing was reported."""
-    return _whole_past(address(), start, end, step, venues)
+    return own(_whole_past(address(), start, end, step, venues))
 
 
 @st.cache_resource(ttl=PAST_SECONDS, max_entries=8, show_spinner=False)
@@ -85,22 +82,22 @@ def load_liquidations(
 
 def load_streams() -> pd.DataFrame:
     """Every stream as it was last noted, and ``live_since``; index venue."""
-    return _streams(address())
+    return own(_streams(address()))
 
 
 def load_stream_gaps(start: datetime) -> pd.DataFrame:
     """Stored gaps that last until ``start`` or longer."""
-    return _gaps(address(), start)
+    return own(_gaps(address(), start))
 
 
 def load_first_known() -> pd.Series:
     """When each stream was first followed; index venue."""
-    return _first_known(address())
+    return own(_first_known(address()))
 
 
 def load_bar_totals(start: datetime, end: datetime) -> pd.DataFrame:
     """Liquidations as the bars after ``start`` up to ``end`` know them."""
-    return _bar_totals(state_now(), start, end)
+    return own(_bar_totals(state_now(), start, end))
 
 
 def _one_after_another(parts: list[pd.DataFrame]) -> pd.DataFrame:

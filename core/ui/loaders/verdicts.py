@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.store import verdicts as store
-from core.ui.loaders.kept import KEPT_SECONDS, State, address, reading, state_now
+from core.ui.loaders.kept import KEPT_SECONDS, State, address, own, reading, state_now
 from core.ui.loaders.market import load_newest
 from core.ui.loaders.operation import COUNTED_SECONDS, WATCHED_SECONDS
 
@@ -38,12 +38,12 @@ def load_verdict(
 
 def load_newest_verdicts(profile_name: str) -> pd.DataFrame:
     """What a model said of the newest signals; see `core.store.verdicts.load_verdicts_for`."""
-    return _newest_verdicts(state_now(), profile_name)
+    return own(_newest_verdicts(state_now(), profile_name))
 
 
 def load_past_verdicts(symbol: str, profile_name: str) -> pd.DataFrame:
     """What a model said of every signal of a symbol, by time."""
-    return _past_verdicts(state_now(), symbol, profile_name)
+    return own(_past_verdicts(state_now(), symbol, profile_name))
 
 
 def load_model_record() -> ModelRecord:
@@ -67,14 +67,14 @@ def _verdict(
         return store.load_verdict_of(conn, symbol, profile_name, time, version)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=12, show_spinner=False)
 def _newest_verdicts(state: State, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
     newest = load_newest(profile_name)
     with reading() as conn:
         return store.load_verdicts_for(conn, newest.index, profile_name)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=64, show_spinner=False)
 def _past_verdicts(state: State, symbol: str, profile_name: str) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return store.load_verdicts_of(conn, symbol, profile_name)
