@@ -6,15 +6,27 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
 from streamlit_authenticator import Hasher
 
-from core.accounts import attempts, passwords, people, sessions, setup, sign_in, tickets
+from core.accounts import (
+    attempts,
+    passwords,
+    people,
+    second_factor,
+    sessions,
+    setup,
+    sign_in,
+    tickets,
+)
 from core.accounts.attempts import Place
 from core.accounts.people import GUEST, Person, may
 from core.accounts.tickets import Ticket
 from core.accounts.tokens import digest
+from core.alerts.delivery.sealing import Sealer
 from core.errors import AccessDenied, AccountError
 from core.store import tables
 
@@ -382,6 +394,46 @@ def test_the_database_holds_no_token_that_could_be_used(engine, add):
         ]
     assert stored
     assert not [secret for secret in secrets for row in stored if secret in row]
+
+
+SEALER = Sealer([Fernet.generate_key().decode()])
+
+
+def give_factor(conn, person: Person) -> None:
+    secret = second_factor.begin(conn, person.id or 0, SEALER, now=NOW)
+    second_factor.confirm(conn, person, pyotp.TOTP(secret).at(NOW), SEALER, now=NOW)
+
+
+ENDINGS = {
+    "a new password": lambda conn, ann: people.set_password(
+        conn, "ann", "another good password", now=NOW
+    ),
+    "ended sessions": lambda conn, ann: people.end_sessions(conn, "ann", now=NOW),
+    "the other sessions ended": lambda conn, ann: sessions.end_others(
+        conn, sessions.read(conn, sessions.start(conn, ann.id, now=NOW), now=NOW), now=NOW
+    ),
+    "switched off and on": lambda conn, ann: (
+        people.disable(conn, "ann", now=NOW),
+        people.enable(conn, "ann", now=NOW),
+    ),
+    "another role": lambda conn, ann: people.set_role(conn, "ann", "analyst", now=NOW),
+    "a second factor": give_factor,
+}
+
+
+def test_what_ends_a_person_s_sessions_ends_a_sign_in_that_is_on_its_way(engine, add):
+    add("root", role="admin")
+    ann, ben = add("ann"), add("ben")
+    for what, end in ENDINGS.items():
+        with engine.begin() as conn:
+            ticket, other = make_ticket(conn, user_id=ann.id), make_ticket(conn, user_id=ben.id)
+            end(conn, ann)
+            assert tickets.redeem(conn, ticket, browser="mine", now=NOW) is None, what
+            assert tickets.redeem(conn, other, browser="mine", now=NOW) is not None
+    with engine.begin() as conn:
+        ticket = make_ticket(conn, user_id=ann.id)
+        second_factor.remove(conn, ann, by="root", now=NOW)
+        assert tickets.redeem(conn, ticket, browser="mine", now=NOW) is None
 
 
 # The first administrator

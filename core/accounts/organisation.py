@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.accounts import people
+from core.accounts import ending, people
 from core.accounts.people import ROLES, Person, Role, clean_name, clean_username, note_change
 from core.accounts.tokens import digest
 from core.errors import AccountError
-from core.store.tables import journeys, sessions, users
+from core.store.tables import journeys, users
 
 # How long somebody may be away at the provider, and how far its clock may be off.
 PATIENCE, SKEW = timedelta(minutes=10), timedelta(minutes=1)
@@ -169,7 +169,7 @@ def _create(
 
 
 def _end_sessions(conn: Connection, person: Person, mapped: Mapped, now: datetime) -> None:
-    ended = conn.execute(delete(sessions).where(sessions.c.user_id == person.id)).rowcount
+    ended = ending.end_sessions(conn, person.id)
     if ended:
         note_change(conn, person, "revoke", _by(mapped), now, after={"sessions_ended": ended})
 

@@ -15,12 +15,12 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.accounts import passwords
+from core.accounts import ending, passwords
 from core.errors import AccountError
 from core.store import audit
 from core.store.audit import COMMAND_LINE
 from core.store.database import hold
-from core.store.tables import meta, second_factors, sessions, users
+from core.store.tables import meta, second_factors, users
 
 Role = Literal["trader", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -101,13 +101,13 @@ def create_user(
 def set_password(
     conn: Connection, username: str, password: str, *, now: datetime, by: str = COMMAND_LINE
 ) -> None:
-    """Replace the password and end every session that was opened with the old one."""
+    """Replace the password and end every session that was opened with the old one, or was about to be."""
     account = _find(conn, username)
     _refuse_foreign(account, "password")
     person = account.person
     passwords.check_password(password, username=person.username, name=person.name)
     _change(conn, person, now, password_hash=passwords.hash_password(password))
-    ended = _end_sessions(conn, person)
+    ended = ending.end_sessions(conn, person.id)
     note_change(conn, person, "password", by, now, after={"sessions_ended": ended})
 
 
@@ -123,6 +123,7 @@ def set_role(
     person = account.person
     if person.role != role:
         _change(conn, person, now, role=role)
+        ending.drop_tickets(conn, person.id or 0)
         note_change(
             conn, person, "role", by, now, before={"role": person.role}, after={"role": role}
         )
@@ -132,7 +133,7 @@ def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND
     """Refuse this person from now on, and end their sessions."""
     _keep_an_admin(conn, username)
     account = _find(conn, username)
-    ended = _end_sessions(conn, account.person)
+    ended = ending.end_sessions(conn, account.person.id)
     if not account.disabled:
         _change(conn, account.person, now, disabled=True)
         note_change(conn, account.person, "disable", by, now, after={"sessions_ended": ended})
@@ -149,7 +150,7 @@ def enable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_
 def end_sessions(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> int:
     """End every session of a person; how many that were."""
     person = _find(conn, username).person
-    ended = _end_sessions(conn, person)
+    ended = ending.end_sessions(conn, person.id)
     if ended:
         note_change(conn, person, "revoke", by, now, after={"sessions_ended": ended})
     return ended
@@ -282,7 +283,3 @@ def _keep_an_admin(conn: Connection, username: str) -> None:
     row = conn.execute(asked).first()
     if row and row.role == "admin" and not row.disabled and not conn.scalar(others):
         raise AccountError(f"{username} is the last administrator: make another one first.")
-
-
-def _end_sessions(conn: Connection, person: Person) -> int:
-    return conn.execute(sessions.delete().where(sessions.c.user_id == person.id)).rowcount
