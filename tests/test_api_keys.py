@@ -32,7 +32,7 @@ from core.errors import AccountError
 from core.operations import Operation, Registry
 from core.operations.own import own_operations
 from core.store.audit import list_changes
-from core.store.tables import api_keys
+from core.store.tables import api_keys, users
 from core.ui import session
 from tests.api import PEOPLE, PREFIX, Desk, add_key, add_people, add_person, serve
 from tests.pages import open_page, run, words
@@ -87,13 +87,12 @@ def test_a_key_opens_nothing_once_it_is_expired_or_revoked_or_its_owner_disabled
     key, text = make(people_of)
     assert read(people_of, text, NOW + DAY - HOUR) is not None
     assert read(people_of, text, NOW + DAY) is None
+    off = update(users).where(users.c.username == "tom")
     with people_of.begin() as conn:
-        people.disable(conn, "tom", now=NOW)
-    assert read(people_of, text) is None
-    with people_of.begin() as conn:
+        conn.execute(off.values(disabled=True))
+        assert keys.read(conn, text, now=NOW) is None
         assert keys.load(conn, key.id).state(NOW) == "owner disabled"
-        people.enable(conn, "tom", now=NOW)
-    assert read(people_of, text) is not None
+        conn.execute(off.values(disabled=False))
     with people_of.begin() as conn:
         people.set_role(conn, "tom", "analyst", now=NOW)
     bearer = read(people_of, text)
@@ -104,6 +103,27 @@ def test_a_key_opens_nothing_once_it_is_expired_or_revoked_or_its_owner_disabled
     assert read(people_of, text) is None
     with people_of.begin() as conn, pytest.raises(AccountError, match="revoked already"):
         keys.revoke(conn, key.id, by="tom", now=NOW)
+
+
+def test_disabling_a_person_revokes_their_keys_and_enabling_brings_none_back(
+    people_of: Engine,
+) -> None:
+    texts = [make(people_of)[1], make(people_of)[1]]
+    other = make(people_of, "ann")[1]
+    with people_of.begin() as conn:
+        people.disable(conn, "tom", now=NOW, by="ada")
+    before = make(people_of)[1]  # As those of whoever was disabled by an older version.
+    with people_of.begin() as conn:
+        people.enable(conn, "tom", now=NOW, by="ada")
+        told = [(one.action, one.after) for one in list_changes(conn, subject="person", by="ada")]
+        assert {one.state(NOW) for one in keys.list_keys(conn, "tom")} == {"revoked"}
+    assert [read(people_of, text) for text in (*texts, before)] == [None, None, None]
+    assert read(people_of, other) is not None
+    assert told == [
+        ("enable", {"keys_revoked": 1}),
+        ("disable", {"sessions_ended": 0, "keys_revoked": 2}),
+    ]
+    assert read(people_of, make(people_of)[1]) is not None
 
 
 def test_a_key_is_rotated_without_a_gap(people_of: Engine) -> None:

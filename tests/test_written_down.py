@@ -578,7 +578,7 @@ def test_what_is_done_to_people_is_written_down_without_their_passwords(engine: 
         ("root", "create", None, {"role": "trader", "name": "Ann"}),
         ("root", "role", {"role": "trader"}, {"role": "analyst"}),
         ("ann", "password", None, {"sessions_ended": 1}),
-        ("root", "disable", None, {"sessions_ended": 0}),
+        ("root", "disable", None, {"sessions_ended": 0, "keys_revoked": 0}),
         ("root", "enable", None, None),
     ]
     assert {(one.subject, one.subject_id, one.name) for one in changes(engine)[1:]} == {

@@ -1,7 +1,8 @@
 """Keys by which programs ask the API for a person: random, scoped, expiring, and never kept.
 
 A key is worth what its owner is worth at that moment: their role counts, and a disabled person's keys
-open nothing.
+open nothing. Disabling somebody revokes them too (`core.accounts.people.disable`), so that no later change
+opens anything with them.
 """
 
 from __future__ import annotations

@@ -130,21 +130,25 @@ def set_role(
 
 
 def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
-    """Refuse this person from now on, and end their sessions."""
+    """Refuse this person from now on, end their sessions, and revoke their keys for good."""
     _keep_an_admin(conn, username)
     account = _find(conn, username)
-    ended = ending.end_sessions(conn, account.person.id)
+    ended = _end_all(conn, account.person, now)
     if not account.disabled:
         _change(conn, account.person, now, disabled=True)
-        note_change(conn, account.person, "disable", by, now, after={"sessions_ended": ended})
+    if not account.disabled or any(ended.values()):
+        note_change(conn, account.person, "disable", by, now, after=ended)
 
 
 def enable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
-    """Let a disabled person sign in again."""
+    """Let a disabled person sign in again; no key of theirs opens again."""
     account = _find(conn, username)
     if account.disabled:
+        # Who was disabled before keys were revoked with it, or was given one since, may still have some.
+        revoked = ending.revoke_keys(conn, account.person.id, now=now)
         _change(conn, account.person, now, disabled=False)
-        note_change(conn, account.person, "enable", by, now)
+        after = {"keys_revoked": revoked} if revoked else None
+        note_change(conn, account.person, "enable", by, now, after=after)
 
 
 def end_sessions(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> int:
@@ -268,6 +272,12 @@ def _find(conn: Connection, username: str) -> Account:
 def _change(conn: Connection, person: Person, now: datetime, **values: Any) -> None:
     mine = users.c.id == person.id
     conn.execute(users.update().where(mine).values(updated_at=now, **values))
+
+
+def _end_all(conn: Connection, person: Person, now: datetime) -> dict[str, int]:
+    """End what opens the product to a person; how much that was, as it is noted."""
+    ended = ending.end_sessions(conn, person.id)
+    return {"sessions_ended": ended, "keys_revoked": ending.revoke_keys(conn, person.id, now=now)}
 
 
 def _keep_an_admin(conn: Connection, username: str) -> None:

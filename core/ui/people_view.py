@@ -139,13 +139,15 @@ def _draw_access(account: Account) -> None:
             )
         if account.disabled:
             _draw_act(
-                "Switch on", lambda: people.enable(username), f"{username} can sign in again."
+                "Switch on",
+                lambda: people.enable(username),
+                f"{username} can sign in again; their keys stay revoked.",
             )
         else:
             _draw_act(
                 "Switch off",
                 lambda: people.disable(username),
-                f"{username} is signed out everywhere and cannot sign in.",
+                f"{username} is signed out everywhere and cannot sign in; their keys are revoked.",
             )
 
 
