@@ -133,7 +133,7 @@ def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND
     """Refuse this person from now on, end their sessions, and revoke their keys for good."""
     _keep_an_admin(conn, username)
     account = _find(conn, username)
-    ended = _end_all(conn, account.person, now)
+    ended = end_access(conn, account.person, now)
     if not account.disabled:
         _change(conn, account.person, now, disabled=True)
     if not account.disabled or any(ended.values()):
@@ -158,6 +158,12 @@ def end_sessions(conn: Connection, username: str, *, now: datetime, by: str = CO
     if ended:
         note_change(conn, person, "revoke", by, now, after={"sessions_ended": ended})
     return ended
+
+
+def end_access(conn: Connection, person: Person, now: datetime) -> dict[str, int]:
+    """End what opens the product to a person; how much that was, as it is noted."""
+    ended = ending.end_sessions(conn, person.id)
+    return {"sessions_ended": ended, "keys_revoked": ending.revoke_keys(conn, person.id, now=now)}
 
 
 def list_people(conn: Connection) -> list[Account]:
@@ -272,12 +278,6 @@ def _find(conn: Connection, username: str) -> Account:
 def _change(conn: Connection, person: Person, now: datetime, **values: Any) -> None:
     mine = users.c.id == person.id
     conn.execute(users.update().where(mine).values(updated_at=now, **values))
-
-
-def _end_all(conn: Connection, person: Person, now: datetime) -> dict[str, int]:
-    """End what opens the product to a person; how much that was, as it is noted."""
-    ended = ending.end_sessions(conn, person.id)
-    return {"sessions_ended": ended, "keys_revoked": ending.revoke_keys(conn, person.id, now=now)}
 
 
 def _keep_an_admin(conn: Connection, username: str) -> None:
