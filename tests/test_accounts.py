@@ -446,24 +446,24 @@ def create_admin(conn, token: str, **changes: str) -> Person:
 
 def test_the_first_administrator_is_made_with_the_token(engine):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
         assert create_admin(conn, f" {token}\n").role == "admin"
 
 
 def test_the_token_is_dead_once_somebody_has_an_account(engine, add):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
         create_admin(conn, token)
-        assert setup.new_setup_token(conn) is None
+        assert setup.new_setup_token(conn, now=NOW) is None
         with pytest.raises(AccessDenied):
             create_admin(conn, token, username="second")
 
 
 def test_an_account_made_on_the_command_line_kills_the_token_too(engine, add):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
     add("root", role="admin")
-    with engine.begin() as conn, pytest.raises(AccessDenied, match="not the token"):
+    with engine.begin() as conn, pytest.raises(AccessDenied, match="not a token"):
         create_admin(conn, token, username="second")
 
 
@@ -478,7 +478,7 @@ def test_a_token_left_over_from_before_the_first_account_is_refused(engine, add)
 
 def test_a_wrong_token_makes_nobody(engine):
     with engine.begin() as conn:
-        setup.new_setup_token(conn)
+        setup.new_setup_token(conn, now=NOW)
         with pytest.raises(AccessDenied, match="copy it from"):
             create_admin(conn, "guess")
         assert not people.any_people(conn)
@@ -486,16 +486,49 @@ def test_a_wrong_token_makes_nobody(engine):
 
 def test_a_slip_in_the_form_does_not_use_the_token_up(engine):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
     with pytest.raises(AccountError), engine.begin() as conn:
         create_admin(conn, token, password="short")
     with engine.begin() as conn:
         assert create_admin(conn, token).username == "root"
 
 
-def test_each_start_of_the_server_makes_the_earlier_token_worthless(engine):
+@pytest.mark.parametrize("used", [0, 1])
+def test_each_server_of_a_database_has_a_token_that_is_good_until_one_of_them_is_used(engine, used):
     with engine.begin() as conn:
-        earlier, later = setup.new_setup_token(conn), setup.new_setup_token(conn)
+        tokens = [setup.new_setup_token(conn, now=NOW + timedelta(hours=n)) for n in range(2)]
+    with engine.begin() as conn:
+        create_admin(conn, tokens[used])
         with pytest.raises(AccessDenied):
-            create_admin(conn, earlier)
-        create_admin(conn, later)
+            create_admin(conn, tokens[1 - used], username="second")
+        assert len(people.list_people(conn)) == 1
+
+
+def test_of_two_who_hold_a_token_each_one_becomes_the_first_administrator(engine):
+    with engine.begin() as conn:
+        tokens = [setup.new_setup_token(conn, now=NOW) for _ in range(2)]
+
+    def take(number: int) -> int:
+        try:
+            with engine.begin() as conn:
+                create_admin(conn, tokens[number], username=f"root{number}")
+        except AccessDenied:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(take, range(2))) == 1
+
+
+def test_a_token_of_the_first_administrator_gets_too_old(engine):
+    with engine.begin() as conn:
+        made_at = NOW - setup.LASTS
+        old = setup.new_setup_token(conn, now=made_at)
+        young = setup.new_setup_token(conn, now=made_at + timedelta(seconds=1))
+        with pytest.raises(AccessDenied, match="too old"):
+            create_admin(conn, old)
+        setup.new_setup_token(conn, now=NOW)
+        kept = list(conn.scalars(select(tables.meta.c.value)))
+        assert [digest(old) in str(kept), digest(young) in str(kept)] == [False, True]
+        create_admin(conn, young)
+        assert digest(young) not in str(conn.execute(select(tables.meta)).all())

@@ -604,7 +604,7 @@ def test_what_does_not_happen_is_not_written_down(engine: Engine) -> None:
 
 def test_the_first_administrator_is_written_down_as_having_made_themself(engine: Engine) -> None:
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
         setup.create_first_admin(
             conn, token or "", username=" Root", name="Root", password=PASSWORD, now=NOW
         )

@@ -177,8 +177,8 @@ def find_account(conn: Connection, username: str) -> Account:
 
 
 def forget_setup(conn: Connection) -> None:
-    """Somebody has an account: the token that makes the first one is dead."""
-    conn.execute(meta.delete().where(meta.c.key == SETUP_KEY))
+    """Somebody has an account: the tokens that make the first one are dead."""
+    conn.execute(meta.delete().where(meta.c.key.startswith(SETUP_KEY, autoescape=True)))
 
 
 def any_people(conn: Connection) -> bool:
