@@ -48,7 +48,8 @@ class Factor:
 
 
 def is_code(text: str) -> bool:
-    """Whether a text can be a code of a device; no password is as short.
+    """Whether a text can be a code of a device. No password is one, however it is spaced: such are
+    refused when they are set (`core.accounts.passwords.check_password`).
 
     >>> is_code("123 456"), is_code("abcd-efgh-2345-6789")
     (True, False)
