@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,6 +143,43 @@ def test_a_key_is_rotated_without_a_gap(people_of: Engine) -> None:
         assert keys.load(conn, key.id).rotated_to == new.id
         # An old key that would have ended sooner still does.
         assert keys.load(conn, key.id).expires_at == NOW + HOUR
+
+
+def test_keys_that_still_open_count_when_others_take_their_place(people_of: Engine) -> None:
+    made = [make(people_of)[0] for _ in range(keys.MOST_KEYS)]
+
+    def rotate(number: int, overlap: timedelta) -> Key:
+        with people_of.begin() as conn:
+            return keys.rotate(
+                conn, number, old_until=NOW + overlap, expires_at=NOW + DAY, by="tom", now=NOW
+            )[0]
+
+    with pytest.raises(AccountError, match="end this one at once"):
+        rotate(made[0].id, HOUR)
+    new = rotate(made[0].id, timedelta(0))
+    with people_of.begin() as conn:
+        keys.revoke(conn, made[1].id, by="tom", now=NOW)
+    new = rotate(new.id, HOUR)
+    with pytest.raises(AccountError, match="revoke one"):
+        rotate(new.id, HOUR)
+    with people_of.connect() as conn:
+        opened = [one for one in keys.list_keys(conn, "tom") if one.state(NOW) == "active"]
+    assert len(opened) == keys.MOST_KEYS
+
+
+def test_of_keys_that_are_made_at_once_none_passes_the_limit(people_of: Engine) -> None:
+    for _ in range(keys.MOST_KEYS - 1):
+        make(people_of)
+
+    def try_it(_: int) -> int:
+        try:
+            make(people_of)
+        except AccountError:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(try_it, range(4))) == 1
 
 
 def test_a_key_s_use_is_noted_once_in_a_while(people_of: Engine) -> None:
