@@ -6,15 +6,27 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
 from streamlit_authenticator import Hasher
 
-from core.accounts import attempts, passwords, people, sessions, setup, sign_in, tickets
+from core.accounts import (
+    attempts,
+    passwords,
+    people,
+    second_factor,
+    sessions,
+    setup,
+    sign_in,
+    tickets,
+)
 from core.accounts.attempts import Place
 from core.accounts.people import GUEST, Person, may
 from core.accounts.tickets import Ticket
 from core.accounts.tokens import digest
+from core.alerts.delivery.sealing import Sealer
 from core.errors import AccessDenied, AccountError
 from core.store import tables
 
@@ -384,6 +396,46 @@ def test_the_database_holds_no_token_that_could_be_used(engine, add):
     assert not [secret for secret in secrets for row in stored if secret in row]
 
 
+SEALER = Sealer([Fernet.generate_key().decode()])
+
+
+def give_factor(conn, person: Person) -> None:
+    secret = second_factor.begin(conn, person.id or 0, SEALER, now=NOW)
+    second_factor.confirm(conn, person, pyotp.TOTP(secret).at(NOW), SEALER, now=NOW)
+
+
+ENDINGS = {
+    "a new password": lambda conn, ann: people.set_password(
+        conn, "ann", "another good password", now=NOW
+    ),
+    "ended sessions": lambda conn, ann: people.end_sessions(conn, "ann", now=NOW),
+    "the other sessions ended": lambda conn, ann: sessions.end_others(
+        conn, sessions.read(conn, sessions.start(conn, ann.id, now=NOW), now=NOW), now=NOW
+    ),
+    "switched off and on": lambda conn, ann: (
+        people.disable(conn, "ann", now=NOW),
+        people.enable(conn, "ann", now=NOW),
+    ),
+    "another role": lambda conn, ann: people.set_role(conn, "ann", "analyst", now=NOW),
+    "a second factor": give_factor,
+}
+
+
+def test_what_ends_a_person_s_sessions_ends_a_sign_in_that_is_on_its_way(engine, add):
+    add("root", role="admin")
+    ann, ben = add("ann"), add("ben")
+    for what, end in ENDINGS.items():
+        with engine.begin() as conn:
+            ticket, other = make_ticket(conn, user_id=ann.id), make_ticket(conn, user_id=ben.id)
+            end(conn, ann)
+            assert tickets.redeem(conn, ticket, browser="mine", now=NOW) is None, what
+            assert tickets.redeem(conn, other, browser="mine", now=NOW) is not None
+    with engine.begin() as conn:
+        ticket = make_ticket(conn, user_id=ann.id)
+        second_factor.remove(conn, ann, by="root", now=NOW)
+        assert tickets.redeem(conn, ticket, browser="mine", now=NOW) is None
+
+
 # The first administrator
 
 
@@ -394,24 +446,24 @@ def create_admin(conn, token: str, **changes: str) -> Person:
 
 def test_the_first_administrator_is_made_with_the_token(engine):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
         assert create_admin(conn, f" {token}\n").role == "admin"
 
 
 def test_the_token_is_dead_once_somebody_has_an_account(engine, add):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
         create_admin(conn, token)
-        assert setup.new_setup_token(conn) is None
+        assert setup.new_setup_token(conn, now=NOW) is None
         with pytest.raises(AccessDenied):
             create_admin(conn, token, username="second")
 
 
 def test_an_account_made_on_the_command_line_kills_the_token_too(engine, add):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
     add("root", role="admin")
-    with engine.begin() as conn, pytest.raises(AccessDenied, match="not the token"):
+    with engine.begin() as conn, pytest.raises(AccessDenied, match="not a token"):
         create_admin(conn, token, username="second")
 
 
@@ -426,7 +478,7 @@ def test_a_token_left_over_from_before_the_first_account_is_refused(engine, add)
 
 def test_a_wrong_token_makes_nobody(engine):
     with engine.begin() as conn:
-        setup.new_setup_token(conn)
+        setup.new_setup_token(conn, now=NOW)
         with pytest.raises(AccessDenied, match="copy it from"):
             create_admin(conn, "guess")
         assert not people.any_people(conn)
@@ -434,16 +486,49 @@ def test_a_wrong_token_makes_nobody(engine):
 
 def test_a_slip_in_the_form_does_not_use_the_token_up(engine):
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
     with pytest.raises(AccountError), engine.begin() as conn:
         create_admin(conn, token, password="short")
     with engine.begin() as conn:
         assert create_admin(conn, token).username == "root"
 
 
-def test_each_start_of_the_server_makes_the_earlier_token_worthless(engine):
+@pytest.mark.parametrize("used", [0, 1])
+def test_each_server_of_a_database_has_a_token_that_is_good_until_one_of_them_is_used(engine, used):
     with engine.begin() as conn:
-        earlier, later = setup.new_setup_token(conn), setup.new_setup_token(conn)
+        tokens = [setup.new_setup_token(conn, now=NOW + timedelta(hours=n)) for n in range(2)]
+    with engine.begin() as conn:
+        create_admin(conn, tokens[used])
         with pytest.raises(AccessDenied):
-            create_admin(conn, earlier)
-        create_admin(conn, later)
+            create_admin(conn, tokens[1 - used], username="second")
+        assert len(people.list_people(conn)) == 1
+
+
+def test_of_two_who_hold_a_token_each_one_becomes_the_first_administrator(engine):
+    with engine.begin() as conn:
+        tokens = [setup.new_setup_token(conn, now=NOW) for _ in range(2)]
+
+    def take(number: int) -> int:
+        try:
+            with engine.begin() as conn:
+                create_admin(conn, tokens[number], username=f"root{number}")
+        except AccessDenied:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(take, range(2))) == 1
+
+
+def test_a_token_of_the_first_administrator_gets_too_old(engine):
+    with engine.begin() as conn:
+        made_at = NOW - setup.LASTS
+        old = setup.new_setup_token(conn, now=made_at)
+        young = setup.new_setup_token(conn, now=made_at + timedelta(seconds=1))
+        with pytest.raises(AccessDenied, match="too old"):
+            create_admin(conn, old)
+        setup.new_setup_token(conn, now=NOW)
+        kept = list(conn.scalars(select(tables.meta.c.value)))
+        assert [digest(old) in str(kept), digest(young) in str(kept)] == [False, True]
+        create_admin(conn, young)
+        assert digest(young) not in str(conn.execute(select(tables.meta)).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ from core.errors import AccountError
 from core.operations import Operation, Registry
 from core.operations.own import own_operations
 from core.store.audit import list_changes
-from core.store.tables import api_keys
+from core.store.tables import api_keys, users
 from core.ui import session
 from tests.api import PEOPLE, PREFIX, Desk, add_key, add_people, add_person, serve
 from tests.pages import open_page, run, words
@@ -87,13 +88,12 @@ def test_a_key_opens_nothing_once_it_is_expired_or_revoked_or_its_owner_disabled
     key, text = make(people_of)
     assert read(people_of, text, NOW + DAY - HOUR) is not None
     assert read(people_of, text, NOW + DAY) is None
+    off = update(users).where(users.c.username == "tom")
     with people_of.begin() as conn:
-        people.disable(conn, "tom", now=NOW)
-    assert read(people_of, text) is None
-    with people_of.begin() as conn:
+        conn.execute(off.values(disabled=True))
+        assert keys.read(conn, text, now=NOW) is None
         assert keys.load(conn, key.id).state(NOW) == "owner disabled"
-        people.enable(conn, "tom", now=NOW)
-    assert read(people_of, text) is not None
+        conn.execute(off.values(disabled=False))
     with people_of.begin() as conn:
         people.set_role(conn, "tom", "analyst", now=NOW)
     bearer = read(people_of, text)
@@ -104,6 +104,27 @@ def test_a_key_opens_nothing_once_it_is_expired_or_revoked_or_its_owner_disabled
     assert read(people_of, text) is None
     with people_of.begin() as conn, pytest.raises(AccountError, match="revoked already"):
         keys.revoke(conn, key.id, by="tom", now=NOW)
+
+
+def test_disabling_a_person_revokes_their_keys_and_enabling_brings_none_back(
+    people_of: Engine,
+) -> None:
+    texts = [make(people_of)[1], make(people_of)[1]]
+    other = make(people_of, "ann")[1]
+    with people_of.begin() as conn:
+        people.disable(conn, "tom", now=NOW, by="ada")
+    before = make(people_of)[1]  # As those of whoever was disabled by an older version.
+    with people_of.begin() as conn:
+        people.enable(conn, "tom", now=NOW, by="ada")
+        told = [(one.action, one.after) for one in list_changes(conn, subject="person", by="ada")]
+        assert {one.state(NOW) for one in keys.list_keys(conn, "tom")} == {"revoked"}
+    assert [read(people_of, text) for text in (*texts, before)] == [None, None, None]
+    assert read(people_of, other) is not None
+    assert told == [
+        ("enable", {"keys_revoked": 1}),
+        ("disable", {"sessions_ended": 0, "keys_revoked": 2}),
+    ]
+    assert read(people_of, make(people_of)[1]) is not None
 
 
 def test_a_key_is_rotated_without_a_gap(people_of: Engine) -> None:
@@ -122,6 +143,43 @@ def test_a_key_is_rotated_without_a_gap(people_of: Engine) -> None:
         assert keys.load(conn, key.id).rotated_to == new.id
         # An old key that would have ended sooner still does.
         assert keys.load(conn, key.id).expires_at == NOW + HOUR
+
+
+def test_keys_that_still_open_count_when_others_take_their_place(people_of: Engine) -> None:
+    made = [make(people_of)[0] for _ in range(keys.MOST_KEYS)]
+
+    def rotate(number: int, overlap: timedelta) -> Key:
+        with people_of.begin() as conn:
+            return keys.rotate(
+                conn, number, old_until=NOW + overlap, expires_at=NOW + DAY, by="tom", now=NOW
+            )[0]
+
+    with pytest.raises(AccountError, match="end this one at once"):
+        rotate(made[0].id, HOUR)
+    new = rotate(made[0].id, timedelta(0))
+    with people_of.begin() as conn:
+        keys.revoke(conn, made[1].id, by="tom", now=NOW)
+    new = rotate(new.id, HOUR)
+    with pytest.raises(AccountError, match="revoke one"):
+        rotate(new.id, HOUR)
+    with people_of.connect() as conn:
+        opened = [one for one in keys.list_keys(conn, "tom") if one.state(NOW) == "active"]
+    assert len(opened) == keys.MOST_KEYS
+
+
+def test_of_keys_that_are_made_at_once_none_passes_the_limit(people_of: Engine) -> None:
+    for _ in range(keys.MOST_KEYS - 1):
+        make(people_of)
+
+    def try_it(_: int) -> int:
+        try:
+            make(people_of)
+        except AccountError:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(try_it, range(4))) == 1
 
 
 def test_a_key_s_use_is_noted_once_in_a_while(people_of: Engine) -> None:

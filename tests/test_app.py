@@ -12,12 +12,23 @@ from streamlit import file_util
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from core.accounts import sessions
+from core.accounts.setup import create_first_admin
+from core.settings import load_settings
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
-from core.ui.lifespan import announcement
+from core.ui.lifespan import announcement, site_address
 from core.ui.navigation import ENTRIES, path_to, safe_path
 from core.ui.palette import DARK, LIGHT, theme_tokens
 from core.ui.security import script_hashes
-from tests.dashboard import ROOT, add, client, count_sessions, here, make_ticket, open_session  # noqa: F401 - client and here are fixtures
+from tests.dashboard import (  # noqa: F401 - client and here are fixtures
+    PASSWORD,
+    ROOT,
+    add,
+    client,
+    count_sessions,
+    here,
+    make_ticket,
+    open_session,
+)
 
 
 def test_streamlit_run_finds_the_app_and_its_script_lies_among_the_pages():
@@ -51,6 +62,21 @@ def test_the_terminal_shows_a_token_only_while_nobody_has_an_account(here):
     assert "http://localhost:8501" in text
     assert "Simulated market" in text
     assert "token" not in text
+
+
+def test_the_terminal_names_the_address_that_is_set_and_each_server_s_link_is_good(here):
+    assert site_address(load_settings({})).startswith("http://localhost:")
+    address = site_address(load_settings({"CRYPTOSATX_URL": "https://signals.example/"}))
+    assert address == "https://signals.example"
+    links = [announcement(here, address) for _ in range(2)]
+    tokens = [re.search(r"https://signals\.example/setup\?token=(\S+)", one)[1] for one in links]
+    assert len(set(tokens)) == 2
+    with here.accounts.begin() as conn:
+        made = create_first_admin(
+            conn, tokens[0], username="root", name="Root", password=PASSWORD, now=datetime.now(UTC)
+        )
+    assert made.role == "admin"
+    assert "token" not in announcement(here, address)
 
 
 # Headers

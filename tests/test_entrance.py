@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
@@ -124,10 +126,10 @@ def fill_setup(at: AppTest, token: str, again: str = PASSWORD) -> AppTest:
 
 def test_the_first_start_asks_for_the_first_administrator_and_signs_them_in(here, monkeypatch):
     with here.accounts.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=datetime.now(UTC))
     at = open_router(monkeypatch, None, "accuracy.py")
     assert "One-time token" in [each.label for each in at.text_input]
-    assert "not the token" in fill_setup(at, "guess").error[0].value
+    assert "not a token" in fill_setup(at, "guess").error[0].value
     assert "passwords differ" in fill_setup(at, token, again="another").error[0].value
     assert not fill_setup(at, token).error
     ((user_id, next_path),) = issued(here)

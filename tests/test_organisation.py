@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.accounts import organisation, passwords, people, sessions
+from core.accounts import keys, organisation, passwords, people, sessions, tickets
 from core.accounts.organisation import STALE, Arrived, Mapped
 from core.errors import AccountError, SettingsError
 from core.settings import load_settings
@@ -109,6 +109,37 @@ def test_who_has_no_role_is_refused_and_signed_out(sqlite_engine, groups):
     assert stranger.person is None
     with sqlite_engine.connect() as conn:
         assert len(people.list_people(conn)) == 1
+
+
+def give_key(engine: Engine, owner: str) -> str:
+    ends = NOW + timedelta(days=30)
+    with engine.begin() as conn:
+        made = keys.create(
+            conn, owner, name="bot", scopes=["rules.write"], expires_at=ends, by=owner, now=NOW
+        )
+    return made[1]
+
+
+def test_who_loses_every_role_loses_keys_sign_ins_and_the_role_until_one_is_given_again(engine):
+    person = visit(engine, groups=["ops"]).person
+    key = give_key(engine, "olga")
+    with engine.begin() as conn:
+        sessions.start(conn, person.id, now=NOW)
+        ticket = tickets.issue(conn, user_id=person.id, browser="b", next_path="/", now=NOW)
+        assert keys.read(conn, key, now=NOW).person.role == "admin"
+    for _ in range(2):  # The second time there is nothing left to note.
+        assert visit(engine, groups=[]).person is None
+    with engine.begin() as conn:
+        assert keys.read(conn, key, now=NOW) is None
+        assert tickets.redeem(conn, ticket, browser="b", now=NOW) is None
+        assert people.find_account(conn, "olga").person.role == "trader"
+        (told,) = audit.list_changes(conn, action="revoke")
+    assert (told.by, told.before) == ("sign-in by Example", {"role": "admin"})
+    assert told.after == {"sessions_ended": 1, "keys_revoked": 1, "role": "trader"}
+    assert visit(engine, groups=["ops"]).person == person
+    with engine.connect() as conn:
+        assert keys.read(conn, key, now=NOW) is None
+        assert people.find_account(conn, "olga").person == person
 
 
 def test_an_identity_is_worth_nothing_in_a_browser_that_did_not_ask(engine):

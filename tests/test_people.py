@@ -62,9 +62,14 @@ def test_of_two_administrators_who_take_each_other_s_role_one_stays(engine):
 # Invitations
 
 
-def invite(engine: Engine, role: str = "analyst", lasts: timedelta = invitations.LASTS) -> str:
+def invite(
+    engine: Engine,
+    role: str = "analyst",
+    lasts: timedelta = invitations.LASTS,
+    by: str = audit.COMMAND_LINE,
+) -> str:
     with engine.begin() as conn:
-        return invitations.invite(conn, role=role, by="root", now=NOW, note="Tim", lasts=lasts)
+        return invitations.invite(conn, role=role, by=by, now=NOW, note="Tim", lasts=lasts)
 
 
 def accept(
@@ -84,7 +89,7 @@ def test_an_invitation_makes_one_person_with_its_role(engine):
     with engine.connect() as conn:
         told = [(one.by, one.action, one.subject) for one in audit.list_changes(conn)][::-1]
     assert told == [
-        ("root", "create", "invitation"),
+        (audit.COMMAND_LINE, "create", "invitation"),
         ("tim", "create", "person"),
         ("tim", "accept", "invitation"),
     ]
@@ -125,6 +130,29 @@ def test_an_invitation_ends_by_itself_or_is_withdrawn(engine):
     with engine.connect() as conn:
         assert invitations.list_invitations(conn, now=NOW + timedelta(hours=72)) == []
         assert not people.any_people(conn)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda conn: people.disable(conn, "eve", now=NOW),
+        lambda conn: people.set_role(conn, "eve", "analyst", now=NOW),
+    ],
+    ids=["disabled", "demoted"],
+)
+def test_an_invitation_is_worth_nothing_once_its_maker_is_no_administrator(engine, lose):
+    add(engine, "root", "admin")
+    add(engine, "eve", "admin")
+    eves, roots = invite(engine, "admin", by="eve"), invite(engine, "admin", by="root")
+    with engine.begin() as conn:
+        lose(conn)
+        listed = invitations.list_invitations(conn, now=NOW)
+    assert {one.made_by: one.lapsed for one in listed} == {"eve": True, "root": False}
+    with pytest.raises(AccessDenied, match="eve, who made it, is no administrator now"):
+        accept(engine, eves, "back")
+    assert accept(engine, roots).role == "admin"
+    with engine.connect() as conn:
+        assert {one.person.username for one in people.list_people(conn)} == {"root", "eve", "tim"}
 
 
 def test_the_database_holds_no_invitation_that_could_be_used(engine):
@@ -357,6 +385,20 @@ def test_an_invitation_is_made_shown_once_and_accepted(house):
     press(at, "Create my account")
     assert house.tickets() == ["tim"]
     assert "not good any more" in said(house.open(None, "join.py", token=token))
+
+
+def test_an_invitation_of_who_is_no_administrator_says_so_on_both_pages(house):
+    add(house.here.accounts, "eve", "admin")
+    house.sit(house.sign_in("eve"))
+    link = actions.invite("admin", "Tim", timedelta(days=1))
+    ada = house.sign_in("ada")
+    assert "opens nothing" not in said(house.open(ada, "people.py"))
+    actions.disable("eve")
+    assert "opens nothing: who made it is no administrator" in said(house.open(ada, "people.py"))
+    token = parse_qs(urlsplit(link).query)["token"][0]
+    at = house.open(None, "join.py", token=token)
+    assert "eve, who made it, is no administrator now" in said(at)
+    assert not at.text_input
 
 
 def test_a_withdrawn_invitation_is_off_the_list_and_worth_nothing(house):

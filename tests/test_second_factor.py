@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pyotp
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as any_
 from sqlalchemy import Engine, select
 
 from core.accounts import passwords, people, second_factor, sessions, sign_in
@@ -68,6 +70,27 @@ def test_a_person_signs_in_with_password_and_code(engine, ada):
     assert known.wants_code
     later = NOW + STEP
     assert enter(engine, known, code_at(secret, later), later) == ada
+
+
+SPACED = any_.lists(any_.sampled_from(" -\t\u00a0\u2003\u3000"), min_size=2, max_size=30)
+
+
+@given(any_.from_regex("[0-9]{6}", fullmatch=True), SPACED, any_.randoms())
+def test_no_password_can_be_taken_for_a_code(digits, blanks, order):
+    parts = ["digit"] * len(digits) + blanks
+    order.shuffle(parts)
+    left = iter(digits)
+    text = "".join(next(left) if part == "digit" else part for part in parts)
+    assert second_factor.is_code(text)
+    with pytest.raises(AccountError, match="taken for a code"):
+        passwords.check_password(text)
+
+
+@pytest.mark.parametrize("text", ["91 73 05", "917-305-"])
+def test_six_digits_are_refused_as_a_password_whatever_is_between_them(text):
+    with pytest.raises(AccountError, match="use letters too"):
+        passwords.check_password(text)
+    passwords.check_password(f"{text} velvet anchor")
 
 
 def test_a_factor_counts_only_once_a_code_of_it_was_right(engine, ada):

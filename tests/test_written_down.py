@@ -578,7 +578,7 @@ def test_what_is_done_to_people_is_written_down_without_their_passwords(engine: 
         ("root", "create", None, {"role": "trader", "name": "Ann"}),
         ("root", "role", {"role": "trader"}, {"role": "analyst"}),
         ("ann", "password", None, {"sessions_ended": 1}),
-        ("root", "disable", None, {"sessions_ended": 0}),
+        ("root", "disable", None, {"sessions_ended": 0, "keys_revoked": 0}),
         ("root", "enable", None, None),
     ]
     assert {(one.subject, one.subject_id, one.name) for one in changes(engine)[1:]} == {
@@ -604,7 +604,7 @@ def test_what_does_not_happen_is_not_written_down(engine: Engine) -> None:
 
 def test_the_first_administrator_is_written_down_as_having_made_themself(engine: Engine) -> None:
     with engine.begin() as conn:
-        token = setup.new_setup_token(conn)
+        token = setup.new_setup_token(conn, now=NOW)
         setup.create_first_admin(
             conn, token or "", username=" Root", name="Root", password=PASSWORD, now=NOW
         )

@@ -1,4 +1,8 @@
-"""Invitations: links by which somebody makes an account of their own, once, with a role that is set."""
+"""Invitations: links by which somebody makes an account of their own, once, with a role that is set.
+
+An invitation is worth what its maker is worth at that moment: it opens nothing while they are no
+administrator who can sign in. What the command line made is whoever has the machine's.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Select, and_, delete, exists, insert, not_, select
 
 from core.accounts import people
 from core.accounts.people import Person, Role, check_role
 from core.accounts.tokens import digest, new_token
 from core.errors import AccessDenied, AccountError
 from core.store import audit
-from core.store.tables import invitations
+from core.store.audit import COMMAND_LINE
+from core.store.tables import invitations, users
 
 LASTS = timedelta(hours=72)
 LONGEST = timedelta(days=14)
@@ -21,11 +26,16 @@ GONE = (
     "This invitation is not good any more: it was used, withdrawn, or is too old. "
     "Ask whoever sent it for another one."
 )
+LAPSED = (
+    "This invitation is not good any more: {made_by}, who made it, is no administrator now. "
+    "Ask an administrator for another one."
+)
 
 
 @dataclass(frozen=True)
 class Invitation:
-    """One that is open; ``note`` says whom it is for."""
+    """One that is open; ``note`` says whom it is for, ``lapsed`` that its maker is no administrator who
+    can sign in, and so nobody can use it."""
 
     id: int
     role: Role
@@ -33,6 +43,12 @@ class Invitation:
     made_by: str
     made_at: datetime
     expires_at: datetime
+    lapsed: bool
+
+    @property
+    def fault(self) -> str:
+        """Why nobody can use it; empty if somebody can."""
+        return LAPSED.format(made_by=self.made_by) if self.lapsed else ""
 
 
 def invite(
@@ -68,15 +84,15 @@ def invite(
 def list_invitations(conn: Connection, *, now: datetime) -> list[Invitation]:
     """Those that are open, the newest first."""
     rows = conn.execute(
-        select(invitations).where(invitations.c.expires_at > now).order_by(invitations.c.id.desc())
+        _invitations().where(invitations.c.expires_at > now).order_by(invitations.c.id.desc())
     )
     return [_invitation(row) for row in rows.mappings()]
 
 
 def find(conn: Connection, token: str, *, now: datetime) -> Invitation | None:
-    """The open invitation of a token, or None."""
+    """The open invitation of a token, or None; look at its ``fault`` before it is used."""
     mine = (invitations.c.token_hash == digest(token.strip())) & (invitations.c.expires_at > now)
-    row = conn.execute(select(invitations).where(mine)).mappings().first()
+    row = conn.execute(_invitations().where(mine)).mappings().first()
     return None if row is None else _invitation(row)
 
 
@@ -96,6 +112,8 @@ def accept(
     """The new person, with the role of the invitation, which dies in the same transaction."""
     found = find(conn, token, now=now)
     mine = invitations.c.token_hash == digest(token.strip())
+    if found is not None and found.fault:
+        raise AccessDenied(found.fault)
     if found is None or not conn.execute(delete(invitations).where(mine)).rowcount:
         raise AccessDenied(GONE)
     person = people.create_user(
@@ -111,8 +129,19 @@ def accept(
     return person
 
 
+def _invitations() -> Select[Any]:
+    still = exists().where(
+        users.c.username == invitations.c.made_by,
+        users.c.role == "admin",
+        users.c.disabled.is_(False),
+    )
+    lapsed = and_(invitations.c.made_by != COMMAND_LINE, not_(still))
+    return select(invitations, lapsed.label("lapsed"))
+
+
 def _invitation(row: Any) -> Invitation:
-    return Invitation(**{name: row[name] for name in Invitation.__dataclass_fields__})
+    found = {name: row[name] for name in Invitation.__dataclass_fields__}
+    return Invitation(**found | {"lapsed": bool(row["lapsed"])})
 
 
 def _note(

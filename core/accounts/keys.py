@@ -1,7 +1,8 @@
 """Keys by which programs ask the API for a person: random, scoped, expiring, and never kept.
 
 A key is worth what its owner is worth at that moment: their role counts, and a disabled person's keys
-open nothing.
+open nothing. Disabling somebody revokes them too (`core.accounts.people.disable`), so that no later change
+opens anything with them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
+from core.accounts import ending
 from core.accounts.people import Person
 from core.accounts.tokens import digest, new_token
 from core.errors import AccountError
 from core.store import audit
+from core.store.database import hold
 from core.store.tables import api_keys, second_factors, users
 
 PREFIX = "csx_"
@@ -26,6 +29,7 @@ USUAL = timedelta(days=90)
 MOST_KEYS = 20
 # A key is marked as used at most this often, so that asking does not write each time.
 USED_EVERY = timedelta(minutes=1)
+_LOCK = 7_267_283_037
 _HINT = len(PREFIX) + 6
 _FORM = re.compile(r"csx_[A-Za-z0-9_-]{43}")
 _SCOPE = re.compile(r"[a-z][a-z_]*\.(read|write)")
@@ -83,12 +87,10 @@ def create(
 ) -> tuple[Key, str]:
     """A new key of a person and its text, which is nowhere kept. Raises `AccountError`."""
     user_id = _person(conn, owner)
-    held = select(func.count()).where(
-        api_keys.c.user_id == user_id,
-        api_keys.c.revoked_at.is_(None),
-        api_keys.c.expires_at > now,
-    )
-    if (conn.scalar(held) or 0) >= MOST_KEYS:
+    hold(
+        conn, _LOCK
+    )  # Of two who make the last key that there is room for, the second one is refused.
+    if ending.count_keys(conn, user_id, now=now) >= MOST_KEYS:
         raise AccountError(f"{owner} has {MOST_KEYS} keys: revoke one that is not used.")
     made, text = _insert(
         conn, user_id, _clean_name(name), check_scopes(scopes), _check_end(expires_at, now), by, now
@@ -109,14 +111,21 @@ def rotate(
 ) -> tuple[Key, str]:
     """A key in the place of another, valid at once; the old one still opens until ``old_until``.
 
-    Raises `AccountError` where the old one opens nothing any more.
+    Both count for as long as both open. Raises `AccountError` where the old one opens nothing any more,
+    or the two are more than a person may have.
     """
+    hold(conn, _LOCK)
     old = load(conn, key_id)
     if old.state(now) in ("revoked", "expired") or old.rotated_to is not None:
         raise AccountError("Only a key that is valid and was not rotated yet can be rotated.")
     user_id = _person(conn, old.owner)
-    made, text = _insert(conn, user_id, old.name, old.scopes, _check_end(expires_at, now), by, now)
     ends = max(now, min(old.expires_at, old_until))
+    if ending.count_keys(conn, user_id, now=now) + (ends > now) > MOST_KEYS:
+        raise AccountError(
+            f"{old.owner} has {MOST_KEYS} keys, and both would open for a while: revoke one that is not "
+            f"used, or end this one at once by `python -m core key rotate {key_id} --overlap 0`."
+        )
+    made, text = _insert(conn, user_id, old.name, old.scopes, _check_end(expires_at, now), by, now)
     changed = update(api_keys).where(api_keys.c.id == key_id)
     conn.execute(changed.values(expires_at=ends, rotated_to=made))
     key = load(conn, made)

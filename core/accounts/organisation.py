@@ -18,7 +18,7 @@ from core.accounts import people
 from core.accounts.people import ROLES, Person, Role, clean_name, clean_username, note_change
 from core.accounts.tokens import digest
 from core.errors import AccountError
-from core.store.tables import journeys, sessions, users
+from core.store.tables import journeys, users
 
 # How long somebody may be away at the provider, and how far its clock may be off.
 PATIENCE, SKEW = timedelta(minutes=10), timedelta(minutes=1)
@@ -116,7 +116,7 @@ def _admit(
     conn: Connection, claims: Mapping[str, Any], mapped: Mapped, next_path: str, now: datetime
 ) -> Arrived:
     """The person of an identity, made at their first sign-in. Who has lost every role is refused, and
-    their sessions end."""
+    whatever they held ends."""
     issuer, subject = str(claims.get("iss") or ""), str(claims.get("sub") or "")
     if not 1 <= len(issuer) <= 256 or not 1 <= len(subject) <= 256:
         return Arrived(fault=STALE)
@@ -125,7 +125,7 @@ def _admit(
     role = mapped.role(claims)
     if role is None:
         if row is not None:
-            _end_sessions(conn, Person(row.id, row.username, row.name, row.role), mapped, now)
+            _take_role(conn, Person(row.id, row.username, row.name, row.role), mapped, now)
         return Arrived(fault=NO_ROLE.format(name=mapped.name))
     if row is None:
         return Arrived(_create(conn, claims, mapped, role, issuer, subject, now), next_path)
@@ -168,10 +168,18 @@ def _create(
     return person
 
 
-def _end_sessions(conn: Connection, person: Person, mapped: Mapped, now: datetime) -> None:
-    ended = conn.execute(delete(sessions).where(sessions.c.user_id == person.id)).rowcount
-    if ended:
-        note_change(conn, person, "revoke", _by(mapped), now, after={"sessions_ended": ended})
+def _take_role(conn: Connection, person: Person, mapped: Mapped, now: datetime) -> None:
+    """Leave nothing to somebody whom the provider gives no role: their sessions end, their keys are
+    revoked, and the account has the least role until the provider gives one again, so that nothing they
+    began as an administrator, such as an invitation, counts as one's."""
+    before: dict[str, Any] = {}
+    after = dict[str, Any](people.end_access(conn, person, now))
+    if person.role != ROLES[0]:
+        mine = users.c.id == person.id
+        conn.execute(update(users).where(mine).values(role=ROLES[0], updated_at=now))
+        before, after = {"role": person.role}, after | {"role": ROLES[0]}
+    if any(after.values()):
+        note_change(conn, person, "revoke", _by(mapped), now, before=before or None, after=after)
 
 
 def _by(mapped: Mapped) -> str:

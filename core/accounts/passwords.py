@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ ROUNDS = 12
 STRONG_ENOUGH = 2
 # zxcvbn takes seconds over more, and what is guessed at once is guessed by how it begins.
 _JUDGED = 72
+_LIKE_CODE = re.compile(r"[\s-]*([0-9][\s-]*){6}")
 _PRODUCT = "cryptosatx"
 _DOMAIN = b"cryptosatx password"
 
@@ -28,7 +30,8 @@ def check_password(password: str, *, username: str = "", name: str = "") -> None
     No kinds of characters are asked for. Refused is what is guessed at once, as zxcvbn estimates it:
     the 30,000 most common passwords, words and names, also with the usual letters replaced or a
     number added, keyboard patterns, repeats, dates, and what is made of the username or the name. A
-    list alone would take ``Password1!`` and the username with a year.
+    list alone would take ``Password1!`` and the username with a year. Refused are also six digits with
+    blanks or hyphens, which would be taken for a code where either is asked for.
 
     >>> check_password("seven..")
     Traceback (most recent call last):
@@ -42,6 +45,10 @@ def check_password(password: str, *, username: str = "", name: str = "") -> None
         )
     if len(password) > LONGEST:
         raise AccountError(f"The password has {len(password)} characters: use at most {LONGEST}.")
+    if _LIKE_CODE.fullmatch(password):
+        raise AccountError(
+            "Six digits would be taken for a code of a device: use letters too, better several words."
+        )
     if _score(password, [username, name, *name.split(), _PRODUCT]) < STRONG_ENOUGH:
         raise AccountError(
             "That password is guessed at once: use several unrelated words, and not a common "

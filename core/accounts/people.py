@@ -15,12 +15,12 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, Row, Select, and_, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.accounts import passwords
+from core.accounts import ending, passwords
 from core.errors import AccountError
 from core.store import audit
 from core.store.audit import COMMAND_LINE
 from core.store.database import hold
-from core.store.tables import meta, second_factors, sessions, users
+from core.store.tables import meta, second_factors, users
 
 Role = Literal["trader", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -101,13 +101,13 @@ def create_user(
 def set_password(
     conn: Connection, username: str, password: str, *, now: datetime, by: str = COMMAND_LINE
 ) -> None:
-    """Replace the password and end every session that was opened with the old one."""
+    """Replace the password and end every session that was opened with the old one, or was about to be."""
     account = _find(conn, username)
     _refuse_foreign(account, "password")
     person = account.person
     passwords.check_password(password, username=person.username, name=person.name)
     _change(conn, person, now, password_hash=passwords.hash_password(password))
-    ended = _end_sessions(conn, person)
+    ended = ending.end_sessions(conn, person.id)
     note_change(conn, person, "password", by, now, after={"sessions_ended": ended})
 
 
@@ -123,36 +123,47 @@ def set_role(
     person = account.person
     if person.role != role:
         _change(conn, person, now, role=role)
+        ending.drop_tickets(conn, person.id or 0)
         note_change(
             conn, person, "role", by, now, before={"role": person.role}, after={"role": role}
         )
 
 
 def disable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
-    """Refuse this person from now on, and end their sessions."""
+    """Refuse this person from now on, end their sessions, and revoke their keys for good."""
     _keep_an_admin(conn, username)
     account = _find(conn, username)
-    ended = _end_sessions(conn, account.person)
+    ended = end_access(conn, account.person, now)
     if not account.disabled:
         _change(conn, account.person, now, disabled=True)
-        note_change(conn, account.person, "disable", by, now, after={"sessions_ended": ended})
+    if not account.disabled or any(ended.values()):
+        note_change(conn, account.person, "disable", by, now, after=ended)
 
 
 def enable(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> None:
-    """Let a disabled person sign in again."""
+    """Let a disabled person sign in again; no key of theirs opens again."""
     account = _find(conn, username)
     if account.disabled:
+        # Who was disabled before keys were revoked with it, or was given one since, may still have some.
+        revoked = ending.revoke_keys(conn, account.person.id, now=now)
         _change(conn, account.person, now, disabled=False)
-        note_change(conn, account.person, "enable", by, now)
+        after = {"keys_revoked": revoked} if revoked else None
+        note_change(conn, account.person, "enable", by, now, after=after)
 
 
 def end_sessions(conn: Connection, username: str, *, now: datetime, by: str = COMMAND_LINE) -> int:
     """End every session of a person; how many that were."""
     person = _find(conn, username).person
-    ended = _end_sessions(conn, person)
+    ended = ending.end_sessions(conn, person.id)
     if ended:
         note_change(conn, person, "revoke", by, now, after={"sessions_ended": ended})
     return ended
+
+
+def end_access(conn: Connection, person: Person, now: datetime) -> dict[str, int]:
+    """End what opens the product to a person; how much that was, as it is noted."""
+    ended = ending.end_sessions(conn, person.id)
+    return {"sessions_ended": ended, "keys_revoked": ending.revoke_keys(conn, person.id, now=now)}
 
 
 def list_people(conn: Connection) -> list[Account]:
@@ -166,8 +177,8 @@ def find_account(conn: Connection, username: str) -> Account:
 
 
 def forget_setup(conn: Connection) -> None:
-    """Somebody has an account: the token that makes the first one is dead."""
-    conn.execute(meta.delete().where(meta.c.key == SETUP_KEY))
+    """Somebody has an account: the tokens that make the first one are dead."""
+    conn.execute(meta.delete().where(meta.c.key.startswith(SETUP_KEY, autoescape=True)))
 
 
 def any_people(conn: Connection) -> bool:
@@ -282,7 +293,3 @@ def _keep_an_admin(conn: Connection, username: str) -> None:
     row = conn.execute(asked).first()
     if row and row.role == "admin" and not row.disabled and not conn.scalar(others):
         raise AccountError(f"{username} is the last administrator: make another one first.")
-
-
-def _end_sessions(conn: Connection, person: Person) -> int:
-    return conn.execute(sessions.delete().where(sessions.c.user_id == person.id)).rowcount

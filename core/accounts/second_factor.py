@@ -16,11 +16,12 @@ from datetime import datetime
 import pyotp
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from core.accounts import ending
 from core.accounts.people import Person, note_change
 from core.accounts.tokens import digest
 from core.alerts.delivery.sealing import Sealer
 from core.errors import AccessDenied, AccountError, DeliveryError
-from core.store.tables import recovery_codes, second_factors, sessions
+from core.store.tables import recovery_codes, second_factors
 
 ISSUER = "CryptoSatX"
 STEP_SECONDS, DRIFT_STEPS = 30, 1
@@ -47,7 +48,8 @@ class Factor:
 
 
 def is_code(text: str) -> bool:
-    """Whether a text can be a code of a device; no password is as short.
+    """Whether a text can be a code of a device. No password is one, however it is spaced: such are
+    refused when they are set (`core.accounts.passwords.check_password`).
 
     >>> is_code("123 456"), is_code("abcd-efgh-2345-6789")
     (True, False)
@@ -107,8 +109,7 @@ def confirm(
     if not _take_step(conn, user_id, code, sealer, now):
         raise AccessDenied(WRONG)
     conn.execute(update(second_factors).where(mine).values(confirmed_at=now))
-    others = (sessions.c.user_id == user_id) & (sessions.c.token_hash != keep)
-    ended = conn.execute(delete(sessions).where(others)).rowcount
+    ended = ending.end_sessions(conn, user_id, keep=keep)
     made = _make_codes(conn, user_id)
     note_change(conn, person, "factor on", person.username, now, after={"sessions_ended": ended})
     return made
@@ -134,7 +135,7 @@ def remove(conn: Connection, person: Person, *, by: str, now: datetime) -> None:
         raise AccountError(f"{person.username} has no second factor.")
     ended = 0
     if by != person.username:
-        ended = conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
+        ended = ending.end_sessions(conn, user_id)
     note_change(conn, person, "factor off", by, now, after={"sessions_ended": ended})
 
 

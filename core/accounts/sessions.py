@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, not_, or_, select
 
+from core.accounts import ending
 from core.accounts.people import GUEST, Person, note_change
 from core.accounts.tokens import digest, new_token
 from core.store.tables import second_factors, sessions, users
@@ -98,14 +99,15 @@ def end(conn: Connection, token: str) -> None:
 def end_one(conn: Connection, person: Person, session_id: str, *, by: str, now: datetime) -> bool:
     """End one session of a person, which is noted; False if it is over already or somebody else's."""
     mine = (sessions.c.user_id == person.id) & (sessions.c.token_hash == session_id)
-    return _end_noted(conn, person, mine, by, now) > 0
+    ended = conn.execute(sessions.delete().where(mine)).rowcount
+    return _noted(conn, person, ended, by, now) > 0
 
 
 def end_others(conn: Connection, session: Session, *, now: datetime) -> int:
     """End every session of this person but the given one, which is noted; how many that were."""
     who = session.person
-    others = (sessions.c.user_id == who.id) & (sessions.c.token_hash != session.id)
-    return _end_noted(conn, who, others, who.username, now)
+    ended = ending.end_sessions(conn, who.id, keep=session.id)
+    return _noted(conn, who, ended, who.username, now)
 
 
 def count_sessions(conn: Connection, *, now: datetime, limits: Limits = LIMITS) -> dict[int, int]:
@@ -115,10 +117,7 @@ def count_sessions(conn: Connection, *, now: datetime, limits: Limits = LIMITS) 
     return {row[0]: row[1] for row in conn.execute(counted)}
 
 
-def _end_noted(
-    conn: Connection, person: Person, which: ColumnElement[bool], by: str, now: datetime
-) -> int:
-    ended = conn.execute(sessions.delete().where(which)).rowcount
+def _noted(conn: Connection, person: Person, ended: int, by: str, now: datetime) -> int:
     if ended:
         note_change(conn, person, "revoke", by, now, after={"sessions_ended": ended})
     return ended

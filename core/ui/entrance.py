@@ -225,8 +225,9 @@ def _draw_invitation(here: Instance, token: str) -> int | None:
     now = datetime.now(UTC)
     with here.accounts.connect() as conn:
         found = invitations.find(conn, token, now=now)
-    if found is None:
-        st.error(invitations.GONE, icon=":material/error:")
+    if found is None or found.fault:
+        fault = invitations.GONE if found is None else found.fault
+        st.error(fault, icon=":material/error:")
         return None
     with st.form("invitation"):
         st.subheader("You are invited", anchor=False)

@@ -6,13 +6,14 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import click
 from starlette.concurrency import run_in_threadpool
 from streamlit import App, config
 
 from core.accounts import second_factor
-from core.accounts.setup import new_setup_token
+from core.accounts.setup import LASTS, new_setup_token
 from core.alerts.delivery.sealing import load_sealer
 from core.errors import CryptoSatXError
 from core.instance import Instance
@@ -20,7 +21,7 @@ from core.market.choice import Market
 from core.observing.start import start_observing
 from core.observing.stored import tell_of
 from core.production import refuse_unless_safe
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.supervision import Beside, Work
 from core.ui import auto
 from core.ui.health import databases
@@ -41,7 +42,8 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
         sys.tracebacklimit = 0
         raise SystemExit(str(error)) from None
     tell_of(databases)
-    click.echo(await run_in_threadpool(announcement, here, server_address()))
+    address = site_address(here.settings)
+    click.echo(await run_in_threadpool(announcement, here, address))
     collect_garbage_seldom()
     async with Beside() as beside:
         if here.settings.worker:
@@ -80,15 +82,21 @@ def announcement(here: Instance, address: str) -> str:
     """What the terminal shows at the start; the set-up token only while nobody has an account."""
     lines = [f"CryptoSatX is at {address}", f"Market: {auto.market_words(here)}"]
     with here.accounts.begin() as conn:
-        token = new_setup_token(conn)
+        token = new_setup_token(conn, now=datetime.now(UTC))
     if token is not None:
         lines += [
             "",
             "Nobody has an account yet. Make the first administrator here, once:",
             f"  {address}/setup?token={token}",
             f"One-time token: {token}",
+            f"Both are good for {LASTS.days} days, and here as at any other server of this database.",
         ]
     return "\n".join(["", *lines, ""])
+
+
+def site_address(settings: Settings) -> str:
+    """Where people open the dashboard: as it was set, or else on this machine."""
+    return server_address() if settings.url is None else settings.url.rstrip("/")
 
 
 def server_address() -> str:

@@ -21,6 +21,7 @@ from core.ui.style import style_people
 
 SHOWN = 25
 _WHO, _LINK, _SAID = "who", "_invitation_link", "_people_said"
+_LAPSED = "  \n:orange-badge[opens nothing: who made it is no administrator now]"
 _LASTS = {"1 day": timedelta(days=1), "3 days": LASTS, "14 days": timedelta(days=14)}
 
 
@@ -139,13 +140,15 @@ def _draw_access(account: Account) -> None:
             )
         if account.disabled:
             _draw_act(
-                "Switch on", lambda: people.enable(username), f"{username} can sign in again."
+                "Switch on",
+                lambda: people.enable(username),
+                f"{username} can sign in again; their keys stay revoked.",
             )
         else:
             _draw_act(
                 "Switch off",
                 lambda: people.disable(username),
-                f"{username} is signed out everywhere and cannot sign in.",
+                f"{username} is signed out everywhere and cannot sign in; their keys are revoked.",
             )
 
 
@@ -246,7 +249,7 @@ def _draw_invitations(found: list[Invitation], now: datetime) -> None:
             st.markdown(
                 f"**{_plain(one.note) or 'Somebody'}** as {one.role}, by {one.made_by}, good for "
                 f"another {duration(one.expires_at - now)} (until {clock.stamp(one.expires_at)} "
-                f"{clock.label})"
+                f"{clock.label})" + (_LAPSED if one.lapsed else "")
             )
             if st.button("Withdraw", key=f"withdraw_{one.id}"):
                 _do(lambda held=one: people.withdraw(held.id), "The invitation is withdrawn.")  # type: ignore[misc]
