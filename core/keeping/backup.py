@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,7 @@ from core.alerts.delivery.sealing import KEY_FILE
 from core.errors import BackupError
 from core.keeping.archive import Hashing, HashingReader, Packing, pack, unpack
 from core.keeping.copying import Progress, Source, copy, kind_of, sizes, sources_of
-from core.keeping.encryption import Keys, Seal
+from core.keeping.encryption import BEGINNING, Keys, Mode, Seal, mode_of
 from core.keeping.manifest import (
     FORMAT,
     Database,
@@ -28,6 +28,7 @@ from core.keeping.manifest import (
     is_archive,
     is_part,
     parse_label,
+    time_of,
 )
 from core.keeping.places import Place
 from core.keeping.retention import to_keep
@@ -173,6 +174,11 @@ def read_label(place: Place, name: str) -> Label:
     return label
 
 
+def mode_at(place: Place, name: str) -> Mode:
+    """How an archive is closed, by itself: its name and what lies beside it can say anything."""
+    return mode_of(place.beginning(name, BEGINNING))
+
+
 def find_backup(place: Place, name: str | None) -> Label:
     """The backup of that name, or the newest; `BackupError` where there is none."""
     kept = list_backups(place)
@@ -193,14 +199,16 @@ def check_backup(
 
     Whether its inside was looked at too, which needs the ``keys`` where it is encrypted.
     """
-    if keys is None and label.manifest.mode != "unencrypted":
+    if keys is None and mode_at(place, label.name) != "unencrypted":
         with place.reading(label.name) as file:
             hashed = Hashing(file, _teller(progress, label.name, label.bytes))
             while hashed.read(1024 * 1024):
                 pass
         _compare(label, hashed)
         return False
-    take_apart(place, label, keys or Keys(), None, progress)
+    # It is only looked at, so an open one does no harm.
+    opens = replace(keys or Keys(), unencrypted=True)
+    take_apart(place, label, opens, None, progress)
     return True
 
 
@@ -213,6 +221,13 @@ def take_apart(
         found = unpack(hashed.buffered, keys, folder)
         hashed.drain()
     _compare(label, hashed)
+    # An old backup under a newer name would bring old passwords and rights back.
+    if found.began_at.replace(microsecond=0) != time_of(label.name):
+        raise BackupError(
+            f"{label.name} is not what its name says: inside it is of {found.began_at:%Y-%m-%d %H:%M} UTC."
+        )
+    if found != label.manifest:
+        raise BackupError(f"What lies beside {label.name} says something else than its inside.")
     return found
 
 
@@ -226,13 +241,9 @@ def drop_old_backups(place: Place, settings: Settings, now: datetime) -> list[st
     kept = list_backups(place)
     staying = to_keep((one.manifest.began_at for one in kept.labels), settings.backup_keep)
     old = [one.name for one in kept.labels if one.manifest.began_at not in staying]
-    old += [name for name in kept.unfinished if _time_of(name) < now - UNFINISHED_AFTER]
+    old += [name for name in kept.unfinished if time_of(name) < now - UNFINISHED_AFTER]
     for name in old:
         # The label first: without it nobody takes the rest for a backup.
         place.delete(name + LABEL)
         place.delete(name)
     return old
-
-
-def _time_of(name: str) -> datetime:
-    return datetime.strptime(name.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
