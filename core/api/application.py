@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from core.api.answering import answer_of, invocation, listing
 from core.api.describing import describe
@@ -72,7 +73,8 @@ def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
     routes: list[Mount | Route] = [
         Mount(PREFIX, make_api(known)),
         Route(PATH, McpEndpoint(known)),
-        Route("/api/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        Route("/api", _NothingHere()),
+        Route("/api/{rest:path}", _NothingHere()),
     ]
     for route in routes:
         # A line break in an address would keep it from being one of ours.
@@ -97,6 +99,11 @@ async def _as_problem(_request: Request, error: Exception) -> Response:
     return respond(refusal_of_http(error))
 
 
-async def _nothing_here(_request: Request) -> Response:
-    said = f"There is nothing at this address: the API is at {PREFIX}, described in {PREFIX}/docs."
-    return respond(Refusal(404, "not-found", said))
+class _NothingHere:
+    """What is at no address, whatever the method (a function would be asked by GET only)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said = (
+            f"There is nothing at this address: the API is at {PREFIX}, described in {PREFIX}/docs."
+        )
+        await respond(Refusal(404, "not-found", said))(scope, receive, send)

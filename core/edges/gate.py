@@ -15,7 +15,7 @@ from core.edges.address import neighbourhood, plain_address
 from core.edges.exchange import Exchange
 from core.edges.limits import Limits, Places, limits_of
 from core.edges.rate import Rate
-from core.edges.refusing import Refused, is_for_programs, refuse
+from core.edges.refusing import Problems, Refused, is_for_programs, refuse
 from core.observing.instruments import WEBSOCKETS
 from core.settings import Settings, load_settings
 
@@ -61,16 +61,18 @@ class Gate:
 class _Gate:
     def __init__(self, app: ASGIApp, settings: Settings, limits: Limits) -> None:
         self._app, self._settings, self._limits = app, settings, limits
-        self._api: ASGIApp = self._admit
+        self._api: ASGIApp = Problems(self._admit)
         if settings.cors_origins:
             # Never with credentials: a script of another site has a key of its own or nothing.
-            self._api = CORSMiddleware(
-                self._admit,
-                allow_origins=settings.cors_origins,
-                allow_methods=_METHODS,
-                allow_headers=_ASKED,
-                allow_credentials=False,
-                expose_headers=_TOLD,
+            self._api = Problems(
+                CORSMiddleware(
+                    self._admit,
+                    allow_origins=settings.cors_origins,
+                    allow_methods=_METHODS,
+                    allow_headers=_ASKED,
+                    allow_credentials=False,
+                    expose_headers=_TOLD,
+                )
             )
         self._requests = Places(most=limits.at_once, each=limits.at_once_per_address)
         self._files = Places(most=4 * limits.at_once, each=4 * limits.at_once)
