@@ -50,7 +50,7 @@ def make_api(registry: Registry) -> FastAPI:
         answers, key=lambda path: [part.startswith("{") for part in path.split("/")]
     ):
         api.add_api_route(
-            path, _endpoint(answers[path]), methods=list(answers[path]), response_model=None
+            path, _endpoint(answers[path]), methods=_methods(answers[path]), response_model=None
         )
 
     # Strangers may ask for both, and hundreds of operations take half a second to describe.
@@ -62,7 +62,12 @@ def make_api(registry: Registry) -> FastAPI:
     def drawn(server: str) -> str:
         return draw_reference(registry, server)
 
-    api.add_api_route("/docs", lambda: HTMLResponse(drawn(_server())), response_model=None)
+    api.add_api_route(
+        "/docs",
+        lambda: HTMLResponse(drawn(_server())),
+        methods=["GET", "HEAD"],
+        response_model=None,
+    )
     api.openapi = lambda: described(_server())  # type: ignore[method-assign]
     return api
 
@@ -84,9 +89,15 @@ def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
 
 def _endpoint(answers: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await serve(request, answers[request.method])
+        # The server leaves the body of an answer to HEAD away.
+        method = "GET" if request.method == "HEAD" else request.method
+        return await serve(request, answers[method])
 
     return endpoint
+
+
+def _methods(answers: Mapping[str, Answer]) -> list[str]:
+    return [*answers, "HEAD"] if "GET" in answers else [*answers]
 
 
 def _server() -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from importlib import metadata
 from pathlib import Path
 
 import orjson
@@ -33,7 +31,8 @@ from core.keeping.manifest import (
 from core.keeping.places import Place
 from core.keeping.retention import to_keep
 from core.keeping.scratch import scratch
-from core.settings import ROOT, Settings
+from core.settings import Settings
+from core.version import product_version
 
 LABEL = ".json"
 SPOOL = "spool"
@@ -92,15 +91,6 @@ def make_backup(
     with place.writing(name + LABEL) as out:
         out.write(orjson.dumps(label.model_dump(mode="json"), option=orjson.OPT_INDENT_2))
     return label
-
-
-def product_version() -> str:
-    """The version of the product, from where it is written down."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("cryptosatx")
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
-    return found[1] if found else "unknown"
 
 
 def _look_for_room(folder: Path, sources: list[Source]) -> None:
