@@ -23,7 +23,7 @@ BUSY = Refused(
     503,
     "busy",
     "Too much is asked for at once: try again in a moment.",
-    {"Retry-After": "1"},
+    {"Retry-After": "1", "Connection": "close"},
 )
 # For machines beside this one, which know no host name and speak no HTTPS.
 PROBES = frozenset(("/health", "/health/live", "/health/ready", "/metrics"))
@@ -97,6 +97,12 @@ class _Gate:
                 await self._to_https(scope, receive, send)
                 return
         onward = self._api if is_for_programs(scope["path"]) else self._admit
+        if _is_preflight(scope) and onward is self._api and self._settings.cors_origins:
+            # It is answered before anything of what follows counts it.
+            wait = self._rates["api"].wait(neighbourhood(plain_address(scope)), now=monotonic())
+            if wait > 0:
+                await refuse(_too_often(wait), scope, receive, send)
+                return
         await onward(scope, receive, send)
 
     def _stranger(self, scope: Scope) -> Refused | None:
@@ -164,6 +170,15 @@ def kind_of(path: str) -> str:
     if is_for_programs(path):
         return "api"
     return "file" if path.startswith(_FILES) else "request"
+
+
+def _is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks first whether a script of another site may ask."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "OPTIONS"
+        and {b"origin", b"access-control-request-method"} <= {name for name, _ in scope["headers"]}
+    )
 
 
 async def _hear(receive: Receive, send: Send, rate: Rate, most: int) -> Message:
