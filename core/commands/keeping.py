@@ -82,6 +82,8 @@ def list_(at: At = None) -> None:
     out.print(table)
     for name in kept.unfinished:
         out.print(f"{name} was not finished.", markup=False)
+    for name, why in kept.damaged.items():
+        out.print(f"{name} is left out: {why}", soft_wrap=True, markup=False)
 
 
 @app.command("check")
@@ -131,6 +133,10 @@ def restore(
     label = find_backup(place, name)
     if name is None:
         out.print(f"The newest is {label.name}.", soft_wrap=True, markup=False)
+        for newer in list_backups(place).unfinished:
+            if newer.removeprefix(".") > label.name:
+                said = f"{newer} is newer, and was not finished: it is left out."
+                out.print(said, soft_wrap=True, markup=False)
     keys, began = keys_of(settings, identity, unencrypted=unencrypted), monotonic()
     keys = _asked_for(keys, place, label)
     with _bars() as progress:

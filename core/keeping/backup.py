@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from core.keeping.scratch import scratch
 from core.settings import Settings
 from core.version import product_version
 
+_logger = logging.getLogger(__name__)
 LABEL = ".json"
 SPOOL = "spool"
 # An archive without its label is one that was not finished, unless it is being written just now.
@@ -132,10 +134,12 @@ def _add_files(packing: Packing, settings: Settings, seal: Seal) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """Backups at a place, the newest first, and archives there that were never finished."""
+    """Backups at a place, the newest first by the time in their names, archives there that were never
+    finished, and those left out as what lies beside them does not describe them, with why."""
 
     labels: tuple[Label, ...]
     unfinished: tuple[str, ...]
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -146,21 +150,40 @@ def list_backups(place: Place) -> Kept:
     """What is at a place, by the labels there."""
     names = place.names()
     archives = sorted((name for name in names if is_archive(name)), reverse=True)
-    labels = [read_label(place, name) for name in archives if name + LABEL in names]
-    labels.sort(key=lambda label: label.manifest.began_at, reverse=True)
-    whole = {label.name for label in labels if names[label.name] == label.bytes}
+    labels: list[Label] = []
+    damaged: dict[str, str] = {}
+    for name in archives:
+        if name + LABEL not in names:
+            continue
+        try:
+            label = read_label(place, name)
+        except BackupError as error:
+            damaged[name] = str(error)
+            continue
+        if names[name] == label.bytes:
+            labels.append(label)
+        else:
+            damaged[name] = f"{name} has {names[name]:,} bytes, and {label.bytes:,} were written."
+    said = {*damaged, *(label.name for label in labels)}
     return Kept(
-        tuple(label for label in labels if label.name in whole),
-        tuple(name for name in names if is_part(name) or (is_archive(name) and name not in whole)),
+        tuple(labels),
+        tuple(name for name in names if is_part(name) or (is_archive(name) and name not in said)),
+        damaged,
     )
 
 
 def read_label(place: Place, name: str) -> Label:
     """What is said beside an archive; `BackupError` where nothing is."""
     with place.reading(name + LABEL) as file:
-        label = parse_label(file.read(_MOST_LABEL))
+        text = file.read(_MOST_LABEL)
+    try:
+        label = parse_label(text)
+    except BackupError as error:
+        raise BackupError(f"{name}{LABEL} is damaged: {error}") from error
     if label.name != name:
         raise BackupError(f"What lies beside {name} describes {label.name}.")
+    if label.manifest.began_at.replace(microsecond=0) != time_of(name):
+        raise BackupError(f"What lies beside {name} tells another time than its name.")
     return label
 
 
@@ -170,8 +193,16 @@ def mode_at(place: Place, name: str) -> Mode:
 
 
 def find_backup(place: Place, name: str | None) -> Label:
-    """The backup of that name, or the newest; `BackupError` where there is none."""
+    """The backup of that name, or the newest; `BackupError` where there is none, or where one that is
+    newer by its name was left out, of which somebody has to know."""
     kept = list_backups(place)
+    if name in kept.damaged:
+        raise BackupError(kept.damaged[name])
+    if name is None:
+        newest = kept.labels[0].name if kept.labels else ""
+        for one, why in kept.damaged.items():
+            if one > newest:
+                raise BackupError(f"The newest backup cannot be taken: {why} Name another one.")
     if not kept.labels:
         raise BackupError(f"There is no backup at {place.words}.")
     if name is None:
@@ -227,10 +258,18 @@ def _compare(label: Label, found: Hashing) -> None:
 
 
 def drop_old_backups(place: Place, settings: Settings, now: datetime) -> list[str]:
-    """Delete what no rule keeps, and what was never finished; the names."""
+    """Delete what no rule keeps, and what was never finished; the names.
+
+    What is dated in the future counts for nothing and stays, as does what is damaged.
+    """
     kept = list_backups(place)
-    staying = to_keep((one.manifest.began_at for one in kept.labels), settings.backup_keep)
-    old = [one.name for one in kept.labels if one.manifest.began_at not in staying]
+    times = {one.name: one.manifest.began_at for one in kept.labels}
+    past = {name: at for name, at in times.items() if at <= now}
+    staying = to_keep(past.values(), settings.backup_keep)
+    old = [name for name, at in past.items() if at not in staying]
+    for name in [*kept.damaged, *(times.keys() - past.keys())]:
+        why = kept.damaged.get(name, "it is dated in the future.")
+        _logger.warning("The backup %s is left where it is: %s", name, why)
     old += [name for name in kept.unfinished if time_of(name) < now - UNFINISHED_AFTER]
     for name in old:
         # The label first: without it nobody takes the rest for a backup.
