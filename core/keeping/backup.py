@@ -196,7 +196,7 @@ def find_backup(place: Place, name: str | None) -> Label:
     """The backup of that name, or the newest; `BackupError` where there is none, or where one that is
     newer by its name was left out, of which somebody has to know."""
     kept = list_backups(place)
-    if name in kept.damaged:
+    if name is not None and name in kept.damaged:
         raise BackupError(kept.damaged[name])
     if name is None:
         newest = kept.labels[0].name if kept.labels else ""
