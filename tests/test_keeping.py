@@ -297,6 +297,18 @@ def test_what_is_there_is_replaced_only_when_asked_and_then_kept(here: Installat
         assert names >= {Path(url.removeprefix("sqlite:///")).name for url in here.urls}
 
 
+def test_what_a_first_start_has_made_goes_aside_as_the_guide_says(here: Installation) -> None:
+    end(here.engines())
+    before, label, fresh = here.all_there_is(), here.backup(), here.new()
+    end(fresh.engines())
+    with pytest.raises(BackupError, match="--replace"):
+        fresh.bring_back(label)
+    fresh.bring_back(label, replace=True)
+    assert fresh.all_there_is() == before
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert "restore with `--replace` too" in guide
+
+
 def renamed(here: Installation, aside: str) -> tuple[str, str]:
     engine = open_database(here.urls[0])
     name = str(engine.url.database)
