@@ -57,6 +57,7 @@ lock: $(CHECKING)
 
 # make migration MESSAGE="add alert rules": the difference between core/store/tables and the chosen database.
 migration: $(CHECKING)
+	$(VENV)/bin/alembic upgrade head
 	$(VENV)/bin/alembic revision --autogenerate --message "$(MESSAGE)" \
 		--rev-id $$(printf %04d $$(($$(ls core/store/migrations/versions/[0-9]*.py | wc -l) + 1)))
 

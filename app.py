@@ -13,7 +13,7 @@ from core.ui.lifespan import lifespan
 from core.ui.navigation import ADDRESSES
 from core.ui.organisation import ShortIdentity, given_secrets
 from core.ui.routes import ROUTES
-from core.ui.security import Protection
+from core.ui.security import Addresses, Protection
 from core.ui.uploads import Uploads
 
 keep_peer_address()
@@ -27,6 +27,7 @@ app = st.App(
         Middleware(Requests, pages=ADDRESSES, cookie=SESSION_COOKIE),
         Middleware(Protection),
         Middleware(Gate),
+        Middleware(Addresses),
         Middleware(ShortIdentity),
         Middleware(Uploads),
     ],

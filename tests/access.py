@@ -157,10 +157,8 @@ DOORS: Mapping[tuple[str, str], Door] = {
         "analyst", "the record as a file; guests take nothing away", "/record/ledger.csv", shut=403
     ),
     **{
-        (method, "/api/{rest:path}"): Door(
-            "nobody", "says that there is nothing, and where the API is", "/api/v0/signals"
-        )
-        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        ("any", path): Door("nobody", "says that there is nothing, and where the API is", address)
+        for path, address in (("/api", "/api"), ("/api/{rest:path}", "/api/v0/signals"))
     },
     ("GET", "/api/v1/openapi.json"): Door("everyone", "describes the API, not what is in it"),
     ("GET", "/api/v1/docs"): Door("everyone", "describes the API, not what is in it"),

@@ -20,7 +20,7 @@ from core.accounts import Person, passwords, people, sessions, tickets
 from core.instance import Instance, instance
 from core.store import tables
 from core.ui.routes import ROUTES
-from core.ui.security import Protection
+from core.ui.security import Addresses, Protection
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = "four unrelated words"
@@ -69,7 +69,9 @@ def here(
 
 @pytest.fixture
 def client(here: Instance) -> Client:
-    return Client(Starlette(routes=ROUTES, middleware=[Middleware(Protection)]))
+    return Client(
+        Starlette(routes=ROUTES, middleware=[Middleware(Protection), Middleware(Addresses)])
+    )
 
 
 def add(here: Instance, username: str = "ada", role: str = "trader") -> Person:

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from core.accuracy import confusion, correlations, information, reliability, value_of_caution
 from core.accuracy.record import KEYS, record_of
 from core.accuracy.tallies import DAILY
-from core.api import api_routes, serving
+from core.api import answering, api_routes, serving
 from core.errors import StoreError
 from core.market import liquidation_sums as sums
 from core.market.liquidation_windows import Stretch, usual_venues, venues_known
@@ -428,6 +428,35 @@ def test_what_has_not_changed_is_not_sent_again(desk: Desk) -> None:
     desk.invoke("alerts_create_rule", name="Another", expression="score > 60")
     for path in paths:
         assert again(path, tags[path]) == 200, path
+
+
+def test_a_condition_makes_no_error_look_unchanged(shared: Desk) -> None:
+    def status(path: str) -> int:
+        headers = {"Authorization": f"Bearer {shared._own}", "If-None-Match": "*"}
+        return shared.client.get(f"{PREFIX}{path}", headers=headers).status_code
+
+    assert status("/signals/S0USDT") == 304
+    assert shared.get("/signals/NOSUCHUSDT").status_code == status("/signals/NOSUCHUSDT") >= 400
+    assert status("/signals?limit=0") == 422
+
+
+def test_another_version_has_other_tags(shared: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [shared.get(path).headers["etag"] for path in ("/signals", "/signals/S0USDT")]
+    assert [tag[:2] for tag in before] == ["W/", "W/"]
+    answering._form_of.cache_clear()
+    monkeypatch.setattr(answering, "product_version", lambda: "another")
+    after = [shared.get(path).headers["etag"] for path in ("/signals", "/signals/S0USDT")]
+    answering._form_of.cache_clear()
+    assert not set(before) & set(after)
+
+
+def test_what_is_read_can_be_asked_for_without_its_body(shared: Desk) -> None:
+    headers = {"Authorization": f"Bearer {shared._own}"}
+    for path in ("/signals", "/operations", "/docs", "/openapi.json"):
+        answer = shared.client.head(f"{PREFIX}{path}", headers=headers)
+        assert answer.status_code == 200, path
+    assert shared.client.head(f"{PREFIX}/signals").status_code == 401
+    assert shared.client.head(f"{PREFIX}/invoke", headers=headers).status_code == 405
 
 
 # Errors.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -21,7 +22,7 @@ from core.accounts.home import open_accounts
 from core.errors import BackupError, Cancelled
 from core.keeping import places
 from core.keeping import schedule as scheduling
-from core.keeping.backup import LABEL, drop_old_backups, list_backups, make_backup
+from core.keeping.backup import LABEL, drop_old_backups, find_backup, list_backups, make_backup
 from core.keeping.encryption import Keys, Seal, seal_of
 from core.keeping.manifest import archive_name
 from core.keeping.places import Folder, Place, open_place
@@ -184,6 +185,51 @@ def test_what_no_rule_keeps_is_dropped_and_what_was_never_finished(
     }
 
 
+def test_a_damaged_label_is_named_and_left_out_and_the_others_go_on(
+    environ: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings({**environ, "CRYPTOSATX_BACKUP_KEEP": "last=1"})
+    place = open_place(settings)
+    assert isinstance(place, Folder)
+    hours = (0, 1, 2, 3)
+    labels = [
+        make_backup(settings, place, Seal("unencrypted"), lambda h=h: NOW - timedelta(hours=h))
+        for h in hours
+    ]
+    names = [label.name for label in labels]
+    (place.path / (names[0] + LABEL)).write_bytes(b"{not json")
+    naive = labels[3].model_dump(mode="json")
+    naive["manifest"]["began_at"] = "2025-11-01T09:00:00"
+    (place.path / (names[3] + LABEL)).write_text(json.dumps(naive))
+    kept = list_backups(place)
+    assert [label.name for label in kept.labels] == names[1:3]
+    assert set(kept.damaged) == {names[0], names[3]}
+    assert f"{names[0]}{LABEL} is damaged" in kept.damaged[names[0]]
+    assert find_backup(place, names[1]) == labels[1]
+    with pytest.raises(BackupError, match=r"The newest backup cannot be taken: .* is damaged"):
+        find_backup(place, None)
+    # Nothing that is damaged is dropped, and it takes no other's place.
+    assert drop_old_backups(place, settings, NOW) == [names[2]]
+    assert names[0] in caplog.text
+    assert {names[0], names[1], names[3]} <= set(place.names())
+
+
+def test_a_backup_of_the_future_makes_no_other_one_old(environ: dict[str, str]) -> None:
+    settings = load_settings({**environ, "CRYPTOSATX_BACKUP_KEEP": "last=1"})
+    place = open_place(settings)
+    future = make_backup(settings, place, Seal("unencrypted"), lambda: NOW + timedelta(days=400))
+    real = make_backup(settings, place, Seal("unencrypted"), lambda: NOW)
+    assert drop_old_backups(place, settings, NOW) == []
+    assert {future.name, real.name} <= set(place.names())
+    # Nor does a label that tells another time than the name.
+    told = real.model_dump(mode="json")
+    told["manifest"]["began_at"] = "2031-01-01T00:00:00Z"
+    place.delete(real.name + LABEL)
+    with place.writing(real.name + LABEL) as out:
+        out.write(json.dumps(told).encode())
+    assert "another time" in list_backups(place).damaged[real.name]
+
+
 def test_a_backup_is_due_after_its_hours_and_tried_again_after_a_failure() -> None:
     made = BackupState(made_at=NOW)
     assert not is_due(made, 24, NOW + timedelta(hours=23, minutes=59))
@@ -242,17 +288,23 @@ def test_whoever_works_on_a_market_makes_backups_too(
     assert files[:2] == ["databases/live.jobs.sqlite", "databases/live.sqlite"]
 
 
-def test_old_backups_that_cannot_be_dropped_are_told_of(environ: dict[str, str]) -> None:
+def test_old_backups_that_cannot_be_dropped_are_told_of(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ["CRYPTOSATX_BACKUP_KEEP"] = "last=1"
     settings = load_settings(environ)
     place = open_place(settings)
-    old = make_backup(settings, place, Seal("unencrypted"), lambda: NOW - timedelta(days=9))
-    assert isinstance(place, Folder)
-    (place.path / (old.name + LABEL)).write_text("no label at all")
-    with pytest.raises(BackupError, match="does not describe it"):
+    make_backup(settings, place, Seal("unencrypted"), lambda: NOW - timedelta(days=9))
+
+    def refuse(_place: Folder, name: str) -> None:
+        raise BackupError(f"{name} cannot be deleted: it is kept for the law.")
+
+    monkeypatch.setattr(Folder, "delete", refuse)
+    with pytest.raises(BackupError, match="cannot be deleted"):
         schedule(environ).look()
     state = state_of(environ)
     assert state.made_at == NOW
-    assert "does not describe it" in (state.failure or "")
+    assert "cannot be deleted" in (state.failure or "")
 
 
 def test_of_several_workers_one_makes_it(environ: dict[str, str]) -> None:

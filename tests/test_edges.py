@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,7 +24,7 @@ from core.edges import Gate, RealAddress
 from core.edges.limits import limits_of
 from core.edges.rate import Rate
 from core.settings import load_settings
-from core.ui.security import Protection
+from core.ui.security import Addresses, Protection
 
 PROXY, VISITOR, OTHER = "10.1.0.5", "203.0.113.7", "198.51.100.9"
 HTTPS = {"x-forwarded-proto": "https", "x-forwarded-for": VISITOR}
@@ -65,6 +66,10 @@ async def drip(request: Request) -> Response:
     return StreamingResponse(drops(), media_type=request.query_params["type"])
 
 
+async def say(request: Request) -> Response:
+    return PlainTextResponse("said", int(request.query_params["status"]))
+
+
 async def fail(_request: Request) -> Response:
     raise ValueError("the inside of it")
 
@@ -87,6 +92,7 @@ ROUTES = [
     *(Route(path, sleep) for path in ("/sleep", "/api/v1/sleep")),
     Route("/thread", sleep_in_a_thread),
     Route("/drip", drip),
+    Route("/say", say),
     *(Route(path, fail) for path in ("/fail", "/api/v1/fail")),
     WebSocketRoute("/_stcore/stream", echo),
 ]
@@ -101,7 +107,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ASGIApp]:
             monkeypatch.delenv(name, raising=False)
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        order = (RealAddress, Protection, Gate)
+        order = (RealAddress, Protection, Gate, Addresses)
         return Starlette(routes=ROUTES, middleware=[Middleware(one) for one in order])
 
     return make
@@ -345,6 +351,25 @@ def test_a_named_site_may_ask_the_api_with_a_key_and_never_with_cookies(site):
         )
 
 
+def test_preflights_of_scripts_are_counted_as_what_follows_them(site):
+    app = site(CRYPTOSATX_CORS_ORIGINS="https://desk.example", CRYPTOSATX_EDGE_LIMITS="requests=10")
+    found = [preflight(app, "/api/v1/invoke", "https://desk.example") for _ in range(6)]
+    assert [one.status_code for one in found] == [200] * 5 + [429]
+    assert problem(found[-1])["type"].endswith("too-many-requests")
+
+
+def test_addresses_that_are_closed_pass_the_gate_and_have_the_headers(site):
+    app = site(CRYPTOSATX_EDGE_LIMITS="requests=4")
+    page = {"accept": "text/html"}
+    closed, nested = ask(app, "/_stcore/metrics"), ask(app, "/a/b", headers=page)
+    assert (closed.status_code, nested.status_code) == (404, 303)
+    for answer in (closed, nested):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "content-security-policy" in answer.headers
+    assert ask(app, "/a/b", headers=page).status_code == 429
+    assert ask(site(**PRODUCTION), "/_stcore/metrics", host="evil.example").status_code == 400
+
+
 # Too much, too often, too slow
 
 
@@ -371,6 +396,34 @@ def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(site, str
     assert ask(app, "/upload", method="PUT", content=body(160)).status_code == 413
 
 
+def test_after_an_answer_that_leaves_a_body_unread_the_connection_is_closed(site):
+    app = site(CRYPTOSATX_EDGE_LIMITS="seconds=1,megabytes=1")
+    for path, status in (("/say?status=503", 503), ("/say?status=413", 413)):
+        answer = ask(app, path)
+        assert (answer.status_code, answer.headers["connection"]) == (status, "close")
+    assert "connection" not in ask(app, "/say?status=404").headers
+
+    async def talk() -> bytes:
+        config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        # Ends only because the server closes the connection.
+        told = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        server.should_exit = True
+        await serving
+        return told
+
+    told = asyncio.run(talk())
+    assert told.startswith(b"HTTP/1.1 503")
+    assert b"connection: close" in told.lower()
+
+
 def test_a_length_that_is_no_number_is_refused(site):
     answer = ask(site(), "/upload", method="POST", content=b"x", headers={"content-length": "-1"})
     assert answer.status_code == 400
@@ -383,6 +436,7 @@ def test_an_answer_that_takes_too_long_is_given_up(site, path):
     answer = ask(app, f"{path}?seconds=1.5")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(site):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import re
+import runpy
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from core.api import api_routes
 from core.api.application import PREFIX
 from core.api.mcp_endpoint import PATH
+from core.edges import Gate
 from core.operations.every import all_operations
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -257,24 +261,28 @@ def test_the_edges_stand_before_all_of_the_application() -> None:
     """The first is the outermost; nothing of ours is asked before the gate but who asks."""
     (call,) = [one for one in code()["app.py"].calls if one.what == "st.App"]
     names = re.findall(r"Middleware\((\w+)", call.given["middleware"])
-    assert names == ["RealAddress", "Requests", "Protection", "Gate", "ShortIdentity", "Uploads"]
+    before, behind = ["RealAddress", "Requests", "Protection", "Gate"], ["ShortIdentity", "Uploads"]
+    assert names == [*before, "Addresses", *behind]
 
 
 def test_every_address_of_the_api_has_its_version() -> None:
-    mounted, assistants, rest = api_routes(all_operations())
+    mounted, assistants, root, rest = api_routes(all_operations())
     assert isinstance(mounted, Mount)
     assert re.fullmatch(r"/api/v\d+", mounted.path)
     assert isinstance(assistants, Route)
     assert assistants.path == PATH == "/api/mcp"
     assert isinstance(rest, Route)
     assert rest.path == "/api/{rest:path}"
+    assert isinstance(root, Route)
+    assert root.path == "/api"
     assert len(mounted.routes) > len(all_operations())
 
 
 def test_every_refusal_at_any_address_of_the_api_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a key, with a method that it does not take, and where there is nothing."""
+    """Without a key, with a method that it does not take, where there is nothing, and what is refused
+    by a library: all through the application as it is served."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'nobody.sqlite'}")
     monkeypatch.setenv("CRYPTOSATX_DATA", str(tmp_path))
     asked = [("PUT", PREFIX), ("GET", "/api/"), ("GET", f"{PREFIX}/nothing"), ("GET", "/api/v2/x")]
@@ -282,7 +290,11 @@ def test_every_refusal_at_any_address_of_the_api_is_a_problem(
     for one in all_operations():
         path = f"{PREFIX}{re.sub('{[a-z_]+}', 'x', one.address)}"
         asked += [("POST" if one.writes else "GET", path), ("PUT", path)]
-    app = Starlette(routes=api_routes(all_operations()))
+    asked += [(method, "/api/nothing") for method in ("OPTIONS", "TRACE", "FOO", "PATCH")]
+    asked += [(method, "/api") for method in ("GET", "POST", "OPTIONS")]
+    asked += [("GET", f"{PREFIX}/{end}") for end in ("signals%00", "%2e%2e/x", "signals/..%5c")]
+    monkeypatch.setenv("CRYPTOSATX_EDGE_LIMITS", "requests=100000")
+    app = runpy.run_path(str(ROOT / "app.py"))["app"]
     for (method, path), answer in zip(asked, asyncio.run(ask(app, asked)), strict=True):
         assert 400 <= answer.status_code < 500, (method, path)
         assert answer.headers["content-type"] == "application/problem+json", (method, path)
@@ -291,7 +303,31 @@ def test_every_refusal_at_any_address_of_the_api_is_a_problem(
         assert set(told) == {"type", "title", "status", "detail", "errors"}
 
 
-async def ask(app: Starlette, asked: list[tuple[str, str]]) -> list[httpx.Response]:
+def test_what_a_library_refuses_at_the_api_is_a_problem_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A length that is none, and a script of a site that is not named."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'nobody.sqlite'}")
+    monkeypatch.setenv("CRYPTOSATX_CORS_ORIGINS", "https://desk.example")
+    app = Starlette(routes=api_routes(all_operations()), middleware=[Middleware(Gate)])
+    strange = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+    asked = [("OPTIONS", strange), ("POST", {"content-length": "-1"})]
+
+    async def answers() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return [
+                await client.request(method, f"{PREFIX}/invoke", headers=headers)
+                for method, headers in asked
+            ]
+
+    for answer in asyncio.run(answers()):
+        assert answer.status_code == 400
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == 400
+
+
+async def ask(app: ASGIApp, asked: list[tuple[str, str]]) -> list[httpx.Response]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         return [await client.request(method, path) for method, path in asked]

@@ -29,9 +29,9 @@ from core.accounts import sessions
 from core.alerts.delivery.sealing import KEY_FILE, load_sealer
 from core.errors import BackupError
 from core.keeping import postgres
-from core.keeping.backup import check_backup, find_backup, list_backups, make_backup
-from core.keeping.encryption import Keys, seal_of
-from core.keeping.manifest import Label
+from core.keeping.backup import check_backup, find_backup, list_backups, make_backup, mode_at
+from core.keeping.encryption import Keys, keys_of, seal_of
+from core.keeping.manifest import Label, archive_name
 from core.keeping.places import Folder, open_place
 from core.keeping.restoring import restore
 from core.settings import Settings, load_settings
@@ -80,8 +80,8 @@ class Installation:
             self.settings, open_place(self.settings), seal_of(self.settings, **given)
         )
 
-    def bring_back(self, label: Label, **given: object) -> None:
-        restore(self.settings, open_place(self.settings), label, KEYS, **given)  # type: ignore[arg-type]
+    def bring_back(self, label: Label, keys: Keys | None = None, **given: object) -> None:
+        restore(self.settings, open_place(self.settings), label, keys or KEYS, **given)  # type: ignore[arg-type]
 
     def all_there_is(self) -> list[dict[str, list[dict[str, object]]]]:
         found = []
@@ -297,6 +297,18 @@ def test_what_is_there_is_replaced_only_when_asked_and_then_kept(here: Installat
         assert names >= {Path(url.removeprefix("sqlite:///")).name for url in here.urls}
 
 
+def test_what_a_first_start_has_made_goes_aside_as_the_guide_says(here: Installation) -> None:
+    end(here.engines())
+    before, label, fresh = here.all_there_is(), here.backup(), here.new()
+    end(fresh.engines())
+    with pytest.raises(BackupError, match="--replace"):
+        fresh.bring_back(label)
+    fresh.bring_back(label, replace=True)
+    assert fresh.all_there_is() == before
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert "restore with `--replace` too" in guide
+
+
 def renamed(here: Installation, aside: str) -> tuple[str, str]:
     engine = open_database(here.urls[0])
     name = str(engine.url.database)
@@ -430,7 +442,8 @@ def test_a_backup_that_was_cut_short_is_none(damaged: Damaged) -> None:
     damaged.path.write_bytes(damaged.path.read_bytes()[:-1])
     damaged.refused("damaged|does not open")
     kept = list_backups(open_place(damaged.installation.settings))
-    assert (kept.labels, kept.unfinished) == ((), (damaged.label.name,))
+    assert (kept.labels, kept.unfinished) == ((), ())
+    assert "bytes, and" in kept.damaged[damaged.label.name]
 
 
 def test_only_who_has_the_key_opens_a_backup(damaged: Damaged) -> None:
@@ -492,8 +505,54 @@ def test_nothing_is_written_outside_of_where_a_backup_is_taken_apart(
     path.write_bytes(made.getvalue())
     other = files.new()
     with pytest.raises(BackupError, match="has no place"):
-        other.bring_back(label)
+        other.bring_back(label, Keys(unencrypted=True))
     assert not list(path.parent.parent.rglob("*evil*"))
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_anybody_may_have_made_is_not_brought_back_unless_told(
+    files: Installation, renamed: bool
+) -> None:
+    """An archive that is not encrypted, also one whose name and label say that it is."""
+    end(files.engines())
+    place, label = open_place(files.settings), files.backup(unencrypted=True)
+    assert isinstance(place, Folder)
+    if renamed:
+        (place.path / label.name).rename(place.path / f"{label.name}.age")
+        told = label.manifest.model_copy(update={"mode": "recipients"})
+        label = label.model_copy(update={"name": f"{label.name}.age", "manifest": told})
+        (place.path / f"{label.name}.json").write_text(label.model_dump_json())
+    assert mode_at(place, label.name) == "unencrypted"
+    assert find_backup(place, label.name) == label
+    other = files.new()
+    for keys in (KEYS, Keys(), Keys(passphrase="correct horse battery")):
+        with pytest.raises(BackupError, match=r"not encrypted, so anybody .* --unencrypted"):
+            other.bring_back(label, keys)
+    assert not list(other.settings.data_dir.glob("*.sqlite"))
+    if not renamed:
+        other.bring_back(label, keys_of(other.settings, unencrypted=True))
+        assert list(other.settings.data_dir.glob("*.sqlite"))
+
+
+def test_an_old_backup_under_a_newer_name_is_refused(damaged: Damaged) -> None:
+    newer = archive_name(datetime(2031, 1, 1, tzinfo=UTC), "0a0a0a", encrypted=True)
+    damaged.path.rename(damaged.path.with_name(newer))
+    told = damaged.label.manifest
+    damaged.label = damaged.label.model_copy(update={"name": newer})
+    damaged.refused("is not what its name says: inside it is of")
+    lies = told.model_copy(update={"product": "0.0.1"})
+    name = archive_name(told.began_at, "0a0a0a", encrypted=True)
+    damaged.path.rename(damaged.path.with_name(name))
+    damaged.label = damaged.label.model_copy(update={"name": name, "manifest": lies})
+    damaged.refused("says something else than its inside")
+
+
+def test_the_settings_say_whether_open_backups_are_taken(files: Installation) -> None:
+    assert not keys_of(files.settings).unencrypted
+    assert keys_of(files.settings, unencrypted=True).unencrypted
+    del files.environ["CRYPTOSATX_BACKUP_RECIPIENTS"]
+    files.environ["CRYPTOSATX_BACKUP_UNENCRYPTED"] = "on"
+    assert keys_of(files.settings).unencrypted
 
 
 def test_a_backup_that_fails_leaves_nothing_behind(

@@ -58,6 +58,22 @@ def test_an_installation_is_backed_up_and_brought_back_as_it_is_typed(
     assert "has to be taken again" in said
 
 
+def test_a_newest_backup_that_is_not_encrypted_is_named_and_refused(
+    core: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_BACKUP_PASSPHRASE", "correct horse battery")
+    monkeypatch.setenv("COLUMNS", "200")
+    at = ("--at", str(tmp_path / "kept"))
+    name = core("backup", "--to", str(tmp_path / "kept"), "--unencrypted").split(" at ")[0]
+    assert "unencrypted" in core("backup", "list", *at)
+    assert "restore refuses it" in core("backup", "check", *at)
+    said = core("restore", "--replace", *at)
+    assert f"The newest is {name}." in said
+    assert "give --unencrypted" in said
+    assert "exit 1" in said
+    assert "is restored" in core("restore", "--replace", "--unencrypted", *at)
+
+
 def test_the_settings_say_where_each_comes_from_and_what_production_misses(
     core: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

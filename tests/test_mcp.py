@@ -22,9 +22,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 
-from core.accounts import people
+from core.accounts import keys, people
 from core.api import api_routes, mcp
 from core.api.mcp_endpoint import PATH
+from core.api.problems import Refusal
+from core.api.stdio import _with_key
 from core.operations.every import all_operations
 from core.operations.sources import close_readers
 from tests.api import NOW, PREFIX, Desk, add_key, make_template, serve
@@ -324,6 +326,8 @@ def test_a_key_that_asks_too_often_is_told_when_to_go_on(
     key = served.key()
     answers = [served.post(Authorization=f"Bearer {key}") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"key";q=2;w=60'}
+    assert answers[0].headers["ratelimit"].startswith('"key";r=1;t=')
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
@@ -418,6 +422,22 @@ def test_a_client_lists_and_calls_over_stdio_until_the_key_s_owner_is_disabled(
     assert found.structured_content == direct.structured_content
     assert refused.is_error
     assert "owner is disabled" in refused.content[0].text
+
+
+def test_over_stdio_a_key_is_counted_and_its_use_noted(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_API_CALLS_PER_MINUTE", "2")
+    key = served.key()
+    who = _with_key(key)
+    assert who().bearer.person.username == "ada"
+    with served.desk.here.accounts.connect() as conn:
+        bearer = keys.read(conn, key, now=NOW)
+    assert bearer is not None
+    assert bearer.last_used_at is not None
+    who()
+    with pytest.raises(Refusal, match="This key may ask 2 times"):
+        who()
 
 
 def test_the_local_operator_reads_what_is_spelled_out_and_nothing_more(served: Served) -> None:

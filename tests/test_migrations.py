@@ -9,6 +9,7 @@ from subprocess import PIPE
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -176,6 +177,24 @@ def test_the_newest_revision_is_the_head_of_the_scripts() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
 
 
+def test_alembic_goes_back_step_by_step(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("CRYPTOSATX_MARKET", "demo")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    newest = int(newest_revision())
+    engine.dispose()
+    for step in (1, 2):
+        command.downgrade(config, "-1")
+        with engine.connect() as conn:
+            held = conn.scalar(text("SELECT version_num FROM alembic_version"))
+        assert held == f"{newest - step:04}"
+        engine.dispose()
+    command.upgrade(config, "head")
+    with engine.connect() as conn:
+        assert conn.scalar(text("SELECT version_num FROM alembic_version")) == newest_revision()
+
+
 OPEN_WHEN_TOLD = """
 import sys
 import alembic.command
@@ -188,11 +207,11 @@ print("opened", flush=True)
 
 
 def test_processes_that_start_at_once_share_one_migration(empty_url: str) -> None:
-    command = [sys.executable, "-c", OPEN_WHEN_TOLD, empty_url]
+    started = [sys.executable, "-c", OPEN_WHEN_TOLD, empty_url]
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
-                subprocess.Popen(command, cwd=ROOT, text=True, stdin=PIPE, stdout=PIPE)
+                subprocess.Popen(started, cwd=ROOT, text=True, stdin=PIPE, stdout=PIPE)
             )
             for _ in range(2)
         ]

@@ -59,7 +59,7 @@ from core.store.database import open_database
 from core.store.health import save_health
 from core.store.liquidations import save_stream
 from core.store.rounds import end_round, start_round
-from core.store.tables import bars
+from core.store.tables import bars, users
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2025, 11, 1, 14, 10, tzinfo=UTC)
@@ -488,6 +488,18 @@ def test_the_databases_tell_how_sources_streams_rounds_and_backups_are(engine: E
     assert found["backup_age_seconds"] == {(): 3600.0}
     assert found["database_pool_connections"]["market", "busy"] == 0
     assert all(len(labels) == len(GAUGES[name][1]) for name in found for labels in found[name])
+
+
+def test_a_backup_that_was_never_made_grows_old_where_one_is_wanted(
+    sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = {"username": "ada", "name": "x", "role": "admin", "password_hash": "x"}
+    with sqlite_engine.begin() as conn:
+        conn.execute(users.insert().values(person | {"created_at": NOW - HOUR, "updated_at": NOW}))
+    known = Databases(sqlite_engine, sqlite_engine)
+    for to, told in (("/kept", {(): 3600.0}), ("off", None)):
+        monkeypatch.setenv("CRYPTOSATX_BACKUP_TO", to)
+        assert read_stored(known, NOW).get("backup_age_seconds") == told
 
 
 def test_a_database_that_does_not_answer_is_told_and_the_other_goes_on(

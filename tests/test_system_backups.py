@@ -51,6 +51,9 @@ def test_one_that_is_missed_is_a_worse_problem() -> None:
     late = NOW + timedelta(hours=11)
     (problem,) = backup_problems(MADE, SCHEDULED, late)
     assert problem.what.replace("\u00a0", " ").startswith("The newest backup is 13 h old.")
+    never = BackupState(missed_since=NOW - timedelta(hours=13))
+    (none,) = backup_problems(never, SCHEDULED, NOW)
+    assert none.what.replace("\u00a0", " ") == "No backup was made in 13 h."
     assert problem.rank < backup_problems(FAILED, SCHEDULED, NOW)[0].rank
 
 
@@ -76,6 +79,10 @@ def test_where_none_are_wanted_that_is_no_problem(to: str, said: str) -> None:
     ("change", "state"),
     [
         (lambda: MADE, "ok"),
+        (BackupState, "none yet"),
+        (lambda: BackupState(missed_since=NOW - timedelta(hours=11)), "none yet"),
+        (lambda: BackupState(missed_since=NOW - timedelta(hours=13)), "overdue"),
+        (lambda: BackupState(missed_since=NOW, failed_at=NOW, failure="x"), "failing"),
         (lambda: BackupState(made_at=NOW - timedelta(hours=13)), "overdue"),
         (lambda: BackupState(made_at=MADE.made_at, failed_at=NOW, failure="x"), "failing"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from core.api.describing import parameter_schema
 from core.api.problems import Refusal
 from core.api.serving import JSON, Answer, Visit, allow
 from core.operations import Operation, Registry, WrongParameters
+from core.version import product_version
 
 _KEPT = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
@@ -73,7 +75,8 @@ def _read(operation: Operation[Any], visit: Visit) -> Response:
     parameters = operation.check(_given(visit.request, operation))
     context, tag = visit.context, None
     if operation.state is not None:
-        about = (operation.name, parameters.model_dump_json(), context.market.key)
+        form = _form_of(operation.result)
+        about = (operation.name, parameters.model_dump_json(), context.market.key, form)
         tag = f'W/"{_digest(" ".join((*about, operation.state(context))).encode())}"'
         if _is_known(visit.request, tag):
             return _unchanged(tag)
@@ -137,7 +140,8 @@ def _plain(content: bytes) -> Response:
 
 def _tagged(request: Request, content: bytes, tag: str | None = None) -> Response:
     tag = tag or f'"{_digest(content)}"'
-    if _is_known(request, tag):
+    # "*" is met by whatever there is, which is known only now: an error is none.
+    if _is_known(request, tag) or request.headers.get("if-none-match", "").strip() == "*":
         return _unchanged(tag)
     return Response(content, headers={"ETag": tag, **_KEPT}, media_type=JSON)
 
@@ -150,7 +154,14 @@ def _is_known(request: Request, tag: str) -> bool:
     """Whether the reader has this already; weak comparison, as RFC 9110 asks for."""
     told = [part.strip() for part in request.headers.get("if-none-match", "").split(",")]
     bare = tag.removeprefix("W/")
-    return any(one == "*" or one.removeprefix("W/") == bare for one in told if one)
+    return any(one.removeprefix("W/") == bare for one in told if one)
+
+
+@cache
+def _form_of(result: type[BaseModel] | None) -> str:
+    """What the form of an answer depends on beside the data: the version, and its fields."""
+    schema = {} if result is None else result.model_json_schema(mode="serialization")
+    return _digest(orjson.dumps([product_version(), schema]))
 
 
 def _digest(content: bytes) -> str:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from core.api.answering import answer_of, invocation, listing
 from core.api.describing import describe
@@ -49,7 +50,7 @@ def make_api(registry: Registry) -> FastAPI:
         answers, key=lambda path: [part.startswith("{") for part in path.split("/")]
     ):
         api.add_api_route(
-            path, _endpoint(answers[path]), methods=list(answers[path]), response_model=None
+            path, _endpoint(answers[path]), methods=_methods(answers[path]), response_model=None
         )
 
     # Strangers may ask for both, and hundreds of operations take half a second to describe.
@@ -61,7 +62,12 @@ def make_api(registry: Registry) -> FastAPI:
     def drawn(server: str) -> str:
         return draw_reference(registry, server)
 
-    api.add_api_route("/docs", lambda: HTMLResponse(drawn(_server())), response_model=None)
+    api.add_api_route(
+        "/docs",
+        lambda: HTMLResponse(drawn(_server())),
+        methods=["GET", "HEAD"],
+        response_model=None,
+    )
     api.openapi = lambda: described(_server())  # type: ignore[method-assign]
     return api
 
@@ -72,7 +78,8 @@ def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
     routes: list[Mount | Route] = [
         Mount(PREFIX, make_api(known)),
         Route(PATH, McpEndpoint(known)),
-        Route("/api/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        Route("/api", _NothingHere()),
+        Route("/api/{rest:path}", _NothingHere()),
     ]
     for route in routes:
         # A line break in an address would keep it from being one of ours.
@@ -82,9 +89,15 @@ def api_routes(registry: Registry | None = None) -> list[BaseRoute]:
 
 def _endpoint(answers: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await serve(request, answers[request.method])
+        # The server leaves the body of an answer to HEAD away.
+        method = "GET" if request.method == "HEAD" else request.method
+        return await serve(request, answers[method])
 
     return endpoint
+
+
+def _methods(answers: Mapping[str, Answer]) -> list[str]:
+    return [*answers, "HEAD"] if "GET" in answers else [*answers]
 
 
 def _server() -> str:
@@ -97,6 +110,11 @@ async def _as_problem(_request: Request, error: Exception) -> Response:
     return respond(refusal_of_http(error))
 
 
-async def _nothing_here(_request: Request) -> Response:
-    said = f"There is nothing at this address: the API is at {PREFIX}, described in {PREFIX}/docs."
-    return respond(Refusal(404, "not-found", said))
+class _NothingHere:
+    """What is at no address, whatever the method (a function would be asked by GET only)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said = (
+            f"There is nothing at this address: the API is at {PREFIX}, described in {PREFIX}/docs."
+        )
+        await respond(Refusal(404, "not-found", said))(scope, receive, send)

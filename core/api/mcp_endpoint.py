@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from core.accounts import keys
 from core.accounts.keys import Bearer
@@ -42,18 +43,27 @@ class McpEndpoint:
         self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request, rate = Request(scope, receive), dict[str, str]()
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(rate)
+            await send(message)
+
         try:
-            manager = await in_thread(self._manager, request)
+            manager = await in_thread(self._manager, request, rate)
         except (CryptoSatXError, SQLAlchemyError) as error:
-            await respond(refusal_of(error))(scope, receive, send)
+            await respond(refusal_of(error))(scope, receive, told)
             return
         async with manager.run():
-            await manager.handle_request(scope, receive, send)
+            await manager.handle_request(scope, receive, told)
 
-    def _manager(self, request: Request) -> StreamableHTTPSessionManager:
-        """What answers this one request, for whom it is of; `Refusal` where it may not be."""
-        here, bearer = _enter(request)
+    def _manager(self, request: Request, rate: dict[str, str]) -> StreamableHTTPSessionManager:
+        """What answers this one request, for whom it is of; `Refusal` where it may not be.
+
+        ``rate`` becomes the headers that tell what is left of the key's rate.
+        """
+        here, bearer = _enter(request, rate)
         groups = groups_of(self._registry, request.query_params.get("groups", ""))
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
@@ -67,14 +77,15 @@ class McpEndpoint:
         )
 
 
-def _enter(request: Request) -> tuple[Instance, Bearer]:
+def _enter(request: Request, rate: dict[str, str]) -> tuple[Instance, Bearer]:
     """Where a request came to, and who sent it."""
     here, now = instance(), datetime.now(UTC)
     _check_address(request, here.settings)
     if request.method != "POST":
         said = "Send messages by POST: no stream and no session is opened or ended here."
         raise Refusal(405, "method-not-allowed", said, headers={"Allow": "POST"})
-    bearer, _ = admit(here, request.headers.get("authorization"), now)
+    bearer, left = admit(here, request.headers.get("authorization"), now)
+    rate.update(left)
     if keys.is_used_long_ago(bearer, now):
         mark_used(here, bearer, now)
     return here, bearer

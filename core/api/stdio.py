@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import anyio
 from mcp.server.stdio import stdio_server
 
-from core.accounts import ROLES, Person
+from core.accounts import ROLES, Person, keys
 from core.accounts.keys import Bearer
 from core.api.mcp import Guest, Who, make_server
-from core.api.serving import authenticate
+from core.api.serving import admit, authenticate, mark_used
 from core.errors import AccessDenied, AccountError
 from core.instance import instance, is_open_question, take_answer
 from core.market.probe import ask_exchanges
@@ -49,13 +49,16 @@ async def _serve(who: Who, groups: Collection[str] | None) -> None:
 
 
 def _with_key(key: str) -> Who:
-    """The owner of the key, looked up each time; one that opens nothing is said at once."""
+    """The owner of the key, looked up and counted each time; one that opens nothing is said at once."""
 
     def who() -> Guest:
-        here = instance()
-        return Guest(here, authenticate(here, f"Bearer {key}", datetime.now(UTC)))
+        here, now = instance(), datetime.now(UTC)
+        bearer, _ = admit(here, f"Bearer {key}", now)
+        if keys.is_used_long_ago(bearer, now):
+            mark_used(here, bearer, now)
+        return Guest(here, bearer)
 
-    who()
+    authenticate(instance(), f"Bearer {key}", datetime.now(UTC))
     return who
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rich.table import Column, Table
 
 from core.accounts.home import open_accounts
 from core.commands.console import beside, out
-from core.keeping.backup import check_backup, find_backup, list_backups
+from core.keeping.backup import check_backup, find_backup, list_backups, mode_at
 from core.keeping.copying import Progress as Told
 from core.keeping.encryption import Keys, keys_of, seal_of
 from core.keeping.manifest import Label
@@ -76,10 +77,13 @@ def list_(at: At = None) -> None:
     for label in kept.labels:
         told = label.manifest
         entries = f"{sum(one.length for one in told.databases):,}"
-        table.add_row(label.name, _size(label.bytes), told.mode, told.revision, entries)
+        mode = mode_at(place, label.name)
+        table.add_row(label.name, _size(label.bytes), mode, told.revision, entries)
     out.print(table)
     for name in kept.unfinished:
         out.print(f"{name} was not finished.", markup=False)
+    for name, why in kept.damaged.items():
+        out.print(f"{name} is left out: {why}", soft_wrap=True, markup=False)
 
 
 @app.command("check")
@@ -98,6 +102,9 @@ def check(name: Name = None, at: At = None, identity: Identity = None) -> None:
         else ("it is what was written; it was not opened, as the key is not here")
     )
     out.print(f"{label.name}: {told}.", soft_wrap=True, markup=False)
+    if mode_at(place, label.name) == "unencrypted" and not keys.unencrypted:
+        said = "It is not encrypted, so anybody who may write there can have made it: restore refuses it."
+        out.print(said, soft_wrap=True, markup=False)
 
 
 def restore(
@@ -113,12 +120,25 @@ def restore(
     sign_out: Annotated[
         bool, typer.Option("--sign-out", help="End every session that was open at the backup.")
     ] = False,
+    unencrypted: Annotated[
+        bool,
+        typer.Option(
+            "--unencrypted", help="Take one that is not encrypted: who made it is unknown."
+        ),
+    ] = False,
 ) -> None:
     """Bring a backup back, once its checksums, its schema and its ledger have been verified."""
     settings = load_settings()
     place = _place(settings, at)
     label = find_backup(place, name)
-    keys, began = _keys(settings, identity, label), monotonic()
+    if name is None:
+        out.print(f"The newest is {label.name}.", soft_wrap=True, markup=False)
+        for newer in list_backups(place).unfinished:
+            if newer.removeprefix(".") > label.name:
+                said = f"{newer} is newer, and was not finished: it is left out."
+                out.print(said, soft_wrap=True, markup=False)
+    keys, began = keys_of(settings, identity, unencrypted=unencrypted), monotonic()
+    keys = _asked_for(keys, place, label)
     with _bars() as progress:
         found = bring_back(
             settings,
@@ -150,11 +170,15 @@ def _words(label: Label, found: Restored, seconds: float) -> Iterator[str]:
     )
 
 
-def _keys(settings: Settings, identity: Path | None, label: Label) -> Keys:
-    keys = keys_of(settings, identity)
-    wanted = label.manifest.mode == "passphrase" and keys.passphrase is None
-    if wanted and sys.stdin.isatty():
-        return Keys(keys.identities, typer.prompt("Passphrase of the backup", hide_input=True))
+def _asked_for(keys: Keys, place: Place, label: Label) -> Keys:
+    """With the passphrase that somebody types, where one is needed and not set."""
+    if (
+        keys.passphrase is None
+        and sys.stdin.isatty()
+        and mode_at(place, label.name) == "passphrase"
+    ):
+        typed = typer.prompt("Passphrase of the backup", hide_input=True)
+        return dataclasses.replace(keys, passphrase=typed)
     return keys
 
 

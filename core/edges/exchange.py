@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.edges.limits import Limits
@@ -15,6 +15,10 @@ from core.edges.refusing import Refused, refuse
 _logger = logging.getLogger(__name__)
 FAILED = Refused(500, "failed", "This failed here, and not for what was sent; the log says why.")
 BROKEN = Refused(400, "length-not-valid", "The length of the body is not a number.")
+
+
+# After these the rest of a body may still be on its way, and is waited for by nobody.
+_LAST = frozenset((408, 413, 503))
 
 
 class _TooLarge(Exception):
@@ -89,6 +93,8 @@ class Exchange:
             self._begun = True
             kind = Headers(raw=list(message.get("headers", ()))).get("content-type", "")
             self._streams = kind.startswith("text/event-stream")
+            if message["status"] in _LAST:
+                MutableHeaders(scope=message)["Connection"] = "close"
         await self._send(message)
 
     async def _refuse(self, refused: Refused) -> None:
@@ -107,7 +113,7 @@ class Exchange:
     @property
     def _too_slow(self) -> Refused:
         words = f"This took longer than {self._limits.seconds} s: ask for less, or try again later."
-        return Refused(503, "took-too-long", words, {"Retry-After": "5"})
+        return Refused(503, "took-too-long", words, {"Retry-After": "5", "Connection": "close"})
 
 
 def _forget(task: asyncio.Future[None]) -> None:

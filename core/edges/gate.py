@@ -15,7 +15,7 @@ from core.edges.address import neighbourhood, plain_address
 from core.edges.exchange import Exchange
 from core.edges.limits import Limits, Places, limits_of
 from core.edges.rate import Rate
-from core.edges.refusing import Refused, is_for_programs, refuse
+from core.edges.refusing import Problems, Refused, is_for_programs, refuse
 from core.observing.instruments import WEBSOCKETS
 from core.settings import Settings, load_settings
 
@@ -23,7 +23,7 @@ BUSY = Refused(
     503,
     "busy",
     "Too much is asked for at once: try again in a moment.",
-    {"Retry-After": "1"},
+    {"Retry-After": "1", "Connection": "close"},
 )
 # For machines beside this one, which know no host name and speak no HTTPS.
 PROBES = frozenset(("/health", "/health/live", "/health/ready", "/metrics"))
@@ -61,16 +61,18 @@ class Gate:
 class _Gate:
     def __init__(self, app: ASGIApp, settings: Settings, limits: Limits) -> None:
         self._app, self._settings, self._limits = app, settings, limits
-        self._api: ASGIApp = self._admit
+        self._api: ASGIApp = Problems(self._admit)
         if settings.cors_origins:
             # Never with credentials: a script of another site has a key of its own or nothing.
-            self._api = CORSMiddleware(
-                self._admit,
-                allow_origins=settings.cors_origins,
-                allow_methods=_METHODS,
-                allow_headers=_ASKED,
-                allow_credentials=False,
-                expose_headers=_TOLD,
+            self._api = Problems(
+                CORSMiddleware(
+                    self._admit,
+                    allow_origins=settings.cors_origins,
+                    allow_methods=_METHODS,
+                    allow_headers=_ASKED,
+                    allow_credentials=False,
+                    expose_headers=_TOLD,
+                )
             )
         self._requests = Places(most=limits.at_once, each=limits.at_once_per_address)
         self._files = Places(most=4 * limits.at_once, each=4 * limits.at_once)
@@ -95,6 +97,12 @@ class _Gate:
                 await self._to_https(scope, receive, send)
                 return
         onward = self._api if is_for_programs(scope["path"]) else self._admit
+        if _is_preflight(scope) and onward is self._api and self._settings.cors_origins:
+            # It is answered before anything of what follows counts it.
+            wait = self._rates["api"].wait(neighbourhood(plain_address(scope)), now=monotonic())
+            if wait > 0:
+                await refuse(_too_often(wait), scope, receive, send)
+                return
         await onward(scope, receive, send)
 
     def _stranger(self, scope: Scope) -> Refused | None:
@@ -162,6 +170,15 @@ def kind_of(path: str) -> str:
     if is_for_programs(path):
         return "api"
     return "file" if path.startswith(_FILES) else "request"
+
+
+def _is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks first whether a script of another site may ask."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "OPTIONS"
+        and {b"origin", b"access-control-request-method"} <= {name for name, _ in scope["headers"]}
+    )
 
 
 async def _hear(receive: Receive, send: Send, rate: Rate, most: int) -> Message:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import logging
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from importlib import metadata
 from pathlib import Path
 
 import orjson
@@ -18,7 +17,7 @@ from core.alerts.delivery.sealing import KEY_FILE
 from core.errors import BackupError
 from core.keeping.archive import Hashing, HashingReader, Packing, pack, unpack
 from core.keeping.copying import Progress, Source, copy, kind_of, sizes, sources_of
-from core.keeping.encryption import Keys, Seal
+from core.keeping.encryption import BEGINNING, Keys, Mode, Seal, mode_of
 from core.keeping.manifest import (
     FORMAT,
     Database,
@@ -28,12 +27,15 @@ from core.keeping.manifest import (
     is_archive,
     is_part,
     parse_label,
+    time_of,
 )
 from core.keeping.places import Place
 from core.keeping.retention import to_keep
 from core.keeping.scratch import scratch
-from core.settings import ROOT, Settings
+from core.settings import Settings
+from core.version import product_version
 
+_logger = logging.getLogger(__name__)
 LABEL = ".json"
 SPOOL = "spool"
 # An archive without its label is one that was not finished, unless it is being written just now.
@@ -93,15 +95,6 @@ def make_backup(
     return label
 
 
-def product_version() -> str:
-    """The version of the product, from where it is written down."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("cryptosatx")
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
-    return found[1] if found else "unknown"
-
-
 def _look_for_room(folder: Path, sources: list[Source]) -> None:
     """Copies are made one after another, so there has to be room for the largest."""
     largest, free = max(sizes(sources), default=0), shutil.disk_usage(folder).free
@@ -141,10 +134,12 @@ def _add_files(packing: Packing, settings: Settings, seal: Seal) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """Backups at a place, the newest first, and archives there that were never finished."""
+    """Backups at a place, the newest first by the time in their names, archives there that were never
+    finished, and those left out as what lies beside them does not describe them, with why."""
 
     labels: tuple[Label, ...]
     unfinished: tuple[str, ...]
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -155,27 +150,59 @@ def list_backups(place: Place) -> Kept:
     """What is at a place, by the labels there."""
     names = place.names()
     archives = sorted((name for name in names if is_archive(name)), reverse=True)
-    labels = [read_label(place, name) for name in archives if name + LABEL in names]
-    labels.sort(key=lambda label: label.manifest.began_at, reverse=True)
-    whole = {label.name for label in labels if names[label.name] == label.bytes}
+    labels: list[Label] = []
+    damaged: dict[str, str] = {}
+    for name in archives:
+        if name + LABEL not in names:
+            continue
+        try:
+            label = read_label(place, name)
+        except BackupError as error:
+            damaged[name] = str(error)
+            continue
+        if names[name] == label.bytes:
+            labels.append(label)
+        else:
+            damaged[name] = f"{name} has {names[name]:,} bytes, and {label.bytes:,} were written."
+    said = {*damaged, *(label.name for label in labels)}
     return Kept(
-        tuple(label for label in labels if label.name in whole),
-        tuple(name for name in names if is_part(name) or (is_archive(name) and name not in whole)),
+        tuple(labels),
+        tuple(name for name in names if is_part(name) or (is_archive(name) and name not in said)),
+        damaged,
     )
 
 
 def read_label(place: Place, name: str) -> Label:
     """What is said beside an archive; `BackupError` where nothing is."""
     with place.reading(name + LABEL) as file:
-        label = parse_label(file.read(_MOST_LABEL))
+        text = file.read(_MOST_LABEL)
+    try:
+        label = parse_label(text)
+    except BackupError as error:
+        raise BackupError(f"{name}{LABEL} is damaged: {error}") from error
     if label.name != name:
         raise BackupError(f"What lies beside {name} describes {label.name}.")
+    if label.manifest.began_at.replace(microsecond=0) != time_of(name):
+        raise BackupError(f"What lies beside {name} tells another time than its name.")
     return label
 
 
+def mode_at(place: Place, name: str) -> Mode:
+    """How an archive is closed, by itself: its name and what lies beside it can say anything."""
+    return mode_of(place.beginning(name, BEGINNING))
+
+
 def find_backup(place: Place, name: str | None) -> Label:
-    """The backup of that name, or the newest; `BackupError` where there is none."""
+    """The backup of that name, or the newest; `BackupError` where there is none, or where one that is
+    newer by its name was left out, of which somebody has to know."""
     kept = list_backups(place)
+    if name is not None and name in kept.damaged:
+        raise BackupError(kept.damaged[name])
+    if name is None:
+        newest = kept.labels[0].name if kept.labels else ""
+        for one, why in kept.damaged.items():
+            if one > newest:
+                raise BackupError(f"The newest backup cannot be taken: {why} Name another one.")
     if not kept.labels:
         raise BackupError(f"There is no backup at {place.words}.")
     if name is None:
@@ -193,14 +220,16 @@ def check_backup(
 
     Whether its inside was looked at too, which needs the ``keys`` where it is encrypted.
     """
-    if keys is None and label.manifest.mode != "unencrypted":
+    if keys is None and mode_at(place, label.name) != "unencrypted":
         with place.reading(label.name) as file:
             hashed = Hashing(file, _teller(progress, label.name, label.bytes))
             while hashed.read(1024 * 1024):
                 pass
         _compare(label, hashed)
         return False
-    take_apart(place, label, keys or Keys(), None, progress)
+    # It is only looked at, so an open one does no harm.
+    opens = replace(keys or Keys(), unencrypted=True)
+    take_apart(place, label, opens, None, progress)
     return True
 
 
@@ -213,6 +242,13 @@ def take_apart(
         found = unpack(hashed.buffered, keys, folder)
         hashed.drain()
     _compare(label, hashed)
+    # An old backup under a newer name would bring old passwords and rights back.
+    if found.began_at.replace(microsecond=0) != time_of(label.name):
+        raise BackupError(
+            f"{label.name} is not what its name says: inside it is of {found.began_at:%Y-%m-%d %H:%M} UTC."
+        )
+    if found != label.manifest:
+        raise BackupError(f"What lies beside {label.name} says something else than its inside.")
     return found
 
 
@@ -222,17 +258,21 @@ def _compare(label: Label, found: Hashing) -> None:
 
 
 def drop_old_backups(place: Place, settings: Settings, now: datetime) -> list[str]:
-    """Delete what no rule keeps, and what was never finished; the names."""
+    """Delete what no rule keeps, and what was never finished; the names.
+
+    What is dated in the future counts for nothing and stays, as does what is damaged.
+    """
     kept = list_backups(place)
-    staying = to_keep((one.manifest.began_at for one in kept.labels), settings.backup_keep)
-    old = [one.name for one in kept.labels if one.manifest.began_at not in staying]
-    old += [name for name in kept.unfinished if _time_of(name) < now - UNFINISHED_AFTER]
+    times = {one.name: one.manifest.began_at for one in kept.labels}
+    past = {name: at for name, at in times.items() if at <= now}
+    staying = to_keep(past.values(), settings.backup_keep)
+    old = [name for name, at in past.items() if at not in staying]
+    for name in [*kept.damaged, *(times.keys() - past.keys())]:
+        why = kept.damaged.get(name, "it is dated in the future.")
+        _logger.warning("The backup %s is left where it is: %s", name, why)
+    old += [name for name in kept.unfinished if time_of(name) < now - UNFINISHED_AFTER]
     for name in old:
         # The label first: without it nobody takes the rest for a backup.
         place.delete(name + LABEL)
         place.delete(name)
     return old
-
-
-def _time_of(name: str) -> datetime:
-    return datetime.strptime(name.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -27,6 +27,7 @@ Mode = Literal["recipients", "passphrase", "unencrypted"]
 _ARMOURED, _ARMOUR_ENDS = b"-----BEGIN AGE ENCRYPTED FILE-----", b"-----END AGE ENCRYPTED FILE-----"
 _AGE = b"age-encryption.org/"
 _MOST_LINES = 40  # of the key pair of an archive under a passphrase
+BEGINNING = len(_ARMOURED)  # how many bytes of an archive tell how it is closed
 
 
 class In(Protocol):
@@ -80,23 +81,43 @@ def seal_of(settings: Settings, *, unencrypted: bool = False) -> Seal:
     )
 
 
+def mode_of(beginning: bytes) -> Mode:
+    """How an archive is closed, by its first `BEGINNING` bytes; what is said beside it may be forged.
+
+    >>> mode_of(b"age-encryption.org/v1"), mode_of(b"packed")
+    ('recipients', 'unencrypted')
+    """
+    if beginning.startswith(_ARMOURED):
+        return "passphrase"
+    return "recipients" if beginning.startswith(_AGE) else "unencrypted"
+
+
 @dataclass(frozen=True)
 class Keys:
-    """What opens backups: private keys, or a passphrase."""
+    """What opens backups: private keys, or a passphrase.
+
+    ``unencrypted`` ones, which whoever may write to the place can have made, are taken only if told.
+    """
 
     identities: tuple[str, ...] = field(default=(), repr=False)
     passphrase: str | None = field(default=None, repr=False)
+    unencrypted: bool = False
 
     def read(self, closed: io.BufferedReader[Any], out: Out) -> None:
         """Write what is inside to ``out``; `BackupError` where it cannot be opened or was changed."""
-        beginning = closed.peek(len(_ARMOURED))
+        mode = mode_of(closed.peek(BEGINNING))
         try:
-            if beginning.startswith(_ARMOURED):
+            if mode == "passphrase":
                 pyrage.decrypt_io(closed, out, [self._pair(closed)])
-            elif beginning.startswith(_AGE):
+            elif mode == "recipients":
                 pyrage.decrypt_io(closed, out, self._own())
-            else:
+            elif self.unencrypted:
                 shutil.copyfileobj(closed, out, 1024 * 1024)
+            else:
+                raise BackupError(
+                    "The backup is not encrypted, so anybody who may write there can have made it. "
+                    "Name another one, or give --unencrypted to take it all the same."
+                )
         except BrokenPipeError:
             raise  # Whoever took it has stopped, and says why.
         except OSError as error:
@@ -125,12 +146,16 @@ class Keys:
         return x25519.Identity.from_str(text)
 
 
-def keys_of(settings: Settings, identity: Path | None = None) -> Keys:
-    """The passphrase of the settings, and the private keys of a file as age-keygen writes it."""
+def keys_of(settings: Settings, identity: Path | None = None, *, unencrypted: bool = False) -> Keys:
+    """The passphrase of the settings, and the private keys of a file as age-keygen writes it.
+
+    Unencrypted backups are taken where the settings say that they are made so, or it is told.
+    """
+    unencrypted = unencrypted or settings.backup_unencrypted
     given = settings.backup_passphrase
     passphrase = None if given is None else given.get_secret_value()
     if identity is None:
-        return Keys(passphrase=passphrase)
+        return Keys(passphrase=passphrase, unencrypted=unencrypted)
     try:
         text = identity.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -138,4 +163,4 @@ def keys_of(settings: Settings, identity: Path | None = None) -> Keys:
     found = tuple(re.findall(r"^AGE-SECRET-KEY-1[0-9A-Z]+$", text, re.MULTILINE))
     if not found:
         raise BackupError(f"{identity} holds no private key of age: age-keygen writes such files.")
-    return Keys(found, passphrase)
+    return Keys(found, passphrase, unencrypted)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import BackupError
 from core.store.verifying import Published
@@ -54,8 +54,8 @@ class Manifest(_Told):
     product: str
     kind: Kind
     mode: Literal["recipients", "passphrase", "unencrypted"]
-    began_at: datetime
-    ended_at: datetime
+    began_at: AwareDatetime
+    ended_at: AwareDatetime
     databases: tuple[Database, ...]
     files: tuple[File, ...]
 
@@ -119,5 +119,22 @@ def is_archive(name: str) -> bool:
 
     >>> is_archive("cryptosatx-20251101T143000Z-0a1b2c.tar.gz"), is_archive("notes.txt")
     (True, False)
+    >>> is_archive("cryptosatx-20259901T143000Z-0a1b2c.tar.gz")
+    False
     """
-    return _NAME.fullmatch(name) is not None
+    if _NAME.fullmatch(name) is None:
+        return False
+    try:
+        time_of(name)
+    except ValueError:
+        return False
+    return True
+
+
+def time_of(name: str) -> datetime:
+    """The time in the name of a backup, or of a part of one.
+
+    >>> str(time_of("cryptosatx-20251101T143000Z-0a1b2c.tar.gz"))
+    '2025-11-01 14:30:00+00:00'
+    """
+    return datetime.strptime(name.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -55,6 +55,10 @@ class Place(Protocol):
         """A context with a buffered reader; `BackupError` where there is no such file."""
         ...
 
+    def beginning(self, name: str, size: int) -> bytes:
+        """The first bytes of a file, of which no more is read."""
+        ...
+
     def delete(self, name: str) -> None: ...
 
 
@@ -107,6 +111,10 @@ class Folder:
             raise BackupError(f"{self.path / name} cannot be read: {error.strerror}.") from error
         with file:
             yield file
+
+    def beginning(self, name: str, size: int) -> bytes:
+        with self.reading(name) as file, _explained(f"{self.path / name} cannot be read"):
+            return file.read(size)
 
     def delete(self, name: str) -> None:
         with _explained(f"{self.path / name} cannot be deleted"):
@@ -194,6 +202,12 @@ class Bucket:
         with _explained_store(f"{self.words}/{name} cannot be read"):
             file = obstore.open_reader(self._store, name, buffer_size=_READ_BYTES)
             yield buffered(file, 1024 * 1024)
+
+    def beginning(self, name: str, size: int) -> bytes:
+        import obstore
+
+        with _explained_store(f"{self.words}/{name} cannot be read"):
+            return bytes(obstore.get_range(self._store, name, start=0, length=size))
 
     def delete(self, name: str) -> None:
         import obstore

@@ -53,10 +53,12 @@ def is_due(state: BackupState, hours: float, now: datetime) -> bool:
 
 
 def is_overdue(state: BackupState, settings: Settings, now: datetime) -> bool:
-    """Whether the newest backup is so old that one at least was missed."""
-    if state.made_at is None:
+    """Whether the newest backup is so old that one at least was missed; where there was never one, as
+    if there had been when the first person came."""
+    since = state.made_at or state.missed_since
+    if since is None:
         return state.fails
-    return now - state.made_at > OVERDUE * timedelta(hours=settings.backup_hours)
+    return now - since > OVERDUE * timedelta(hours=settings.backup_hours)
 
 
 def back_up(

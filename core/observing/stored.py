@@ -23,6 +23,8 @@ from typing_extensions import override
 
 from core.alerts.engine import KINDS
 from core.observing.instruments import REGISTRY
+from core.production import OFF
+from core.settings import load_settings
 from core.store.alerts.watching import load_rule_health
 from core.store.backup_state import load_backup_state
 from core.store.health import load_health
@@ -59,7 +61,11 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "deliveries": ("Messages, by state.", ("state",)),
     "delivery_waiting_age_seconds": ("Since the oldest message that waits was made.", ()),
     "ledger_length": ("Entries of the ledger.", ()),
-    "backup_age_seconds": ("Since the moment that the newest backup shows.", ()),
+    "backup_age_seconds": (
+        "Since the moment that the newest backup shows; where they are wanted and there is none, since "
+        "the first person came.",
+        (),
+    ),
     "backup_failing": ("1 where the newest attempt at a backup failed.", ()),
 }  # fmt: skip
 Readings = dict[str, dict[tuple[str, ...], float]]
@@ -156,8 +162,11 @@ def _read_market(conn: Connection, now: datetime) -> Readings:
 def _read_people(conn: Connection, now: datetime) -> Readings:
     state = load_backup_state(conn)
     found: Readings = {"backup_failing": {(): float(state.fails)}}
-    if state.made_at is not None:
-        found["backup_age_seconds"] = {(): _age(state.made_at, now)}
+    since = state.made_at
+    if since is None and load_settings().backup_to not in (None, OFF):
+        since = state.missed_since
+    if since is not None:
+        found["backup_age_seconds"] = {(): _age(since, now)}
     return found
 
 

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.store.database import dump_json
-from core.store.tables import meta
+from core.store.tables import meta, users
 
 _KEY = "backup"
 _TIMES = {"made_at", "failed_at", "running_since", "heard_at"}
@@ -25,11 +25,15 @@ _SILENT_AFTER = timedelta(minutes=10)
 @dataclass(frozen=True)
 class BackupState:
     """The newest backup (``made_at`` is the moment that it shows), the newest failure, and the one
-    that is being made, with how much is done of how many bytes."""
+    that is being made, with how much is done of how many bytes.
+
+    ``missed_since`` is when the first person came, where no backup was ever made.
+    """
 
     name: str | None = None
     place: str | None = None
     made_at: datetime | None = None
+    missed_since: datetime | None = None
     bytes: int = 0
     seconds: float = 0.0
     encrypted: bool = False
@@ -59,18 +63,24 @@ def load_backup_state(conn: Connection) -> BackupState:
     """What was written down; nothing is known where no backup was ever tried."""
     text = conn.scalar(select(meta.c.value).where(meta.c.key == _KEY))
     if text is None:
-        return BackupState()
+        return BackupState(missed_since=_beginning(conn))
     known = {field.name for field in fields(BackupState)}
     told: dict[str, Any] = {k: v for k, v in orjson.loads(text).items() if k in known}
     for name in _TIMES & set(told):
         told[name] = None if told[name] is None else datetime.fromisoformat(told[name])
-    return BackupState(**told)
+    state = BackupState(**told)
+    return replace(state, missed_since=_beginning(conn) if state.made_at is None else None)
+
+
+def _beginning(conn: Connection) -> datetime | None:
+    found: datetime | None = conn.scalar(select(func.min(users.c.created_at)))
+    return found
 
 
 def note_backup(conn: Connection, **changes: Any) -> None:
     """Write down what has changed of a `BackupState`."""
     state = replace(load_backup_state(conn), **changes)
-    text = dump_json(asdict(state))
+    text = dump_json({k: v for k, v in asdict(state).items() if k != "missed_since"})
     insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(meta)
     statement = insert.values(key=_KEY, value=text)
     conn.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": text}))

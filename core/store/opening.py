@@ -72,7 +72,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         held = _held_revision(conn)
     if held == target:
         return
-    with _locked(engine) as conn:
+    with locked(engine) as conn:
         held = _held_revision(conn)
         if held is not None and held > newest:
             raise StoreError(
@@ -148,7 +148,7 @@ def _run_alembic(conn: Connection, held: str | None, target: str) -> None:
 
 
 @contextmanager
-def _locked(engine: Engine) -> Iterator[Connection]:
+def locked(engine: Engine) -> Iterator[Connection]:
     """A transaction that no second process can be in at the same time."""
     if engine.dialect.name == "sqlite":
         with _locked_sqlite(engine) as conn:

@@ -59,6 +59,11 @@ def check_health() -> Report:
     return Report(working, {"status": "ok" if working else "failing", **parts})
 
 
+def late_report(status: str) -> Report:
+    """What is told while the databases take longer than anybody waits."""
+    return Report(False, {"status": status, "database": {"state": "unreachable", "reason": "late"}})
+
+
 def databases() -> Databases:
     """Those of this server's instance, as it is now."""
     here = instance()
@@ -168,10 +173,14 @@ def _live(conn: Connection, settings: Settings, now: datetime) -> dict[str, dict
 def _backups(backups: BackupState, settings: Settings, now: datetime) -> dict[str, Any]:
     if not is_scheduled(settings):
         return {"state": "off"}
-    state = "overdue" if is_overdue(backups, settings, now) else "ok"
     made = backups.made_at
+    state = "none yet" if made is None else "ok"
+    if is_overdue(backups, settings, now):
+        state = "overdue"
+    elif backups.fails:
+        state = "failing"
     return {
-        "state": "failing" if state == "ok" and backups.fails else state,
+        "state": state,
         "newest_at": None if made is None else made.isoformat(),
         "newest_bytes": backups.bytes,
     }

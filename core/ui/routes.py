@@ -14,9 +14,10 @@ from core.instance import instance
 from core.observing.exposing import CONTENT_TYPE, may_read, metrics_text
 from core.settings import load_settings
 from core.ui import watched
+from core.ui.asking_once import AskedOnce
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.draw import LIBRARY, serve_library
-from core.ui.health import Report, check_health, check_ready
+from core.ui.health import Report, check_health, check_ready, late_report
 from core.ui.navigation import ADDRESSES, HOME, safe_path
 from core.ui.organisation import IDENTITY_COOKIE
 from core.ui.record_file import ADDRESS, serve_record
@@ -79,14 +80,18 @@ def end_session(request: Request) -> Response:
     return response
 
 
-def health(_request: Request) -> Response:
+_health = AskedOnce(check_health, lambda: late_report("failing"))
+_ready = AskedOnce(check_ready, lambda: late_report("not ready"))
+
+
+async def health(_request: Request) -> Response:
     """Each dependency's state; 503 when the dashboard cannot do its work."""
-    return _reported(check_health())
+    return _reported(await _health.read())
 
 
-def ready(_request: Request) -> Response:
+async def ready(_request: Request) -> Response:
     """The same with ages and lags; 503 where nobody should be sent to this server."""
-    return _reported(check_ready())
+    return _reported(await _ready.read())
 
 
 async def live(_request: Request) -> Response:

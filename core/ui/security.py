@@ -114,15 +114,6 @@ class Protection:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if _CLOSED.search(scope["path"]):
-            # Streamlit tells anyone how many sessions there are and what is cached, and describes
-            # an interface for programs that is off here.
-            await PlainTextResponse("Not found", 404)(scope, receive, send)
-            return
-        if _opens_page(scope) and _is_nested(scope["path"]):
-            # The pages' assets are beside the page, so below a folder it would stay white.
-            await RedirectResponse("/", 303)(scope, receive, send)
-            return
         request = HTTPConnection(scope)
         secure = request.url.scheme == "https"
         mark = _opens_page(scope) and BROWSER_COOKIE not in request.cookies
@@ -138,6 +129,26 @@ class Protection:
             await send(message)
 
         await self.app(scope, receive, send_protected)
+
+
+class Addresses:
+    """Middleware behind the gate: answers for addresses that Streamlit has and this product has not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if _CLOSED.search(scope["path"]):
+                # Streamlit tells anyone how many sessions there are and what is cached, and
+                # describes an interface for programs that is off here.
+                await PlainTextResponse("Not found", 404)(scope, receive, send)
+                return
+            if _opens_page(scope) and _is_nested(scope["path"]):
+                # The pages' assets are beside the page, so below a folder it would stay white.
+                await RedirectResponse("/", 303)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 def _opens_page(scope: Scope) -> bool:

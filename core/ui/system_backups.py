@@ -20,10 +20,16 @@ def backup_problems(backups: BackupState, settings: Settings, now: datetime) -> 
     """What does not work of backups; nothing where none are wanted."""
     if not is_scheduled(settings):
         return []
-    if is_overdue(backups, settings, now) and backups.made_at is not None:
-        age = duration(now - backups.made_at)
+    since = backups.made_at or backups.missed_since
+    if is_overdue(backups, settings, now) and since is not None:
+        age = duration(now - since)
         why = f" {backups.failure}" if backups.fails and backups.failure else ""
-        return [Problem(2, f"The newest backup is {age} old.{why}", _DO)]
+        what = (
+            f"The newest backup is {age} old."
+            if backups.made_at
+            else f"No backup was made in {age}."
+        )
+        return [Problem(2, f"{what}{why}", _DO)]
     if backups.fails:
         return [Problem(3, f"The last backup failed: {backups.failure}", _DO)]
     return []

@@ -32,11 +32,16 @@ def run(connection: Connection) -> None:
 def connect_and_run() -> None:
     from core.market.choice import choose_market, database_url
     from core.settings import load_settings
-    from core.store import open_store
+    from core.store.database import open_database
+    from core.store.opening import locked
 
     settings = load_settings()
-    with open_store(database_url(settings, choose_market(settings))).begin() as connection:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # As it is: brought to the newest schema first, no second step back would get any further.
+    engine = open_database(database_url(settings, choose_market(settings)))
+    with locked(engine) as connection:
         run(connection)
+    engine.dispose()
 
 
 given = context.config.attributes.get("connection")
