@@ -1,7 +1,8 @@
 """Alert rules at the close of a bar: judged, stepped, written down and told.
 
 All that comes of a rule is written in one transaction, with some other rules. Those of which messages are
-sent come first, so that these are on their way while the rest is written.
+sent come first, a few at a time, so that the first messages are on their way while the next ones are
+written; what no message waits for is written when they are sent.
 
 Every rule goes on from the bar it was judged at last, through every bar that was stored since, so
 nothing is missed while no worker runs. A bar that was judged already is left alone, so the same work
@@ -70,8 +71,10 @@ from core.store.alerts.states import Progress, StoredEvent
 MISSED = timedelta(hours=72)
 # A market without a bar for so long is not traded any more.
 GONE = timedelta(days=7)
-# What is written in one transaction: so many rules or so many events, whichever is met first.
+# What is written in one transaction: so many rules or so many events, whichever is met first. Where
+# messages wait for it, it is less.
 _RULES, _EVENTS = 125, 1_500
+_TELLING_RULES, _TELLING_EVENTS = 25, 500
 _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
 
@@ -112,6 +115,11 @@ class _Work:
         return {(each.event.symbol, each.event.at) for each in self.decisions}
 
     @property
+    def tells(self) -> bool:
+        """Whether there is something to send of it."""
+        return any(one.sent for one in self.decisions)
+
+    @property
     def told_until(self) -> datetime | None:
         return None if self.progress is None else self.progress.bar
 
@@ -139,7 +147,7 @@ class Alerting:
     """Judges the rules of one database. ``clock`` is the time of the market; ``told`` is called when
     there is something to send; ``link`` is the address of the dashboard, where it is known. ``people`` gives
     who may sign in: nothing is sent to the own channels of others. By default all may. ``stand_back`` is
-    called when all messages of a bar are there, before what nobody waits for is done."""
+    called when all messages of a bar are there, before what no message waits for is written."""
 
     engine: Engine
     clock: Callable[[], datetime]
@@ -163,12 +171,16 @@ class Alerting:
             silences = load_silences(conn, _since(work, bar))
         _step(work, silences, now)
         people = None if self.people is None else cache(self.people)
-        written = [self._write(some, people, now) for some in _in_turn(work)]
+        telling = [one for one in work if one.tells]
+        turns = _in_turn(telling, _TELLING_RULES, _TELLING_EVENTS)
+        written = [self._write(some, people, now) for some in turns]
+        if any(one.messages for one in written):
+            self.stand_back()
+        turns = _in_turn([one for one in work if not one.tells], _RULES, _EVENTS)
+        written += [self._write(some, people, now) for some in turns]
         with self.engine.begin() as conn:
             stored_states.hold_alerts(conn)
             ended = stored_states.end_deleted(conn, now)
-        if any(one.messages for one in written):
-            self.stand_back()
         self._show([each for one in written for each in one.work])
         return ended + sum(one.happened for one in written)
 
@@ -388,14 +400,14 @@ def _step(work: Sequence[_Work], silences: Sequence[Silence], now: datetime) -> 
         one.decisions = without_superseded(one.decisions)
 
 
-def _in_turn(work: Sequence[_Work]) -> Iterator[list[_Work]]:
-    """Rules as they are written, some at a time: first those of which there is something to send."""
+def _in_turn(work: Sequence[_Work], most_rules: int, most_events: int) -> Iterator[list[_Work]]:
+    """Rules as they are written, some at a time."""
     some: list[_Work] = []
     events = 0
-    for one in sorted(work, key=lambda one: not any(each.sent for each in one.decisions)):
+    for one in work:
         some.append(one)
         events += len(one.decisions)
-        if len(some) >= _RULES or events >= _EVENTS:
+        if len(some) >= most_rules or events >= most_events:
             yield some
             some, events = [], 0
     if some:
