@@ -49,6 +49,8 @@ FIRST_SECONDS = 2.0
 THREADS, FAILING_THREADS = 24, 24
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
+# Most receivers answer within this: so long those wait to be written down that were answered before.
+ANSWER_SECONDS = 0.01
 # As long as a lease lasts that nobody prolongs, with something to spare.
 NOTING_SECONDS = 0.75 * LEASE.total_seconds()
 _logger = logging.getLogger(__name__)
@@ -62,7 +64,8 @@ def now() -> datetime:
 class _Step:
     """What a thread has done and wants next: ``done`` is what came of a message, if it had one.
 
-    It ``is_over`` when its turn is, whether it ``is_written`` or could not be.
+    Its thread is ``called`` when it ``is_over``, whether it ``is_written`` or could not be, or else to
+    write it down, with all that wait.
     """
 
     channel_id: int
@@ -71,6 +74,7 @@ class _Step:
     following: Claimed | None = None
     is_written: bool = False
     is_over: bool = False
+    called: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
@@ -79,7 +83,8 @@ class Courier:
     two of them is taken up by another worker.
 
     Steps of several threads are written down in one transaction: who comes while one is under way waits
-    for the next, which takes all that wait. A message is noted before its channel's next one is sent.
+    for the next, which takes all that wait, and those that are about to. A message is noted before its
+    channel's next one is sent.
     """
 
     engine: Engine
@@ -90,8 +95,10 @@ class Courier:
     chance: Callable[[], float] = random.random
     lease: timedelta = LEASE
     _steps: list[_Step] = field(default_factory=list)
-    _collecting: threading.Lock = field(default_factory=threading.Lock)
-    _writing: threading.Lock = field(default_factory=threading.Lock)
+    # By attempt, when the message was claimed that is not answered yet.
+    _unanswered: dict[int, float] = field(default_factory=dict)
+    _collecting: threading.Condition = field(default_factory=threading.Condition)
+    _is_writing: bool = False
 
     def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
         """Send a channel's messages until there are none to be sent now."""
@@ -138,6 +145,7 @@ class Courier:
         self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
     ) -> Claimed | None:
         """Write down what came of it and, in the same transaction, take the channel's next one."""
+        self._unanswered.pop(claimed.attempt_id, None)
         done = claimed, outcome, took_ms
         return self._together(_Step(claimed.channel_id, done, claim_next=claim_next))
 
@@ -149,11 +157,16 @@ class Courier:
         """
         with self._collecting:
             self._steps.append(step)
-        with self._writing:
-            if not step.is_over:  # else whoever wrote before took it along
-                with self._collecting:
-                    steps, self._steps = self._steps, []
-                self._write(steps)
+            self._collecting.notify()
+            if not self._is_writing:
+                self._is_writing = True
+                step.called.set()
+        step.called.wait()
+        if not step.is_over:
+            try:
+                self._write(self._collected())
+            finally:
+                self._hand_on()
         if step.is_written:
             return step.following
         if step.done is None:
@@ -165,6 +178,22 @@ class Courier:
                 return self._written([step]).get(step.channel_id)
         raise AssertionError("a retry ends with a result or an error")
 
+    def _collected(self) -> list[_Step]:
+        """All steps that wait, with those of messages that are answered in a moment."""
+        with self._collecting:
+            until = max(list(self._unanswered.values()), default=0.0) + ANSWER_SECONDS
+            while self._unanswered and (left := until - monotonic()) > 0:
+                self._collecting.wait(left)
+            steps, self._steps = self._steps, []
+        return steps
+
+    def _hand_on(self) -> None:
+        """Have those written down that have come meanwhile, by the thread of the first of them."""
+        with self._collecting:
+            self._is_writing = bool(self._steps)
+            if self._steps:
+                self._steps[0].called.set()
+
     def _write(self, steps: Sequence[_Step]) -> None:
         try:
             found = self._written(steps)
@@ -175,6 +204,7 @@ class Courier:
         finally:
             for one in steps:
                 one.is_over = True
+                one.called.set()
 
     def _written(self, steps: Sequence[_Step]) -> dict[int, Claimed]:
         at = self.clock()
@@ -194,7 +224,9 @@ class Courier:
                         set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
                     )
             wanting = [one.channel_id for one in steps if one.claim_next]
-            return outbox.claim(conn, wanting, self.name, at, self.lease) if wanting else {}
+            found = outbox.claim(conn, wanting, self.name, at, self.lease) if wanting else {}
+        self._unanswered |= {one.attempt_id: monotonic() for one in found.values()}
+        return found
 
     def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
         if outcome.permanent:
