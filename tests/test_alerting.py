@@ -254,14 +254,13 @@ def test_rules_that_are_written_one_by_one_are_told_once_as_well(
     stored: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerting, "_RULES", 1)
-    monkeypatch.setattr(alerting, "_TELLING_RULES", 1)
     assert_all_is_told_once(stored, kills=60, seed=3, longest_life=60)
 
 
 def test_rules_with_something_to_send_are_written_first_and_the_others_when_that_was_sent(
     stored: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerting, "_TELLING_RULES", 1)
+    monkeypatch.setattr(alerting, "_RULES", 1)
     channel = add_channel(stored)
     muted = rule("close > 0", channels=[channel]).model_copy(update={"muted": True})
     quiet = [save(stored, muted.model_copy(update={"name": f"A{n}"})) for n in range(2)]

@@ -71,10 +71,11 @@ from core.store.alerts.states import Progress, StoredEvent
 MISSED = timedelta(hours=72)
 # A market without a bar for so long is not traded any more.
 GONE = timedelta(days=7)
-# What is written in one transaction: so many rules or so many events, whichever is met first. Where
-# messages wait for it, it is less.
+# What is written in one transaction: so many rules or so many events, whichever is met first. The first
+# of messages that are sent are few, and then twice as many each time: there is always something to send
+# while the next is written, and it takes few transactions.
 _RULES, _EVENTS = 125, 1_500
-_TELLING_RULES, _TELLING_EVENTS = 25, 500
+_FIRST_RULES = 16
 _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
 
@@ -159,6 +160,8 @@ class Alerting:
     # Version, newest bar and states of rules as this process judged them last.
     _kept: dict[int, tuple[int, datetime, States]] = field(default_factory=dict)
     _compiled: dict[str, Rule | RuleError] = field(default_factory=dict)
+    # By id and version.
+    _rules: dict[tuple[int, int], StoredRule] = field(default_factory=dict)
 
     def judge(self, bar: datetime) -> int:
         """Judge every rule up to a bar; how many things happened."""
@@ -172,11 +175,11 @@ class Alerting:
         _step(work, silences, now)
         people = None if self.people is None else cache(self.people)
         telling = [one for one in work if one.tells]
-        turns = _in_turn(telling, _TELLING_RULES, _TELLING_EVENTS)
+        turns = _in_turn(telling, first=_FIRST_RULES)
         written = [self._write(some, people, now) for some in turns]
         if any(one.messages for one in written):
             self.stand_back()
-        turns = _in_turn([one for one in work if not one.tells], _RULES, _EVENTS)
+        turns = _in_turn([one for one in work if not one.tells])
         written += [self._write(some, people, now) for some in turns]
         with self.engine.begin() as conn:
             stored_states.hold_alerts(conn)
@@ -187,10 +190,9 @@ class Alerting:
     def _prepare(self, conn: Connection, bar: datetime, now: datetime) -> list[_Work]:
         """Rules that there are bars for, each where it stands."""
         progress = stored_states.load_progress(conn)
-        begun = {
-            rule.id: (rule, _judged_until(rule, progress.get(rule.id), bar))
-            for rule in stored_rules.list_rules(conn)
-        }
+        rules = stored_rules.list_rules(conn, self._rules)
+        self._rules = {(rule.id, rule.version): rule for rule in rules}
+        begun = {rule.id: (rule, _judged_until(rule, progress.get(rule.id), bar)) for rule in rules}
         due = {each: found for each, found in begun.items() if found[1] < bar}
         if not due:
             return []
@@ -400,16 +402,16 @@ def _step(work: Sequence[_Work], silences: Sequence[Silence], now: datetime) -> 
         one.decisions = without_superseded(one.decisions)
 
 
-def _in_turn(work: Sequence[_Work], most_rules: int, most_events: int) -> Iterator[list[_Work]]:
-    """Rules as they are written, some at a time."""
+def _in_turn(work: Sequence[_Work], first: int | None = None) -> Iterator[list[_Work]]:
+    """Rules as they are written, some at a time: at ``first`` so many, and then twice as many each time."""
     some: list[_Work] = []
-    events = 0
+    most, events = min(first or _RULES, _RULES), 0
     for one in work:
         some.append(one)
         events += len(one.decisions)
-        if len(some) >= most_rules or events >= most_events:
+        if len(some) >= most or events >= _EVENTS:
             yield some
-            some, events = [], 0
+            some, events, most = [], 0, min(2 * most, _RULES)
     if some:
         yield some
 

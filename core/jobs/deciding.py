@@ -175,7 +175,7 @@ def _first_missing(
 
     Looks back from the newest bar of the symbol that is furthest behind.
     """
-    newest = pd.Series(_times(stored), index=stored.index).groupby(level="symbol").max()
+    newest = _newest_of_each(stored)
     since = bar - HISTORY
     if len(newest) == len(symbols):
         oldest: datetime = newest.min().to_pydatetime()
@@ -186,6 +186,15 @@ def _first_missing(
         return None
     first: datetime = missing.get_level_values("time").min().to_pydatetime()
     return first
+
+
+def _newest_of_each(stored: pd.DataFrame) -> pd.DatetimeIndex:
+    """The newest bar of every symbol; rows of a symbol are together and in order."""
+    index = stored.index
+    assert isinstance(index, pd.MultiIndex)
+    code = np.asarray(index.codes[index.names.index("symbol")])
+    is_last = np.append(code[1:] != code[:-1], len(code) > 0)
+    return _times(stored)[is_last[: len(code)]]
 
 
 def _observed(

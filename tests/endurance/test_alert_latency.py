@@ -101,7 +101,12 @@ def test_messages_arrive_two_seconds_after_the_signals(engine: Engine, tmp_path:
         working.tick_seconds = 1.0
         worker = working.start()
         try:
-            wait_for(lambda: len(rounds_done(engine)) > CLOSES + 1, (CLOSES + 3) * SECONDS + 240)
+            # To look more often would take the time of those who are measured.
+            wait_for(
+                lambda: len(rounds_done(engine)) > CLOSES + 1,
+                (CLOSES + 3) * SECONDS + 240,
+                look_seconds=5.0,
+            )
             end(worker)
         finally:
             working.kill()
