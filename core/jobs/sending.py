@@ -47,6 +47,9 @@ POLL_SECONDS = 0.1
 # So long the other work of a round stands back when there is something to send.
 FIRST_SECONDS = 2.0
 THREADS, FAILING_THREADS = 24, 24
+# A thread that has nothing more to send waits so long for more, with its connection: the rest of a bar's
+# messages may just be written.
+LINGER_SECONDS = 0.3
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
 # Most receivers answer within this: so long those wait to be written down that were answered before.
@@ -100,8 +103,14 @@ class Courier:
     _collecting: threading.Condition = field(default_factory=threading.Condition)
     _is_writing: bool = False
 
-    def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
-        """Send a channel's messages until there are none to be sent now."""
+    def send_all(
+        self,
+        channel_id: int,
+        go_on: Callable[[], bool],
+        holding: Holding,
+        linger: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Send a channel's messages until there are none to be sent now, and ``linger`` waits for none."""
         claimed = self.claim(channel_id)
         if claimed is None:
             return
@@ -119,6 +128,9 @@ class Courier:
                     took_ms = (monotonic() - began) * 1000
                     following = self.note(claimed, outcome, took_ms, claim_next=go_on())
                     holding.take(following)
+                    while following is None and outcome.sent and linger():
+                        following = self.claim(channel_id)
+                        holding.take(following)
         except DeliveryError as error:
             self.note(claimed, refused(str(error)), 0.0, claim_next=False)
 
@@ -238,12 +250,14 @@ class Courier:
 
 @dataclass
 class Holding:
-    """What a thread has in hand, and since when."""
+    """What a thread has in hand, and since when; ``news`` is the last that it knows of."""
 
     channel_id: int
     failing: bool
     claimed: Claimed | None = None
     since: float = 0.0
+    news: int = 0
+    lingers: bool = False
 
     def take(self, claimed: Claimed | None) -> None:
         self.claimed, self.since = claimed, monotonic()
@@ -263,6 +277,9 @@ class Sending:
     _awake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _holdings: dict[int, Holding] = field(default_factory=dict)
+    # How often it was said that there is something to send, for threads that linger.
+    _news: int = 0
+    _told: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Sending:
@@ -275,6 +292,7 @@ class Sending:
 
     def wake(self) -> None:
         """Look at the outbox now."""
+        self._tell()
         self._awake.set()
 
     def go_first(self, seconds: float = FIRST_SECONDS) -> None:
@@ -286,12 +304,13 @@ class Sending:
         until = monotonic() + seconds
         begun = monotonic() + 0.2
         while monotonic() < until and not self._stopping.wait(0.02):
-            if not self._holdings and monotonic() > begun:
+            if not self._is_busy() and monotonic() > begun:
                 return
 
     def stop(self, seconds: float = 5.0) -> bool:
         """Begin nothing more, and give what is under way some time; whether it came to an end."""
         self._stopping.set()
+        self._tell()
         self._awake.set()
         until = monotonic() + seconds
         if self._thread is not None:
@@ -299,6 +318,16 @@ class Sending:
         while self._holdings and monotonic() < until:
             threading.Event().wait(0.02)
         return not self._holdings
+
+    def _is_busy(self) -> bool:
+        with self._lock:
+            return any(not one.lingers for one in self._holdings.values())
+
+    def _tell(self) -> None:
+        """Have threads that linger look for something to send."""
+        with self._told:
+            self._news += 1
+            self._told.notify_all()
 
     def _run(self) -> None:
         prolonged = monotonic()
@@ -336,6 +365,10 @@ class Sending:
     def _start_due(self) -> None:
         with self.courier.engine.connect() as conn:
             found = outbox.load_due(conn, self.courier.clock())
+        with self._lock:
+            held = [self._holdings.get(due.channel_id) for due in found]
+        if any(one is not None and one.lingers for one in held):
+            self._tell()
         for due in found:
             with self._lock:
                 if due.channel_id in self._holdings or not self._has_room(failing=due.failing):
@@ -347,12 +380,18 @@ class Sending:
             ).start()
 
     def _has_room(self, *, failing: bool) -> bool:
-        busy = sum(one.failing == failing for one in self._holdings.values())
+        threads = [one for one in self._holdings.values() if not one.lingers]
+        busy = sum(one.failing == failing for one in threads)
         return busy < (FAILING_THREADS if failing else THREADS)
 
     def _send(self, holding: Holding) -> None:
         try:
-            self.courier.send_all(holding.channel_id, lambda: self._goes_on(holding), holding)
+            self.courier.send_all(
+                holding.channel_id,
+                lambda: self._goes_on(holding),
+                holding,
+                lambda: self._linger(holding),
+            )
         except SQLAlchemyError:
             _logger.exception("The database did not answer; a message may be sent again.")
             self._stopping.wait(1.0)
@@ -365,7 +404,17 @@ class Sending:
                     del self._holdings[holding.channel_id]
             self._awake.set()
 
+    def _linger(self, holding: Holding) -> bool:
+        """Wait a little for something to send; whether it was said that there is something."""
+        holding.lingers = True
+        with self._told:
+            said = self._told.wait_for(lambda: self._news != holding.news, LINGER_SECONDS)
+        holding.lingers = False
+        return said and self._goes_on(holding)
+
     def _goes_on(self, holding: Holding) -> bool:
+        # What is said from here on may be of what is put after the next look at the outbox.
+        holding.news = self._news
         return not self._stopping.is_set() and self._holdings.get(holding.channel_id) is holding
 
     def _prolong(self) -> None:
