@@ -29,6 +29,7 @@ from core.ui.liquidation_draw import (
 from core.ui.liquidation_filters import ask, ask_of_bars, ask_part, ask_symbol
 from core.ui.liquidation_view import (
     Asked,
+    Tally,
     ranked,
     read_bar_spikes,
     read_bar_tally,
@@ -68,13 +69,9 @@ def _draw_live() -> None:
         return
     symbols = symbols_known(pairs)
     asked = ask(venues, symbols)
-    if is_narrow():
-        _draw_narrow(asked, symbols)
-    else:
-        draw_moving(lambda: _draw_top(asked))
-        draw_moving(lambda: _draw_middle(asked), SLOWLY_SECONDS)
-        _draw_map(asked, symbols)
-    draw_moving(lambda: draw_gaps(asked, _now(SLOWLY_SECONDS)), SLOWLY_SECONDS)
+    usual = next(iter(ranked(_tally(asked), "symbol").index), None)
+    draw_all = _draw_narrow if is_narrow() else _draw_wide
+    draw_all(asked, [*asked.symbols, *symbols], usual)
 
 
 def _await_first() -> None:
@@ -83,46 +80,64 @@ def _await_first() -> None:
     draw_unheard()
 
 
+def _tally(asked: Asked) -> Tally:
+    """Sums, which are looked at anew no more often than they change for the eye."""
+    return read_tally(asked, _now(SLOWLY_SECONDS))
+
+
+def _draw_wide(asked: Asked, symbols: list[str], usual: str | None) -> None:
+    """Two parts that move: every part is a run of its own, which costs more than what it draws."""
+    draw_moving(lambda: _draw_top(asked))
+    draw_moving(lambda: _draw_rest(asked, symbols, usual), SLOWLY_SECONDS)
+
+
 def _draw_top(asked: Asked) -> None:
-    tally = read_tally(asked, _now())
+    tally = _tally(asked)
     draw_headline(tally, asked)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         draw_flow(tally, asked)
     with right:
-        draw_tape_part(asked, tally)
+        draw_tape_part(asked, _now())
 
 
-def _draw_middle(asked: Asked) -> None:
-    tally = read_tally(asked, _now(SLOWLY_SECONDS))
+def _draw_rest(asked: Asked, symbols: list[str], usual: str | None) -> None:
+    tally = _tally(asked)
     left, right = st.columns(2, gap="medium")
     with left:
         draw_ranking(tally, asked, BY_SYMBOL)
         draw_ranking(tally, asked, BY_VENUE)
     with right:
         draw_judged(asked, tally.stretch.now)
+    _draw_map(asked, symbols, usual)
+    draw_gaps(asked, tally.stretch.now)
 
 
-def _draw_narrow(asked: Asked, symbols: list[str]) -> None:
-    draw_moving(lambda: draw_headline(read_tally(asked, _now()), asked))
+def _draw_narrow(asked: Asked, symbols: list[str], usual: str | None) -> None:
+    draw_moving(lambda: draw_headline(_tally(asked), asked), SLOWLY_SECONDS)
     part = ask_part((OVER_TIME, CUMULATIVE, BY_SYMBOL, BY_VENUE, MAP))
     if part == MAP:
-        _draw_map(asked, symbols)
+        draw_moving(lambda: _draw_map(asked, symbols, usual), SLOWLY_SECONDS)
     else:
-        draw_moving(lambda: draw_one(read_tally(asked, _now()), asked, part))
-    draw_moving(lambda: draw_tape_part(asked, read_tally(asked, _now())))
-    draw_moving(lambda: draw_judged(asked, _now(SLOWLY_SECONDS)), SLOWLY_SECONDS)
+        draw_moving(lambda: draw_one(_tally(asked), asked, part), SLOWLY_SECONDS)
+    draw_moving(lambda: draw_tape_part(asked, _now()))
+    draw_moving(lambda: _draw_below(asked), SLOWLY_SECONDS)
 
 
-def _draw_map(asked: Asked, symbols: list[str]) -> None:
-    """Of the market that is chosen; at first of the one with the most."""
-    found = [*ranked(read_tally(asked, _now()), "symbol").index, *asked.symbols, *symbols]
+def _draw_below(asked: Asked) -> None:
+    now = _now(SLOWLY_SECONDS)
+    draw_judged(asked, now)
+    draw_gaps(asked, now)
+
+
+def _draw_map(asked: Asked, symbols: list[str], usual: str | None) -> None:
+    """Of the market that is chosen; at first of the one with the most as the page was opened."""
     st.markdown("**Where in price and time**")
-    if not found:
+    if not symbols:
         st.caption("No single event has been reported yet.")
         return
-    symbol = ask_symbol(list(asked.symbols or symbols), found[0])
-    draw_moving(lambda: draw_map(asked, symbol, _now(SLOWLY_SECONDS)), SLOWLY_SECONDS)
+    symbol = ask_symbol(list(asked.symbols or symbols), usual or symbols[0])
+    draw_map(asked, symbol, _now(SLOWLY_SECONDS))
 
 
 def _draw_of_bars() -> None:

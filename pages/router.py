@@ -12,7 +12,7 @@ from core.ui.header import draw_bare_header, draw_header
 from core.ui.navigation import ENTRIES, HOME, OPEN, Entry, path_to
 from core.ui.page_runs import observed
 from core.ui.pulse import read_accounts
-from core.ui.session import close_session, current_session, note_reader, watch_session
+from core.ui.session import close_session, current_session, note_reader
 from core.ui.style import style_frame
 
 
@@ -33,7 +33,6 @@ def main() -> None:
     else:
         style_frame()
         _draw_account(person)
-        watch_session()
         draw_header(person)
         page.run()
 

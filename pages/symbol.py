@@ -127,7 +127,7 @@ def _draw_chart(of: Charted, narrow: bool, keep: str) -> None:
     )
     panes = (pane or "price",)
     figure = read_chart(of, reader_clock(), palette(), panes, True, f"{keep} {pane}")
-    st.markdown(f"**{figure.layout.meta['title']}**  \n{figure.layout.meta['look']}")
+    st.markdown(figure.words)
     draw_figure(figure, key="chart", on_click=open_clicked)
 
 

@@ -136,6 +136,11 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/session/end"): Door(
         "nobody", "ends the session of this browser; asked by another site it does nothing", shut=403
     ),
+    ("GET", "/session/marks"): Door(
+        "everyone",
+        "marks by which a page knows that it is out of date: of what strangers see to all, of the rest "
+        "to whoever is signed in",
+    ),
     **{("GET", f"/{entry.path}"): Door("everyone", _SHELL) for entry in ENTRIES},
     ("GET", "/health"): Door("everyone", _PROBE),
     ("GET", "/health/live"): Door("everyone", _PROBE),

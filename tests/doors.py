@@ -50,13 +50,17 @@ ROOMY = {
 
 @dataclass
 class Drawn:
-    """What one run of a page sent: its elements, the parts that renew themselves, and the page."""
+    """What one run of a page sent: its elements, the parts that are run by themselves, and the page."""
 
     elements: list[str] = field(default_factory=list)
     text: str = ""
     parts: list[str] = field(default_factory=list)
     page: str = ""
     whole: bool = False
+
+    def note_part(self, part: str) -> None:
+        if part and part not in self.parts:
+            self.parts.append(part)
 
     @property
     def outcome(self) -> str:
@@ -110,8 +114,9 @@ class Tab:
             elif kind == "delta" and told.delta.HasField("new_element"):
                 drawn.elements.append(told.delta.new_element.WhichOneof("type"))
                 drawn.text += f"{told.delta.new_element}\n"
+                drawn.note_part(told.delta.fragment_id)
             elif kind == "auto_rerun":
-                drawn.parts.append(told.auto_rerun.fragment_id)
+                drawn.note_part(told.auto_rerun.fragment_id)
             elif kind == "script_finished" and told.script_finished != _AGAIN:
                 drawn.whole = told.script_finished != _PART
                 return drawn

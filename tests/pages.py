@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from sqlalchemy import Engine
 from streamlit.components.v2 import manifest_scanner
@@ -82,6 +83,9 @@ def run(at: AppTest) -> AppTest:
     """Run the app once more; an error in it is an error of the test."""
     at.run()
     assert not at.exception, at.exception[0].message
+    for chart in charts(at):
+        # What the browser is sent is not checked on the way: Plotly has to know all of it.
+        go.Figure(json.loads(chart["spec"]))
     return at
 
 
@@ -92,6 +96,15 @@ def table(at: AppTest) -> dict[str, Any] | None:
             given: dict[str, Any] = json.loads(json.loads(element.proto.json)["text"])
             return given
     return None
+
+
+def charts(at: AppTest) -> list[dict[str, Any]]:
+    """What every chart on the page was given."""
+    return [
+        json.loads(element.proto.json)
+        for element in at.get("bidi_component")
+        if element.proto.component_name == "cryptosatx_chart"
+    ]
 
 
 def words(at: AppTest) -> str:

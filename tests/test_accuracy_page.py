@@ -38,7 +38,17 @@ from core.ui.formats import DASH, number, percent
 from core.ui.record_table import caution_rows, record_rows
 from core.ui.verdict_matrix import matrix_data
 from tests.builders import START, make_frame
-from tests.pages import copy_of_past, open_app, open_page, run, serve, serve_copy, store, words
+from tests.pages import (
+    charts,
+    copy_of_past,
+    open_app,
+    open_page,
+    run,
+    serve,
+    serve_copy,
+    store,
+    words,
+)
 from tests.stored import load_outcomes
 
 HOURS = 24 * 75
@@ -161,7 +171,7 @@ def open_accuracy(query: dict[str, str] | None = None) -> AppTest:
 
 
 def alts(at: AppTest) -> list[str]:
-    return [chart.proto.alt for chart in at.get("plotly_chart")]
+    return [chart["alt"] for chart in charts(at)]
 
 
 def component(at: AppTest, name: str) -> dict[str, Any] | None:
@@ -586,7 +596,7 @@ def test_the_reliability_is_of_every_signal_and_leaves_empty_bins_out(market, ou
     at = open_accuracy({"view": "Scores"})
     (alt,) = alts(at)
     assert alt.startswith("Reliability of the score. 1 h: claimed")
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+    spec = json.loads(charts(at)[0]["spec"])
     drawn = sum(len(t["x"]) for t in spec["data"] if t["name"] == "n")
     bins = tally(outcomes, ["horizon", "score_bin"]).groupby(level=["horizon", "score_bin"]).size()
     assert drawn == len(bins)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from channelled import add_channel
 from sqlalchemy import Engine, select, update
 
 from core.alerts.definition import RuleDefinition, parse_definition
@@ -24,6 +23,7 @@ from core.store.signals import save_bars, save_profile, save_signals
 from core.store.tables import alert_states, audit_log, deliveries
 from core.ui.alerts.history import _told_of
 from tests.builders import START, make_frame
+from tests.channelled import add_channel
 from tests.stored import list_events
 
 HOUR = timedelta(hours=1)

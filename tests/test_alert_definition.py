@@ -92,6 +92,8 @@ def test_a_definition_cannot_be_changed() -> None:
         ("group", "all", "must be 'rule' or 'symbol'"),
         ("symbols", "BTCUSDT", "must be a list of symbols"),
         ("symbols", ["BTC/USDT"], "is no symbol: write it as BTCUSDT"),
+        ("symbols", ["BTCUSDT", None], "None is no symbol but a value"),
+        ("symbols", [5], "write a symbol as"),
         ("channels", ["mail"], "must be a whole number"),
         ("muted", "perhaps", "must be true or false"),
         ("severty", "info", "did you mean severity?"),

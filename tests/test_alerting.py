@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from channelled import add_channel
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 from core.alerts import compile_rule
-from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.definition import RuleDefinition, parse_definition, to_body
 from core.alerts.delivery.messages import moment
 from core.alerts.engine import step
 from core.alerts.notices import SENT
@@ -40,8 +39,16 @@ from core.store.alerts.states import (
 )
 from core.store.database import open_database
 from core.store.signals import save_bars, save_profile, save_signals
-from core.store.tables import alert_states, audit_log, deliveries, subscriptions
+from core.store.tables import (
+    alert_rule_versions,
+    alert_rules,
+    alert_states,
+    audit_log,
+    deliveries,
+    subscriptions,
+)
 from tests.builders import make_frame
+from tests.channelled import add_channel
 from tests.stored import list_events
 
 HOUR = timedelta(hours=1)
@@ -160,6 +167,39 @@ def test_neither_a_second_worker_nor_a_restart_nor_missed_bars_change_what_happe
     before = happened(stored)
     assert judge(stored, bars()).judge(bars()[-1]) == 0
     assert happened(stored) == before
+
+
+def test_a_stored_rule_that_cannot_be_read_any_more_keeps_no_other_from_being_judged(
+    stored: Engine,
+) -> None:
+    broken, sound = save(stored, rule("score > 0", name="Broken")), save(stored, RULES[0])
+    with stored.begin() as conn:
+        # As if this version knew no such field any more.
+        body = to_body(broken.definition) | {"severity": "dreadful", "loudness": 11}
+        one = {
+            "rule_id": broken.id,
+            "version": 2,
+            "author": "ada",
+            "note": "",
+            "made_at": bars()[0],
+        }
+        conn.execute(alert_rule_versions.insert().values(body=body, **one))
+        conn.execute(update(alert_rules).where(alert_rules.c.id == broken.id).values(version=2))
+    judge(stored, bars())
+    assert happened(stored) == expected(RULES[0])
+    with stored.connect() as conn:
+        progress = load_progress(conn)
+        seen = {one.id: one for one in list_rules(conn)}
+    assert progress[sound.id].health == "ok"
+    assert progress[broken.id].health == "error"
+    assert "severity" in progress[broken.id].message
+    assert "loudness" in seen[broken.id].unusable
+    assert seen[broken.id].definition.expression == "score > 0"
+    with stored.begin() as conn:
+        # What is left of it is right, and is saved as it is.
+        left = seen[broken.id].definition
+        change_rule(conn, broken.id, left, based_on=2, by="ada", now=bars()[-1])
+        assert {one.unusable for one in list_rules(conn)} == {""}
 
 
 @dataclass

@@ -21,19 +21,22 @@ from core.ui.charts import (
     View,
     Window,
     levels_of,
-    market_figure,
     signal_runs,
 )
-from core.ui.charts.curves import curves_figure
-from core.ui.charts.factor_knowledge import correlation_figure, information_figure
 from core.ui.charts.marks import mark_places
-from core.ui.charts.rates import rates_figure
-from core.ui.charts.reliability import reliability_figure
-from core.ui.charts.spread_of_r import spread_figure
 from core.ui.charts.steps import candles, gaps, regular, totals
 from core.ui.formats import UTC_CLOCK, Clock
 from core.ui.palette import DARK, LIGHT
 from tests.builders import START, make_frame
+from tests.plotted import (
+    correlation_figure,
+    curves_figure,
+    information_figure,
+    market_figure,
+    rates_figure,
+    reliability_figure,
+    spread_figure,
+)
 
 HOUR = pd.Timedelta("1h")
 SYMBOL = "S0USDT"

@@ -179,9 +179,9 @@ def test_no_state_is_told_by_colour_alone():
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda palette: palette.mode)
 def test_charts_have_the_ground_and_the_ink_of_the_page(colours: Palette):
-    layout = template(colours.mode).layout
-    assert layout.paper_bgcolor == layout.plot_bgcolor == colours.ground
-    assert layout.font.color == colours.ink
+    layout = template(colours.mode)["layout"]
+    assert layout["paper_bgcolor"] == layout["plot_bgcolor"] == colours.ground
+    assert layout["font"]["color"] == colours.ink
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 import pytest
 
 from core.ui.charts import TimeAxis
-from core.ui.charts.heat_map import Map, heat_figure, shades_of
-from core.ui.charts.liquidations import CUMULATIVE, OVER_TIME, Flow, flow_figure
-from core.ui.charts.ranking import ranking_figure
+from core.ui.charts.heat_map import Map, shades_of
+from core.ui.charts.liquidations import CUMULATIVE, OVER_TIME, Flow
 from core.ui.formats import UTC_CLOCK, Clock
 from core.ui.palette import DARK, LIGHT, Palette
+from tests.plotted import flow_figure, heat_figure, ranking_figure
 
 NOON = pd.Timestamp("2026-01-01T12:00Z")
 MINUTE = pd.Timedelta("1min")

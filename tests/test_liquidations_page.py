@@ -23,11 +23,11 @@ from core.market.stream.batch import Gap, StreamState
 from core.store import liquidations as store
 from core.store.signals import save_bars
 from core.ui import session
-from core.ui.live_chart import LIBRARY
+from core.ui.draw import LIBRARY
 from core.ui.loaders import shared, stream
 from core.ui.routes import ROUTES
 from tests.builders import make_frame
-from tests.pages import open_page, run, serve, words
+from tests.pages import charts, open_page, run, serve, words
 from tests.test_liquidations import make_event
 
 PAGE = "liquidations.py"
@@ -126,7 +126,7 @@ def test_a_new_event_is_on_the_next_run(live):
     at = open_page(PAGE)
     report(live, ago(1, 777))
     stream._events.clear()  # type: ignore[attr-defined]  # two seconds have passed
-    shared._made.clear()  # type: ignore[attr-defined]
+    shared._made.clear()
     assert [row["usd"] for row in tape(run(at))] == ["777", "1.0\u00a0k"]
 
 
@@ -186,7 +186,7 @@ def test_gaps_are_listed_with_their_reason_and_hatched(live):
     at = open_page(PAGE)
     assert "Cut off." in words(at)
     assert "10\u00a0min" in words(at)
-    flow = next(chart for chart in given(at, "live_chart") if "Gaps by stream" in chart["alt"])
+    flow = next(chart for chart in charts(at) if "Gaps by stream" in chart["alt"])
     assert '"name":"missing"' in flow["spec"]
 
 
@@ -216,9 +216,9 @@ def test_without_a_week_behind_it_nothing_is_called_calm_or_rare(live):
 def test_every_chart_has_words_for_those_who_do_not_see_it(live):
     follow(live)
     report(live, ago(60, 5e5))
-    charts = given(open_page(PAGE), "live_chart")
-    assert len(charts) == 4
-    for chart in charts:
+    drawn = charts(open_page(PAGE))
+    assert len(drawn) == 4
+    for chart in drawn:
         assert len(chart["alt"]) > 20
         assert json.loads(chart["spec"])["data"]
 
@@ -231,7 +231,7 @@ def test_a_narrow_screen_shows_one_chart_at_a_time(live, monkeypatch):
     seen = set()
     for part in ("over time", "cumulative", "symbols", "venues", "map"):
         at = open_page(PAGE, {"part": part})
-        (chart,) = given(at, "live_chart")
+        (chart,) = charts(at)
         seen.add(chart["alt"])
         assert len(tape(at)) == 1
     assert len(seen) == 5
@@ -288,7 +288,7 @@ def test_a_market_of_bars_shows_its_hourly_totals_up_to_its_last_bar(demo):
     day = frame.groupby("symbol").tail(24)
     assert f"{day[longs].sum() / 1e6:.1f}\u00a0M" in words(at)
     assert "Single events are known on the live market only" in words(at)
-    flow, by_symbol = given(at, "live_chart")
+    flow, by_symbol = charts(at)
     drawn = {trace["name"]: trace for trace in json.loads(flow["spec"])["data"]}
     assert len(drawn["longs"]["y"]) >= 24 or drawn["longs"]["y"]["bdata"]
     assert "AUSDT" in by_symbol["alt"]
@@ -304,7 +304,7 @@ def test_bars_without_liquidations_are_a_gap_and_no_calm(demo):
     with demo.engine.begin() as conn:
         save_bars(conn, frame)
     at = open_page(PAGE, {"window": "4 h"})
-    flow = given(at, "live_chart")[0]
+    flow = charts(at)[0]
     assert '"name":"missing"' in flow["spec"]
     assert "No market stands out" in words(at)
 

@@ -30,6 +30,7 @@ from core.verdicts import as_frame
 from tests.builders import START, make_frame
 from tests.pages import (
     RECORDED,
+    charts,
     copy_of_past,
     open_app,
     open_page,
@@ -105,8 +106,8 @@ def shown(at: AppTest) -> str:
 
 def figure(at: AppTest) -> dict[str, Any]:
     """The figure as it goes to the browser."""
-    (chart,) = at.get("plotly_chart")
-    return json.loads(chart.proto.spec)
+    (chart,) = charts(at)
+    return json.loads(chart["spec"])
 
 
 def stamp(time: pd.Timestamp) -> str:
@@ -332,9 +333,9 @@ def test_the_parts_stand_in_reading_order(market, planned):
 
 
 def test_the_chart_has_an_alt_text_and_every_pane(market):
-    (chart,) = open_symbol().get("plotly_chart")
-    assert chart.proto.alt.startswith("BTCUSDT. Price last")
-    names = {trace["name"] for trace in json.loads(chart.proto.spec)["data"]}
+    (chart,) = charts(open_symbol())
+    assert chart["alt"].startswith("BTCUSDT. Price last")
+    names = {trace["name"] for trace in json.loads(chart["spec"])["data"]}
     assert names >= {"price", "score", "longs", "shorts", "open interest", "funding", "accounts"}
 
 
@@ -451,10 +452,10 @@ def test_a_phone_gets_one_pane_with_a_switch(market, monkeypatch):
 def test_an_unknown_market_gets_a_sentence_and_a_way_on(market):
     at = open_elsewhere({"symbol": "NOPEUSDT"})
     assert "There is no market “NOPEUSDT” here" in words(at)
-    assert not at.get("plotly_chart")
+    assert not charts(at)
     at.selectbox(key="symbol").select("ETHUSDT")
     run(at)
-    assert at.get("plotly_chart")
+    assert charts(at)
     assert "no market" not in words(at)
 
 
@@ -474,7 +475,7 @@ def test_nonsense_everywhere_in_the_address_falls_back_to_the_usual(
     monkeypatch.setattr("core.ui.viewport.is_narrow", lambda: narrow)
     names = ("time", "range", "pane", "equity", "risk", "leverage", "tz", "mode")
     at = open_symbol(dict.fromkeys(names, value))
-    assert at.get("plotly_chart")
+    assert charts(at)
     assert "of 100" in shown(at)
     assert at.number_input(key="equity").value == 10_000
 
@@ -491,13 +492,13 @@ def test_a_time_without_a_bar_is_said_and_the_newest_shown(market):
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"])
 def test_the_ends_of_the_calendar_are_no_error(market, time):
-    assert open_symbol({"time": time}).get("plotly_chart")
+    assert charts(open_symbol({"time": time}))
 
 
 def test_an_empty_store_says_what_is_missing(here):
     at = open_symbol()
     assert "No signals yet" in words(at)
-    assert not at.get("plotly_chart")
+    assert not charts(at)
 
 
 def test_a_mode_without_rows_says_so(market):
@@ -507,9 +508,9 @@ def test_a_mode_without_rows_says_so(market):
 
 
 def test_a_guest_reads_the_page_and_a_stranger_does_not(market, monkeypatch):
-    assert open_symbol().get("plotly_chart")
+    assert charts(open_symbol())
     monkeypatch.setattr(session, "_browser_token", lambda: None)
-    assert not open_symbol().get("plotly_chart")
+    assert not charts(open_symbol())
 
 
 def test_a_store_that_does_not_answer_is_a_sentence(market, monkeypatch):

@@ -101,7 +101,10 @@ class RuleDefinition(BaseModel):
     def _sorted_symbols(cls, value: Any) -> tuple[str, ...]:
         if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
             raise ValueError("must be a list of symbols such as [BTCUSDT, ETHUSDT]")
-        names = {str(symbol).strip().upper() for symbol in value}
+        for symbol in value:
+            if not isinstance(symbol, str):
+                raise ValueError(f'{symbol} is no symbol but a value: write a symbol as "BTCUSDT"')
+        names = {symbol.strip().upper() for symbol in value}
         if wrong := sorted(name for name in names if not (name.isalnum() and len(name) <= 40)):
             raise ValueError(f"{wrong[0][:40]!r} is no symbol: write it as BTCUSDT")
         return tuple(sorted(names))
@@ -144,6 +147,27 @@ def parse_definition(body: Mapping[str, object]) -> RuleDefinition:
     except ValidationError as error:
         said = "; ".join(f"{field}: {fault}" for field, fault in _faults(error).items())
         raise RuleError(said) from error
+
+
+def read_stored(body: Mapping[str, object]) -> tuple[RuleDefinition, str]:
+    """The definition of a rule from data as stored, and what of it cannot be used by now.
+
+    What could be saved once is left out where it is refused by now, so that the rule can be seen and
+    mended; as long as anything is, nobody may judge by it.
+
+    >>> kept, said = read_stored({"name": "Calm", "expression": "score > 60", "for": "soon"})
+    >>> kept.for_, said
+    (None, "for: 'soon' is no duration: write it as 30m, 4h, 2d or 1h30m")
+    """
+    try:
+        return RuleDefinition.model_validate(dict(body)), ""
+    except ValidationError as error:
+        faults = _faults(error)
+    left_out = {field.partition(".")[0] for field in faults}
+    kept = {field: value for field, value in body.items() if field not in left_out}
+    needed = {"name": "A rule without a name", "expression": "unknown"}
+    said = "; ".join(f"{field}: {fault}" for field, fault in faults.items())
+    return RuleDefinition.model_validate({**needed, **kept}), said
 
 
 def definition_faults(body: Mapping[str, object]) -> dict[str, str]:

@@ -27,7 +27,15 @@ BUSY = Refused(
 )
 # For machines beside this one, which know no host name and speak no HTTPS.
 PROBES = frozenset(("/health", "/health/live", "/health/ready", "/metrics"))
-_FILES = ("/static/", "/app/static/", "/media/", "/component/", "/_stcore/bidi-components/")
+# What an open page asks for by itself, in files and from time to time.
+_FILES = (
+    "/static/",
+    "/app/static/",
+    "/media/",
+    "/component/",
+    "/_stcore/bidi-components/",
+    "/session/marks",
+)
 _METHODS = ("GET", "POST", "DELETE")
 _ASKED = ("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Mcp-Session-Id")
 _TOLD = ("ETag", "Mcp-Session-Id", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")

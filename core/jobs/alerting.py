@@ -223,6 +223,8 @@ class Alerting:
 
     def _compile(self, rule: StoredRule) -> Rule | None:
         text = rule.definition.expression
+        if rule.unusable:
+            return None
         if text not in self._compiled:
             try:
                 self._compiled[text] = compile_rule(text)
@@ -243,7 +245,7 @@ class Alerting:
             one.seen = seen
             _evaluate(one, seen, living)
             if one.compiled is None:
-                one.message = str(self._compiled[one.definition.expression])
+                one.message = one.rule.unusable or str(self._compiled[one.definition.expression])
 
     def _write(
         self, work: Sequence[_Work], people: Callable[[], Collection[str]] | None, now: datetime

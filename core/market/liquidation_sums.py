@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,10 +98,11 @@ def complete_gaps(
         if venue not in lasting and pd.notna(row["heard_at"]) and now - row["heard_at"] > SILENT
     ]
     rows = [*gaps[list(GAP_COLUMNS)].itertuples(index=False, name=None), *made]
-    found = pd.DataFrame(rows, columns=list(GAP_COLUMNS))
+    joined = sorted(_joined(rows), key=lambda row: row[1], reverse=True)
+    found = pd.DataFrame(joined, columns=list(GAP_COLUMNS))
     for name in ("started_at", "ended_at"):
-        found[name] = pd.to_datetime(found[name], utc=True)
-    return _joined(found).sort_values("started_at", ascending=False, ignore_index=True)
+        found[name] = pd.to_datetime(found[name], utc=True).astype("datetime64[us, UTC]")
+    return found
 
 
 def of_streams(gaps: pd.DataFrame, venues: Iterable[str]) -> pd.DataFrame:
@@ -158,20 +160,16 @@ def _until(ended: pd.Timestamp, end: datetime) -> pd.Timestamp:
     return pd.Timestamp(end) if pd.isna(ended) else min(ended, pd.Timestamp(end))
 
 
-def _joined(gaps: pd.DataFrame) -> pd.DataFrame:
+def _joined(gaps: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     """Gaps of a stream that follow each other for the same reason, as one."""
-    kept: list[list[object]] = []
-    order = gaps.sort_values(["venue", "started_at"])
-    for row in order.itertuples(index=False, name=None):
+    kept: list[list[Any]] = []
+    for row in sorted(gaps, key=lambda row: row[:2]):
         before = kept[-1] if kept else None
         if before and before[0] == row[0] and before[2] == row[1] and before[3] == row[3]:
-            before[2], before[4] = row[2], int(str(before[4])) + row[4]
+            before[2], before[4] = row[2], before[4] + row[4]
         else:
             kept.append(list(row))
-    found = pd.DataFrame(kept, columns=list(GAP_COLUMNS))
-    for name in ("started_at", "ended_at"):
-        found[name] = pd.to_datetime(found[name], utc=True).astype("datetime64[us, UTC]")
-    return found
+    return kept
 
 
 def names(values: Iterable[str]) -> Sequence[str]:

@@ -21,7 +21,7 @@ HEADER = "X-Request-ID"
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _AN_ID = re.compile(r"[\w.-]{8,64}")
 # What is asked for so often, or for so little, that a line for each would hide the others.
-_QUIET = ("files", "/health", "/health/live", "/health/ready", "/metrics")
+_QUIET = ("files", "/health", "/health/live", "/health/ready", "/metrics", "/session/marks")
 
 
 class Requests:

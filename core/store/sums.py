@@ -5,8 +5,9 @@ The same numbers, integers to the last one; a property test holds the two togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -107,8 +108,9 @@ def of_judge(judge: str) -> Expression:
     return and_(verdicts.c.model == model, verdicts.c.prompt_version == prompt_version)
 
 
-def cell_of(judged: Judged, dialect: str) -> dict[str, Expression]:
-    """What tells the cells of outcomes apart, by the names of `CELL`."""
+@cache
+def cell_of(judged: Judged, dialect: str) -> Mapping[str, Expression]:
+    """What tells the cells of outcomes apart, by the names of `CELL`; made once, as it takes long."""
     claimed = case(
         (_claimed() * 100 < 50, literal_column("50.0")),
         (_claimed() * 100 > 100, literal_column("100.0")),
@@ -160,7 +162,8 @@ def _day_after(dialect: str, seconds: Expression) -> Expression:
     return func.date_trunc("day", signals.c.time + seconds * literal_column(_SECOND), "UTC")
 
 
-def contents(judged: Judged, names: Sequence[str]) -> dict[str, Expression]:
+@cache
+def contents(judged: Judged, names: tuple[str, ...]) -> Mapping[str, Expression]:
     """What one outcome adds to each of the sums ``names``."""
     o = outcomes.c
     path = and_(o.mae_r.is_not(None), o.mfe_r.is_not(None))
@@ -207,7 +210,7 @@ def outcome_rows(judged: Judged, dialect: str, columns: Sequence[str]) -> Select
     parts = {
         **cell_of(judged, dialect),
         DAY: day_of(dialect, outcomes.c.exit_at),
-        **contents(judged, columns),
+        **contents(judged, tuple(columns)),
     }
     return select(*(part.label(name) for name, part in parts.items())).select_from(judged.outcomes)
 

@@ -400,7 +400,7 @@ def _said(
     if times is not None:
         # Newest bars have few different times; a range could hold a year of one that is gone.
         query = query.where(signals.c.time.in_([one.to_pydatetime() for one in times.unique()]))
-    found = read_columns(conn, query)
+    found = _first_of_bars(read_columns(conn, query))
     frame = pd.DataFrame(
         {
             **{
@@ -412,8 +412,16 @@ def _said(
     frame.index = pd.MultiIndex.from_arrays(
         [found["symbol"], moments(found["time"], "time")], names=list(INDEX)
     )
-    first = frame[~frame.index.duplicated()]
-    return first[first["state"].notna()]
+    return frame
+
+
+def _first_of_bars(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The rows that were recorded first of their bar, where those have a verdict: mostly few or none."""
+    first: dict[tuple[str, Any], int] = {}
+    for at, bar in enumerate(zip(found["symbol"], found["time"], strict=True)):
+        first.setdefault(bar, at)
+    kept = [at for at in first.values() if found["state"][at] is not None]
+    return {name: [values[at] for at in kept] for name, values in found.items()}
 
 
 @dataclass(frozen=True)

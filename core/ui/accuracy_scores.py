@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from core.accuracy import Brier, brier, reliability
@@ -11,9 +12,10 @@ from core.ui import loaders
 from core.ui.accuracy_words import draw_nothing_left
 from core.ui.charts.reliability import reliability_figure
 from core.ui.claims import hours
-from core.ui.draw import draw_figure
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import known, number, percent
-from core.ui.palette import palette
+from core.ui.loaders.shared import shared
+from core.ui.palette import Palette, palette
 from core.ui.viewport import is_narrow
 
 _SUMS = ("n", "wins", "sum_claimed", "sum_claimed_squared", "sum_claimed_wins")
@@ -21,12 +23,10 @@ _SUMS = ("n", "wins", "sum_claimed", "sum_claimed_squared", "sum_claimed_wins")
 
 def draw_scores(filters: Filters) -> None:
     """Reliability and Brier score of what the filters leave, per horizon."""
-    tallies = loaders.load_tallies(filters, ("horizon", "score_bin"), _SUMS)
-    if tallies.empty:
+    parts = _parts(filters)
+    if not parts:
         draw_nothing_left(filters)
         return
-    horizons = tallies.index.get_level_values("horizon")
-    parts = {name: tallies[horizons == name] for name in HORIZONS if (horizons == name).any()}
     st.markdown(
         "**Was a score right as often as it claimed?**  \nA score that could be read as a probability "
         "would lie on the broken line; one that knows nothing lies flat. ● won, in its 95 % interval; "
@@ -34,21 +34,40 @@ def draw_scores(filters: Filters) -> None:
         "or not: the score is older than the verdict."
     )
     narrow = is_narrow()
-    shown = dict(list(parts.items())[:1]) if narrow else parts
-    tables = {name: reliability(part) for name, part in shown.items()}
-    draw_figure(reliability_figure(tables, palette(), compact=narrow), key="reliability")
+    shown = tuple(parts)[:1] if narrow else tuple(parts)
+    draw_figure(_reliability(filters, shown, palette(), narrow), key="reliability")
     if len(shown) < len(parts):
-        st.caption(f"This is {hours(next(iter(shown)))}; choose another horizon on top.")
+        st.caption(f"This is {hours(shown[0])}; choose another horizon on top.")
     st.markdown(
         "**How far off, in one number**  \nThe Brier score is the mean squared distance between what "
         "was claimed and what came: 0 is perfect, and a score that always says 50 % gets 0.250."
     )
-    st.markdown("\n".join(f"- {brier_words(brier(part), name)}" for name, part in parts.items()))
+    st.markdown(_briers(filters))
     st.caption(
         "Brier score = miscalibration − resolution + uncertainty + spread within bins (Murphy 1973; "
         "Stephenson, Coelho and Jolliffe 2008). A score is not made to be a probability: this says "
         "how far it is from being one."
     )
+
+
+@shared
+def _parts(filters: Filters) -> dict[str, pd.DataFrame]:
+    """Sums by horizon, of those that have any."""
+    tallies = loaders.load_tallies(filters, ("horizon", "score_bin"), _SUMS)
+    horizons = tallies.index.get_level_values("horizon")
+    return {name: tallies[horizons == name] for name in HORIZONS if (horizons == name).any()}
+
+
+@shared
+def _reliability(filters: Filters, shown: tuple[str, ...], colours: Palette, narrow: bool) -> Ready:
+    tables = {name: reliability(_parts(filters)[name]) for name in shown}
+    return Ready.of(reliability_figure(tables, colours, compact=narrow))
+
+
+@shared
+def _briers(filters: Filters) -> str:
+    parts = _parts(filters).items()
+    return "\n".join(f"- {brier_words(brier(part), name)}" for name, part in parts)
 
 
 def brier_words(found: Brier, horizon: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.accuracy import value_of_caution
@@ -25,7 +24,7 @@ from core.ui.charts.curves import curves_figure
 from core.ui.charts.rates import rates_figure
 from core.ui.charts.spread_of_r import spread_figure
 from core.ui.claims import claims, headline, hours, looked_at
-from core.ui.draw import draw_figure
+from core.ui.draw import Ready, draw_figure
 from core.ui.loaders.shared import shared
 from core.ui.palette import Palette, palette
 from core.ui.record_table import draw_caution, draw_record
@@ -71,24 +70,23 @@ def _record(filters: Filters) -> Record:
 
 
 @shared
-def _rates(filters: Filters, colours: Palette, narrow: bool) -> go.Figure:
+def _rates(filters: Filters, colours: Palette, narrow: bool) -> Ready:
     record = _record(filters)
-    return rates_figure(record.trades, record.shadows, colours, compact=narrow)
+    return Ready.of(rates_figure(record.trades, record.shadows, colours, compact=narrow))
 
 
 @shared
-def _courses(filters: Filters, shown: tuple[str, ...], colours: Palette, narrow: bool) -> go.Figure:
+def _courses(filters: Filters, shown: tuple[str, ...], colours: Palette, narrow: bool) -> Ready:
     tallies = _tallies(filters)
     traded, not_traded = curves(tallies, traded=True), curves(tallies, traded=False)
-    return curves_figure(traded, not_traded, shown, colours, compact=narrow)
+    return Ready.of(curves_figure(traded, not_traded, shown, colours, compact=narrow))
 
 
 @shared
-def _spread(filters: Filters, shown: tuple[str, ...], colours: Palette) -> go.Figure:
+def _spread(filters: Filters, shown: tuple[str, ...], colours: Palette) -> Ready:
     counts = loaders.load_totals(filters, ("horizon", "traded"), R_COUNTS)
-    return spread_figure(
-        spreads(counts, traded=True), spreads(counts, traded=False), shown, colours
-    )
+    traded, not_traded = spreads(counts, traded=True), spreads(counts, traded=False)
+    return Ready.of(spread_figure(traded, not_traded, shown, colours))
 
 
 @shared

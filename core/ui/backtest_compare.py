@@ -19,7 +19,7 @@ from core.ui.backtest_words import LOOKING, about, open_run
 from core.ui.charts.difference import difference_figure
 from core.ui.claims import hours
 from core.ui.controls import reader_clock
-from core.ui.draw import draw_figure
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import DASH, count, interval, known, number, percent, r_multiple
 from core.ui.palette import palette
 
@@ -59,7 +59,7 @@ def draw_comparison(run_id: str, other_id: str, *, guest: bool) -> None:
         "than the second; net R of all trades, each of the same risk."
     )
     daily = {at: daily_difference(tallies, others, start, end, at) for at in shown}
-    draw_figure(difference_figure(daily, palette()), key="difference")
+    draw_figure(Ready.of(difference_figure(daily, palette())), key="difference")
 
 
 def _draw_head(run: Run, other: Run) -> None:

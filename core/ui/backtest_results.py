@@ -18,7 +18,7 @@ from core.ui.charts.curves import curves_figure
 from core.ui.charts.folds import folds_figure
 from core.ui.charts.rates import rates_figure
 from core.ui.claims import claims, headline, looked_at
-from core.ui.draw import draw_figure
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import count, number, percent
 from core.ui.palette import palette
 from core.ui.record_table import draw_record
@@ -52,7 +52,7 @@ def draw_cells(tallies: pd.DataFrame, record: Record, key: str) -> None:
             "● won, in its 95 % interval; | the raw signal; ◇ always long; × a coin toss."
         )
         figure = rates_figure(record.trades, record.shadows, colours, compact=narrow)
-        draw_figure(figure, key=f"rates_{key}")
+        draw_figure(Ready.of(figure), key=f"rates_{key}")
     with right:
         lines = [f"- {said}" for said in claims(record.trades)]
         st.markdown("\n".join(lines) or "No trades among these outcomes.")
@@ -65,7 +65,7 @@ def draw_cells(tallies: pd.DataFrame, record: Record, key: str) -> None:
     figure = curves_figure(
         curves(tallies, traded=True), curves(tallies, traded=False), shown, colours, compact=narrow
     )
-    draw_figure(figure, key=f"curves_{key}")
+    draw_figure(Ready.of(figure), key=f"curves_{key}")
     with st.container(key=f"tables_{key}"):
         suffix = "" if key == "shown" else ", held-back days"
         draw_record(
@@ -115,7 +115,7 @@ def _draw_folds(tallies: pd.DataFrame, result: Mapping[str, Any]) -> None:
         return
     names = [f"{a:%-d %b}" for a, _ in folds]
     shown = horizon_panes("folds")
-    draw_figure(folds_figure(rows, names, shown, palette()), key="folds")
+    draw_figure(Ready.of(folds_figure(rows, names, shown, palette())), key="folds")
 
 
 def _fold(ends: list[str]) -> Fold:

@@ -15,18 +15,17 @@ from core.instance import instance, serving_since
 from core.market.choice import Market
 from core.store.vitals import Vitals
 from core.ui import loaders
-from core.ui.alerts.bell import draw_bell
+from core.ui.alerts.bell import bell_now, draw_bell
 from core.ui.auto_banner import draw_auto_banner
 from core.ui.controls import draw_mode, draw_zone, reader_clock
-from core.ui.formats import Clock, duration
+from core.ui.formats import UTC_CLOCK, Clock, duration
 from core.ui.freshness import Circumstances, Freshness, away_words, freshness
 from core.ui.pulse import away_now, newest_round, read_pulse
 from core.ui.replaying import draw_replays, is_running
 from core.ui.session import renewed
+from core.ui.watched import watch, watched
 
 _STYLE = (Path(__file__).parent / "header.css").read_text(encoding="utf-8")
-# Each run of a moving part takes 4 ms of a core and more, on every page that is open.
-_REFRESH_SECONDS = 5.0
 _ROUND = "_newest_round"
 
 
@@ -49,7 +48,7 @@ def draw_header(person: Person) -> None:
             # Filled last: its words are in the zone that is chosen beside it.
             age = st.container(width="content" if market.simulated else "stretch", key="data_age")
             with st.container(width="content", key="bells"):
-                _draw_bell()
+                draw_bell(market, datetime.now(UTC))
         draw_mode()
         draw_zone()
     if market.kind != "live":
@@ -92,24 +91,37 @@ def freshness_now(now: datetime, clock: Clock, *, shown: bool = True) -> Freshne
     return freshness(vitals, around, now, clock)
 
 
-@renewed(_REFRESH_SECONDS)
+@renewed()
 def _move() -> None:
     """Badge and age of a live market, which count by themselves, and the bell; a new round renews the
-    page. Together, because each run takes the server's time, whatever it draws.
-    """
+    page."""
     market, now = instance().market, datetime.now(UTC)
     if newest_round() != st.session_state.get(_ROUND):
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=True):
+    with (
+        watch("round", "head", spread="round"),
+        st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=True),
+    ):
         with st.container(width="stretch", key="data_age"):
             _draw_live(market, now)
         with st.container(width="content", key="bells"):
             draw_bell(market, now)
 
 
-@renewed(_REFRESH_SECONDS)
-def _draw_bell() -> None:
-    draw_bell(instance().market, datetime.now(UTC))
+@watched("round")
+def _round(_now: datetime) -> object:
+    return newest_round()
+
+
+@watched("head")
+def _head(now: datetime) -> object:
+    """All that `_move` draws, in a clock that is the same for everybody."""
+    vitals, market = read_pulse().vitals or Vitals(), instance().market
+    return (
+        freshness_now(now, UTC_CLOCK).state,
+        age_html(market, vitals.newest_bar, UTC_CLOCK, now, running=vitals.catching_up),
+        bell_now(market, now),
+    )
 
 
 def _draw_live(market: Market, now: datetime) -> None:
@@ -129,11 +141,17 @@ def _draw_end(market: Market) -> None:
     st.html(f'<span class="cx-note">{words}</span>')
 
 
-@renewed(_REFRESH_SECONDS)
+@renewed()
 def _draw_amiss(*, shown: bool = True) -> None:
-    found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
-    if found.words:
-        st.html(amiss_html(found))
+    with watch("amiss"):
+        found = freshness_now(datetime.now(UTC), reader_clock(), shown=shown)
+        if found.words:
+            st.html(amiss_html(found))
+
+
+@watched("amiss", for_all=True)
+def _amiss(now: datetime) -> object:
+    return freshness_now(now, UTC_CLOCK)
 
 
 def amiss_html(found: Freshness) -> str:

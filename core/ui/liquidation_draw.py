@@ -14,6 +14,7 @@ from core.ui.charts.heat_map import HOW_TO_READ, heat_figure
 from core.ui.charts.liquidations import flow_figure
 from core.ui.charts.ranking import ranking_figure
 from core.ui.controls import reader_clock
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import Clock
 from core.ui.liquidation_view import (
     Asked,
@@ -24,9 +25,9 @@ from core.ui.liquidation_view import (
     read_events,
     read_map,
     read_spikes,
+    read_streams,
     read_tally,
 )
-from core.ui.live_chart import Ready, draw_live_figure
 from core.ui.loaders.shared import shared
 from core.ui.palette import Palette, palette
 from core.ui.session import renewed
@@ -34,7 +35,7 @@ from core.ui.states import store_failures_shown
 from core.ui.tape import draw_tape, tape_rows
 from core.ui.viewport import is_narrow
 
-REFRESH_SECONDS, SLOWLY_SECONDS = 2.0, 6.0
+REFRESH_SECONDS, SLOWLY_SECONDS = 2.0, 10.0
 BY_SYMBOL, BY_VENUE = "symbols", "venues"
 _TAPE_ROWS, _LARGEST_ROWS, _SYMBOL_ROWS = 100, 10, 12
 _TAPE_PX, _SPIKES_PX = 352, 290
@@ -67,7 +68,7 @@ def draw_flow(tally: Tally, asked: Asked, *panes: str) -> None:
     figure = _flow(asked, at, tally.hourly, reader_clock(), palette(), panes)
     if panes:
         st.markdown(figure.words)
-    draw_live_figure(figure, key="flow")
+    draw_figure(figure, key="flow")
 
 
 @shared
@@ -93,7 +94,7 @@ def draw_ranking(tally: Tally, asked: Asked, by: str) -> None:
     st.markdown(f"**By {what}**  \nWho adds up to what in the window")
     at = tally.stretch.now
     figure = _ranking(asked, at, tally.hourly, palette(), what, is_narrow())
-    draw_live_figure(figure, key=f"by_{what}")
+    draw_figure(figure, key=f"by_{what}")
 
 
 @shared
@@ -114,13 +115,18 @@ def draw_one(tally: Tally, asked: Asked, part: str) -> None:
         draw_flow(tally, asked, part)
 
 
-def draw_tape_part(asked: Asked, tally: Tally) -> None:
+def draw_tape_part(asked: Asked, now: datetime) -> None:
     """The newest events, and the streams they come by."""
-    now, clock = tally.stretch.now, reader_clock()
+    clock = reader_clock()
     st.markdown(f"**Tape**  \nNewest first, in USD; times in {clock.label}")
     nothing = f"No event passes the filters in the last {asked.window}."
     draw_tape(_tape(asked, now, clock), height=_TAPE_PX, nothing=nothing)
-    st.html(parts.streams_part(tally.streams, now, clock))
+    st.html(_streams(asked.streams, now, clock))
+
+
+@shared
+def _streams(names: tuple[str, ...], now: datetime, clock: Clock) -> str:
+    return parts.streams_part(read_streams(names, now), now, clock)
 
 
 @shared
@@ -152,7 +158,7 @@ def draw_spikes(spikes: Spikes) -> None:
 def draw_map(asked: Asked, symbol: str, now: datetime) -> None:
     """Where in price and time one market's events were reported."""
     st.markdown(HOW_TO_READ)
-    draw_live_figure(_map(asked, symbol, now, reader_clock(), palette(), is_narrow()), key="heat")
+    draw_figure(_map(asked, symbol, now, reader_clock(), palette(), is_narrow()), key="heat")
 
 
 @shared

@@ -42,6 +42,11 @@ class Asked:
     least_usd: float = 0.0
 
     @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams that its venues come by."""
+        return tuple(sums.names(sums.stream_of(venue) for venue in self.venues))
+
+    @property
     def key(self) -> str:
         """What a chart's zoom belongs to."""
         return " ".join([self.window, *self.venues, *self.symbols])
@@ -95,22 +100,39 @@ class Spikes:
 def read_tally(asked: Asked, now: datetime) -> Tally:
     """Sums of single events over the asked window of a live market."""
     at = Stretch.of(asked.window, now)
-    found = loaders.load_liquidation_sums(at.start, now, at.step)
-    rows = sums.choose(found, asked.venues, asked.symbols)
+    rows = sums.choose(_sums(at.start, now, at.step), asked.venues, asked.symbols)
     slots = sums.add_up(rows, sums.slots_of(at.start, at.end, at.step))
-    streams = _streams_of(asked)
-    return Tally(at, rows, slots, read_gaps(asked, at.start, now), streams)
+    gaps, streams = read_gaps(asked, at.start, now), read_streams(asked.streams, now)
+    return Tally(at, rows, slots, gaps, streams)
+
+
+# Readers with other filters look at the same window: what is common to them is made once.
 
 
 @shared
+def _sums(start: datetime, now: datetime, step: timedelta) -> pd.DataFrame:
+    return loaders.load_liquidation_sums(start, now, step)
+
+
+@shared
+def read_streams(names: tuple[str, ...], now: datetime) -> pd.DataFrame:  # noqa: ARG001
+    """These streams as they are at a moment, as far as they are known; index venue."""
+    streams = loaders.load_streams()
+    return streams[streams.index.isin(names)]
+
+
 def read_gaps(asked: Asked, start: datetime, now: datetime) -> pd.DataFrame:
     """When which stream of the asked venues was not heard since ``start``, the newest first."""
+    return sums.of_streams(_gaps(start, now), asked.venues)
+
+
+@shared
+def _gaps(start: datetime, now: datetime) -> pd.DataFrame:
     floor = sums.floor_time(start, QUARTER)
     stored, streams = loaders.load_stream_gaps(floor), loaders.load_streams()
     first = loaders.load_first_known()
     gaps = sums.complete_gaps(stored, first, streams, start, now)
-    gaps = gaps[gaps["ended_at"].isna() | (gaps["ended_at"] > start)]
-    return sums.of_streams(gaps, asked.venues)
+    return gaps[gaps["ended_at"].isna() | (gaps["ended_at"] > start)]
 
 
 @shared
@@ -122,12 +144,12 @@ def read_spikes(asked: Asked, now: datetime) -> Spikes:
     gaps = read_gaps(asked, end - PAST, now)
     missing = {
         stream: sums.unheard(slots, QUARTER, gaps[gaps["venue"] == stream])
-        for stream in sums.names(sums.stream_of(venue) for venue in asked.venues)
+        for stream in asked.streams
     }
     judged = {name for name, gone in missing.items() if (~gone).sum() >= LEAST_STRETCHES}
     venues = tuple(venue for venue in asked.venues if sums.stream_of(venue) in judged)
     unjudged = tuple(name for name in missing if name not in judged)
-    found = loaders.load_liquidation_sums(begun, now, MINUTE)
+    found = _sums(begun, now, MINUTE)
     present = sums.rank(sums.choose(found, venues, asked.symbols), "symbol")
     everything = np.ones(len(slots), dtype=bool)
     heard = ~np.logical_or.reduce([missing[name] for name in sorted(judged)] or [everything])
@@ -201,11 +223,6 @@ def _bar_rows(start: datetime, end: datetime, symbols: tuple[str, ...]) -> pd.Da
     rows = found.assign(slot=found["time"] - HOUR, venue="").drop(columns="time")
     rows["symbol"] = rows["symbol"].astype(object)
     return sums.choose(rows, ("",), symbols)
-
-
-def _streams_of(asked: Asked) -> pd.DataFrame:
-    streams = loaders.load_streams()
-    return streams[streams.index.isin({sums.stream_of(venue) for venue in asked.venues})]
 
 
 def ranked(tally: Tally, by: str) -> pd.DataFrame:

@@ -99,10 +99,9 @@ def load_opened(symbol: str, mode: str, time: datetime) -> tuple[pd.Series, str 
 
 def open_clicked() -> None:
     """Open the signal whose mark was clicked on the chart."""
-    picked = st.session_state["chart"].selection.points
-    marks = [point["customdata"][0] for point in picked if point.get("customdata")]
-    if marks:
-        _open(_address(pd.Timestamp(marks[0])))
+    mark = st.session_state["chart"].clicked
+    if mark:
+        _open(_address(pd.Timestamp(mark)))
 
 
 def _draw_choice(
@@ -110,20 +109,12 @@ def _draw_choice(
 ) -> None:
     st.session_state[_CHOSEN] = _NEWEST if opened is None else _address(opened)
 
-    def label(option: str) -> str:
-        if option == _NEWEST:
-            return f"Newest: {clock.stamp(history.index[-1])}"
-        row = history.loc[pd.Timestamp(option)].to_dict()
-        sign = direction_sign(row["direction"])
-        verdict = f" {verdict_sign(row['verdict']).word}" if row["direction"] else ""
-        said = f"{sign.glyph} {sign.word}{verdict} {number(row['score'], 1)}"
-        return f"{clock.stamp(pd.Timestamp(option))}  {said}"
-
+    labels = _labels(history, options[1:], clock)
     st.selectbox(
         "Signal",
         options,
         key=_CHOSEN,
-        format_func=label,
+        format_func=labels.__getitem__,
         on_change=lambda: _open(st.session_state[_CHOSEN]),
         label_visibility="collapsed",
     )
@@ -132,6 +123,17 @@ def _draw_choice(
         _step("Earlier", options, at + 1)
         _step("Later", options, at - 1)
         _step("Newest", options, 0 if at else -1)
+
+
+def _labels(history: pd.DataFrame, options: list[str], clock: Clock) -> dict[str, str]:
+    rows = history.loc[pd.to_datetime(options, utc=True), ["direction", "verdict", "score"]]
+    labels = {_NEWEST: f"Newest: {clock.stamp(history.index[-1])}"}
+    for option, (time, direction, verdict, score) in zip(options, rows.itertuples(), strict=True):
+        sign = direction_sign(direction)
+        judged = f" {verdict_sign(verdict).word}" if direction else ""
+        said = f"{sign.glyph} {sign.word}{judged} {number(score, 1)}"
+        labels[option] = f"{clock.stamp(time)}  {said}"
+    return labels
 
 
 def _step(title: str, options: list[str], to: int) -> None:

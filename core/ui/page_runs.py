@@ -13,6 +13,7 @@ from core.observing.spans import span
 from core.ui.browser import page_name
 from core.ui.navigation import ENTRIES, HOME
 from core.ui.session import session_mark
+from core.ui.turns import TURNS
 
 _NAMES = frozenset(entry.path for entry in ENTRIES)
 
@@ -23,7 +24,7 @@ def observed(run: Callable[[], None]) -> None:
     begin_run(request=new_id(), session=session_mark())
     began, outcome = perf_counter(), "done"
     try:
-        with span(f"page {page}", page=page):
+        with TURNS.taken(), span(f"page {page}", page=page):
             run()
     except (StopException, RerunException):
         outcome = "stopped"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-import plotly.graph_objects as go
 import streamlit as st
 
 Mode = Literal["light", "dark"]
@@ -163,8 +162,8 @@ def theme_tokens(colours: Palette) -> dict[str, str]:
 
 
 @cache
-def template(mode: Mode) -> go.layout.Template:
-    """The Plotly template of an appearance; use it with ``theme=None`` in `st.plotly_chart`."""
+def template(mode: Mode) -> dict[str, Any]:
+    """The Plotly template of an appearance, which nobody may change."""
     colours = palette(mode)
     axis = {
         "gridcolor": colours.grid,
@@ -176,8 +175,8 @@ def template(mode: Mode) -> go.layout.Template:
         "automargin": True,
         "ticks": "",
     }
-    return go.layout.Template(
-        layout={
+    return {
+        "layout": {
             "paper_bgcolor": colours.ground,
             "plot_bgcolor": colours.ground,
             "font": {"family": FONT, "size": 13, "color": colours.ink},
@@ -198,7 +197,7 @@ def template(mode: Mode) -> go.layout.Template:
                 "activecolor": colours.ink,
             },
         }
-    )
+    }
 
 
 def _code(direction: float | None) -> int | None:

@@ -13,9 +13,10 @@ from core.accounts import sessions, tickets
 from core.instance import instance
 from core.observing.exposing import CONTENT_TYPE, may_read, metrics_text
 from core.settings import load_settings
+from core.ui import watched
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
+from core.ui.draw import LIBRARY, serve_library
 from core.ui.health import Report, check_health, check_ready
-from core.ui.live_chart import LIBRARY, serve_library
 from core.ui.navigation import ADDRESSES, HOME, safe_path
 from core.ui.organisation import IDENTITY_COOKIE
 from core.ui.record_file import ADDRESS, serve_record
@@ -105,6 +106,7 @@ ROUTES = (
     Route("/", home, methods=["GET"]),
     Route("/session/start", start_session, methods=["GET"]),
     Route("/session/end", end_session, methods=["POST"]),
+    Route(watched.ADDRESS, watched.serve_marks, methods=["GET"]),
     *(Route(address, serve_page, methods=["GET"]) for address in sorted(ADDRESSES)),
     Route("/health", health, methods=["GET"]),
     Route("/health/live", live, methods=["GET"]),

@@ -20,9 +20,11 @@ from core.ui.entrance import draw_entrance
 from core.ui.navigation import path_to
 from core.ui.pulse import read_accounts
 from core.ui.session_reading import lacks_factor, read_session
+from core.ui.turns import TURNS
 
-WATCH_SECONDS = 30
 _READER = "_reader"
+# For whom a page is drawn: the person, and whether they lack a second factor. None is a stranger.
+Reader = tuple[Person, bool] | None
 _Given = ParamSpec("_Given")
 
 
@@ -56,18 +58,17 @@ def require_user(role: Role, write: bool = False, *, without_factor: bool = Fals
     return session.person
 
 
-def current_session(*, seen: bool = True) -> Session | None:
-    """The session of this browser, if it holds here and now.
+def current_session() -> Session | None:
+    """The session of this browser, if it holds here and now; the reading counts as use.
 
     A guest's session holds only where guests are welcome, whatever server it was made on.
-    ``seen`` counts the reading as use, which keeps the session from going idle.
     """
     token = _browser_token()
     if token is None:
         return None
     here, now = instance(), datetime.now(UTC)
     session = read_session(here, token, now=now)
-    if session and seen and now - session.seen_at > sessions.SEEN_EVERY:
+    if session and now - session.seen_at > sessions.SEEN_EVERY:
         with here.accounts.begin() as conn:
             sessions.mark_seen(conn, session, now=now)
     return session
@@ -111,42 +112,51 @@ def _for_its_reader(as_part: Callable[[Any], Any]) -> _Decorator:
     def decorate(draw: Callable[_Given, None]) -> Callable[_Given, None]:
         @wraps(draw)
         def drawn(reader: object, runs: list[bool], /, *args: Any, **kwargs: Any) -> None:
-            if runs and not _is_still(reader):
-                st.rerun()
-            runs.append(True)
-            draw(*args, **kwargs)
+            with TURNS.taken():
+                if runs and not _is_still(reader):
+                    st.rerun()
+                runs.append(True)
+                draw(*args, **kwargs)
 
         part = as_part(drawn)
 
         @wraps(draw)
         def begin(*args: _Given.args, **kwargs: _Given.kwargs) -> None:
-            part(st.session_state.get(_READER), [], *args, **kwargs)
+            part(drawn_for(), [], *args, **kwargs)
 
         return begin
 
     return decorate
 
 
-@renewed(WATCH_SECONDS)
-def watch_session() -> None:
-    """Leave the page when its session has ended elsewhere, even if nobody touches it."""
+def drawn_for() -> Reader:
+    """For whom this page is drawn."""
+    reader: Reader = st.session_state.get(_READER)
+    return reader
 
 
-def _is_still(reader: object) -> bool:
-    """Whether this browser is that of ``reader`` as of now.
+def reader_of_token(token: str | None) -> tuple[bool, Reader]:
+    """Whether it can be known whose browser brings this token, and whose it is as of now.
 
-    While the database is away nobody can know, and the page stays until it is back.
+    While the database is away nobody can know, and what is drawn stays until it is back.
     """
     try:
         if read_accounts().away_since:
-            return True
-        return _reader_of(current_session(seen=False)) == reader
+            return False, None
+        here = instance()
+        session = read_session(here, token, now=datetime.now(UTC)) if token else None
+        return True, _reader_of(session)
     except SQLAlchemyError:
-        return True
+        return False, None
 
 
-def _reader_of(session: Session | None) -> tuple[Person, bool] | None:
-    """What a page is drawn by: the person, and whether they lack a second factor."""
+def _is_still(reader: object) -> bool:
+    """Whether this browser is that of ``reader`` as of now, as far as that can be known."""
+    known, now = reader_of_token(_browser_token())
+    return now == reader or not known
+
+
+def _reader_of(session: Session | None) -> Reader:
     return None if session is None else (session.person, lacks_factor(instance(), session))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from core.ui import loaders
 from core.ui.charts import Levels, TimeAxis, View, Window, market_figure
+from core.ui.draw import Ready
 from core.ui.formats import Clock
 from core.ui.loaders.shared import shared
 from core.ui.palette import Palette
@@ -38,7 +38,7 @@ def read_history(symbol: str, mode: str) -> pd.DataFrame:
 @shared
 def read_chart(
     of: Charted, clock: Clock, colours: Palette, panes: tuple[str, ...], compact: bool, keep: str
-) -> go.Figure:
+) -> Ready:
     """The panes asked for, or all where none is; see `core.ui.charts.market_figure`."""
     history = read_history(of.symbol, of.mode)
     window = Window.around(history.index[0], history.index[-1], of.span, of.opened)
@@ -56,4 +56,4 @@ def read_chart(
         of.opened,
         loaders.load_thresholds(of.mode, history),
     )
-    return market_figure(view, panes, compact=compact, keep=keep)
+    return Ready.of(market_figure(view, panes, compact=compact, keep=keep))

@@ -42,6 +42,9 @@ def settle(judged: pd.DataFrame, model: pd.DataFrame) -> pd.DataFrame:
 
 def settle_row(row: pd.Series, model: Mapping[str, Any] | None) -> pd.Series:
     """A stored row, named (symbol, time), with what stands of its verdict and a model's."""
+    if model is None:
+        added = {"rules_verdict": row["verdict"], "rules_multiplier": row["multiplier"]}
+        return pd.Series(row.to_dict() | added | {"lowered": False}, name=row.name, dtype=object)
     frame = as_frame(row)
     said = {name: [None if model is None else model[name]] for name in ("verdict", "multiplier")}
     return settle(frame, pd.DataFrame(said, index=frame.index)).iloc[0]

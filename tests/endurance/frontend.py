@@ -249,8 +249,13 @@ class Frontend:
 
     def component(self, name: str) -> Drawn | None:
         """The component of that name, if the page has one."""
-        found = (one for one in self.drawn.values() if one.kind == "bidi_component")
-        return next((one for one in found if one.proto.component_name.endswith(name)), None)
+        return next(self.components(name), None)
+
+    def components(self, name: str) -> Iterator[Drawn]:
+        """All of that name."""
+        for one in self.drawn.values():
+            if one.kind == "bidi_component" and one.proto.component_name.endswith(name):
+                yield one
 
 
 _CHOICES = {

@@ -35,6 +35,7 @@ from tests.endurance.frontend import (
     told,
 )
 
+_WATCH = "cryptosatx_watch"
 WAITS = (3.0, 15.0)
 PATIENCE_SECONDS = 60.0
 # How often people of a role go where, of what their menu has.
@@ -51,8 +52,8 @@ LEFT_ALONE = ("role", "Role")
 @dataclass
 class Met:
     """What visitors met. A run is [kind, page, seconds, Unix time at which it was asked for]; kinds are
-    ``first`` (the page of a new tab), ``open`` (a market from the list), ``go`` (the menu), ``click``
-    and ``auto`` (what moves by itself). ``faults`` are errors that a page showed, closed connections and
+    ``first`` (the page of a new tab), ``open`` (a market from the list), ``go`` (the menu), ``click``,
+    ``auto`` (what moves by itself) and ``look`` (whether a part has changed). ``faults`` are errors that a page showed, closed connections and
     answers that were not 200.
     """
 
@@ -72,6 +73,8 @@ class Visitor:
         self._socket: ClientConnection | None = None
         self._asked: list[Asked] = []
         self._settled = asyncio.Event()
+        self._told: dict[str, float] = {}
+        self._later: set[asyncio.Task[None]] = set()
         self._timers: dict[str, tuple[float, asyncio.Task[None]]] = {}
         self._page = self._new_page("signals")
         self._leaving = False
@@ -191,11 +194,13 @@ class Visitor:
         )
         self._listening = asyncio.create_task(self._listen(self._socket))
         self._listening.add_done_callback(lambda _: self._settled.set())
+        self._watching = asyncio.create_task(self._watch())
         await self._ask(kind, page_hash="")
 
     async def _close(self) -> None:
         self._keep_moving({})
         if self._socket is not None:
+            self._watching.cancel()
             self._leaving = True
             await self._socket.close()
             await self._listening
@@ -282,6 +287,48 @@ class Visitor:
                 await asyncio.sleep(due - time.monotonic())
                 self._asked.append(Asked("auto", self._page.path, fragment, time.time()))
                 await self._socket.send(self._page.rerun(fragment=fragment, auto=True))
+
+    async def _watch(self) -> None:
+        """What `watched.js` does: ask for marks, and have run what is drawn by others."""
+        share = self._random.random()
+        while True:
+            parts = {one.proto.id: data_of(one) for one in self._page.components(_WATCH)}
+            every = next((data["every"] for data in parts.values()), 1.0)
+            await asyncio.sleep(every * share)
+            share = 1.0
+            if parts:
+                await self._look(parts)
+
+    async def _look(self, parts: Mapping[str, Any]) -> None:
+        began, some = time.time(), next(iter(parts.values()))
+        names = {name for data in parts.values() for name in data["marks"]}
+        with suppress(httpx.HTTPError):
+            found = (await self._get(f"{some['address']}?of={','.join(names)}")).json()
+            self._met.runs.append(("look", self._page.path, time.time() - began, began))
+            for part, data in parts.items():
+                self._tell(part, data, found)
+
+    def _tell(self, part: str, data: Mapping[str, Any], found: Mapping[str, str | None]) -> None:
+        marks, now = data["marks"], time.monotonic()
+        changed = [name for name in marks if (found.get(name) or marks[name]) != marks[name]]
+        if not changed or now < self._told.get(f"{part} {marks}", 0):
+            return
+        longest = min(data["spread"].get(name, 0) for name in changed)
+        self._told = {f"{part} {marks}": now + longest + 9}
+        later = asyncio.create_task(self._renew(part, changed, longest * self._random.random()))
+        self._later.add(later)
+        later.add_done_callback(self._later.discard)
+
+    async def _renew(self, part: str, changed: list[str], wait: float) -> None:
+        await asyncio.sleep(wait)
+        found = [one for one in self._page.components(_WATCH) if one.proto.id == part]
+        if self._socket is None or not found:
+            return
+        one = found[0]
+        self._asked.append(Asked("auto", self._page.path, one.fragment, time.time()))
+        with suppress(ConnectionClosed):
+            trigger = told(one, "changed", " ".join(changed))
+            await self._socket.send(self._page.rerun(fragment=one.fragment, trigger=trigger))
 
 
 def _markets(table: Drawn) -> dict[str, Any]:

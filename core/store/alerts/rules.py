@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 
 from core.alerts import compile_rule
-from core.alerts.definition import RuleDefinition, parse_definition, to_body
+from core.alerts.definition import RuleDefinition, read_stored, to_body
 from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
@@ -23,7 +23,10 @@ MOST_RULES = 1_000
 
 @dataclass(frozen=True)
 class StoredRule:
-    """A rule as it is now. ``made_at`` and ``author`` are of this version, ``created_at`` of the first."""
+    """A rule as it is now. ``made_at`` and ``author`` are of this version, ``created_at`` of the first.
+
+    ``unusable`` says what of it is refused by now, and is "" where nothing is; see `read_stored`.
+    """
 
     id: int
     version: int
@@ -32,6 +35,7 @@ class StoredRule:
     note: str
     made_at: datetime
     created_at: datetime
+    unusable: str = ""
 
     @property
     def name(self) -> str:
@@ -85,7 +89,7 @@ def change_rule(
     """
     _check_name(conn, definition, rule_id)
     old = load_rule(conn, rule_id)
-    if old.definition == definition:
+    if old.definition == definition and not old.unusable:
         return old
     if old.definition.expression != definition.expression:
         # One that the language refuses by now can still be disabled or muted.
@@ -160,7 +164,7 @@ def list_versions(conn: Connection, rule_id: int) -> list[Version]:
         Version(
             row.rule_id,
             row.version,
-            parse_definition(row.body),
+            read_stored(row.body)[0],
             row.author,
             row.note,
             row.made_at,
@@ -173,7 +177,7 @@ def load_definition(conn: Connection, rule_id: int, version: int) -> RuleDefinit
     """What a rule said in a version that it has or had."""
     table = alert_rule_versions.c
     query = select(table.body).where(table.rule_id == rule_id, table.version == version)
-    return parse_definition(conn.execute(query).scalar_one())
+    return read_stored(conn.execute(query).scalar_one())[0]
 
 
 def free_name(conn: Connection, wanted: str) -> str:
@@ -193,9 +197,16 @@ def _rules() -> Select[Any]:
 
 
 def _rule(row: Any) -> StoredRule:
-    definition = parse_definition(row.body)
+    definition, unusable = read_stored(row.body)
     return StoredRule(
-        row.rule_id, row.version, definition, row.author, row.note, row.made_at, row.created_at
+        row.rule_id,
+        row.version,
+        definition,
+        row.author,
+        row.note,
+        row.made_at,
+        row.created_at,
+        unusable,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.definition import RuleDefinition, read_stored
 from core.store.alerts.states import Acknowledgement, Parts, load_progress
 from core.store.tables import (
     acknowledgements,
@@ -161,7 +161,7 @@ def load_definitions(conn: Connection, rule_ids: Collection[int]) -> dict[int, R
             .select_from(alert_rules.join(alert_rule_versions, _newest_version()))
             .where(alert_rules.c.id.in_(part))
         )
-        found |= {row.rule_id: parse_definition(row.body) for row in conn.execute(query)}
+        found |= {row.rule_id: read_stored(row.body)[0] for row in conn.execute(query)}
     return found
 
 

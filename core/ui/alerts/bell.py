@@ -35,10 +35,9 @@ class Bell:
 
 
 def draw_bell(market: Market, now: datetime) -> None:
-    """Draw it as a way to the Alerts page; call it where the header renews itself."""
-    try:
-        found = bell_of(loaders.load_watch(), now, live=market.kind == "live")
-    except StoreError:
+    """Draw it as a way to the Alerts page."""
+    found = bell_now(market, now)
+    if found is None:
         return  # The line below says why nothing is known.
     st.html(_STYLE)
     with st.container(key="bell_late" if found.late else "bell", width="content"):
@@ -49,6 +48,14 @@ def draw_bell(market: Market, now: datetime) -> None:
             icon=f":material/{'notification_important' if found.late else icon}:",
             help=found.hint,
         )
+
+
+def bell_now(market: Market, now: datetime) -> Bell | None:
+    """What the bell says; None where the database does not."""
+    try:
+        return bell_of(loaders.load_watch(), now, live=market.kind == "live")
+    except StoreError:
+        return None
 
 
 def bell_of(watch: Watch, now: datetime, *, live: bool) -> Bell:

@@ -40,7 +40,7 @@ from core.ui.alerts.words import (
 )
 from core.ui.charts.firings import firings_figure
 from core.ui.controls import chosen_mode, reader_clock
-from core.ui.draw import draw_figure
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import Clock, count, duration
 from core.ui.palette import palette
 
@@ -122,7 +122,8 @@ def _draw_chart(chosen: Chosen, clock: Clock) -> None:
     first = first if chosen.first else max(first, begun)
     table = days_of(found, clock, first=pd.Timestamp(first), last=pd.Timestamp(last))
     st.markdown(f"**Firings a day**, {count(len(table), 'day')} to {clock.day(found[-1][0])}")
-    draw_figure(firings_figure(table, WORST_FIRST, palette(), zone=clock.label), key="firings")
+    figure = firings_figure(table, WORST_FIRST, palette(), zone=clock.label)
+    draw_figure(Ready.of(figure), key="firings")
 
 
 def days_of(

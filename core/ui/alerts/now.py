@@ -47,8 +47,8 @@ from core.ui.formats import Clock, count
 from core.ui.palette import palette
 from core.ui.session import renewed
 from core.ui.viewport import is_narrow
+from core.ui.watched import watch, watched
 
-REFRESH_SECONDS = 2.5
 _KEY, _ROUND, _SAID = "alerts_now", "_alerts_round", "_alerts_said"
 _COLUMNS = (
     Column("Market", "as it was when it fired"),
@@ -71,9 +71,17 @@ def draw_now(person: Person) -> None:
     chosen = ask_now(sorted({one.symbol for one in loaders.load_standings()}))
 
     def draw() -> None:
-        _draw_live(person, chosen)
+        with watch("alerts"):
+            _draw_live(person, chosen)
 
-    renewed(REFRESH_SECONDS)(draw)()
+    renewed()(draw)()
+
+
+@watched("alerts")
+def _alerts(now: datetime) -> object:
+    """What `_draw_live` draws from; ages are told in minutes."""
+    known = (loaders.load_watch(), loaders.load_standings(), loaders.load_rule_health())
+    return (*known, loaders.load_silences(), now.replace(second=0, microsecond=0))
 
 
 def _draw_live(person: Person, chosen: Chosen) -> None:

@@ -1,4 +1,4 @@
-"""Charts as functions from frames to Plotly figures; the alt text is in ``layout.meta["alt"]``."""
+"""Charts as functions from frames to figures; see `core.ui.charts.figure`."""
 
 from core.ui.charts.market import PANES, market_figure
 from core.ui.charts.marks import signal_runs

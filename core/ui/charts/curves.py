@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from core.accuracy.record import row_name
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.rates import SHADOWS, TRADES
 from core.ui.charts.stack import axis_ticks, spread
@@ -33,7 +33,7 @@ def curves_figure(
     colours: Palette,
     *,
     compact: bool = False,
-) -> go.Figure:
+) -> Figure:
     """Cumulative R of each verdict at the end of each UTC day, a column per horizon; trades above
     the others."""
     blocks = [(name, part) for name, part in ((TRADES, trades), (SHADOWS, shadows)) if part]
@@ -52,9 +52,7 @@ def curves_figure(
             data += drawn
             layout |= axes
             layout["annotations"] += notes
-    figure = go.Figure(data, layout)
-    figure.layout.meta = {"alt": _curves_alt(blocks)}
-    return figure
+    return make_figure(data, layout, alt=_curves_alt(blocks))
 
 
 def _cell(

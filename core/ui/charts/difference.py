@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.stack import axis_ticks
 from core.ui.charts.times import TimeAxis
@@ -21,7 +21,7 @@ _CELL_PX = 240
 _UTC = TimeAxis(UTC_CLOCK)
 
 
-def difference_figure(daily: Mapping[str, pd.Series], colours: Palette) -> go.Figure:
+def difference_figure(daily: Mapping[str, pd.Series], colours: Palette) -> Figure:
     """``daily`` by horizon: the difference of net R per day, index day. A chart per horizon."""
     layout = grid_frame(1, _CELL_PX, colours) | {"hovermode": "x"}
     sums = {horizon: values.cumsum() for horizon, values in daily.items()}
@@ -57,7 +57,6 @@ def difference_figure(daily: Mapping[str, pd.Series], colours: Palette) -> go.Fi
         layout |= placed(cell, across, up)
         words = f"<b>{hours(horizon)}</b>  <span style='color:{colours.muted}'>R, added up</span>"
         layout["annotations"].append(cell.head(words))
-    figure = go.Figure(data, layout)
     said = [f"{horizon} {r_multiple(values.iloc[-1], 1)}" for horizon, values in sums.items()]
-    figure.layout.meta = {"alt": f"Difference of net R, added up by day: {', '.join(said)}."}
-    return figure
+    alt = f"Difference of net R, added up by day: {', '.join(said)}."
+    return make_figure(data, layout, alt=alt)

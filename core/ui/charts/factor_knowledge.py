@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from core.signals.factors import BY_NAME
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.stack import axis_ticks
 from core.ui.claims import hours
@@ -20,7 +20,7 @@ _ROW_PX = 30
 _LEAST_REACH = 0.1
 
 
-def information_figure(table: pd.DataFrame, horizons: Sequence[str], colours: Palette) -> go.Figure:
+def information_figure(table: pd.DataFrame, horizons: Sequence[str], colours: Palette) -> Figure:
     """`core.accuracy.information`: a dot in its band per factor, a column per horizon.
 
     A factor without an interval is a hollow dot; one that was never known has no mark.
@@ -35,14 +35,10 @@ def information_figure(table: pd.DataFrame, horizons: Sequence[str], colours: Pa
         layout["annotations"].append(cell.head(f"<b>{hours(horizon)}</b>", shift=0))
         layout |= _axes(cell, factors, reach, 4, colours)
         data += [trace | cell.axes for trace in _traces(rows, colours)]
-    figure = go.Figure(data, layout)
-    figure.layout.meta = {"alt": _information_alt(table)}
-    return figure
+    return make_figure(data, layout, alt=_information_alt(table))
 
 
-def correlation_figure(
-    matrix: pd.DataFrame, colours: Palette, *, compact: bool = False
-) -> go.Figure:
+def correlation_figure(matrix: pd.DataFrame, colours: Palette, *, compact: bool = False) -> Figure:
     """`core.accuracy.correlations` as a heat map with its numbers; empty where never known together."""
     factors = list(matrix.index)
     names = [BY_NAME[name].title for name in factors]
@@ -51,37 +47,39 @@ def correlation_figure(
     together = matrix.attrs["n"]
     counts = [[together[one][other] for other in factors] for one in factors]
     marks = [str(place + 1) for place in range(len(names))] if compact else names
-    figure = go.Figure(
-        {
-            "type": "heatmap",
-            "x": marks,
-            "y": [f"{name} {mark}" for name, mark in zip(names, marks, strict=True)]
-            if compact
-            else names,
-            "z": values,
-            "zmin": -1,
-            "zmax": 1,
-            "colorscale": [[0, colours.short], [0.5, colours.ground], [1, colours.long]],
-            "showscale": False,
-            "xgap": 2,
-            "ygap": 2,
-            "hoverongaps": False,
-            "text": [
-                # A phone has no room for a sign that the colour shows: blue is above 0.
-                [_bare(value) if compact else _two(value) for value in row]
-                for row in values
-            ],
-            "texttemplate": "%{text}",
-            "textfont": {"size": 10 if compact else 12},
-            "hovertext": [
-                [
-                    f"{names[i]} and {names[j]}: {_two(values[i, j])}, n {number(counts[i][j])}"
-                    for j in range(len(names))
-                ]
-                for i in range(len(names))
-            ],
-            "hovertemplate": "%{hovertext}<extra></extra>",
-        },
+    return make_figure(
+        [
+            {
+                "type": "heatmap",
+                "x": marks,
+                "y": [f"{name} {mark}" for name, mark in zip(names, marks, strict=True)]
+                if compact
+                else names,
+                "z": values,
+                "zmin": -1,
+                "zmax": 1,
+                "colorscale": [[0, colours.short], [0.5, colours.ground], [1, colours.long]],
+                "showscale": False,
+                "xgap": 2,
+                "ygap": 2,
+                "hoverongaps": False,
+                "text": [
+                    # A phone has no room for a sign that the colour shows: blue is above 0.
+                    [_bare(value) if compact else _two(value) for value in row]
+                    for row in values
+                ],
+                "texttemplate": "%{text}",
+                "textfont": {"size": 10 if compact else 12},
+                "hovertext": [
+                    [
+                        f"{names[i]} and {names[j]}: {_two(values[i, j])}, n {number(counts[i][j])}"
+                        for j in range(len(names))
+                    ]
+                    for i in range(len(names))
+                ],
+                "hovertemplate": "%{hovertext}<extra></extra>",
+            }
+        ],
         {
             "template": template(colours.mode),
             "height": 40 * len(names) + (40 if compact else 90),
@@ -105,9 +103,8 @@ def correlation_figure(
                 "type": "category",
             },
         },
+        alt=_correlation_alt(names, values),
     )
-    figure.layout.meta = {"alt": _correlation_alt(names, values)}
-    return figure
 
 
 def _reach(table: pd.DataFrame) -> float:

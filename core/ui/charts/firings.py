@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.stack import axis_ticks
 from core.ui.formats import count, number
 from core.ui.palette import Palette, template
@@ -16,23 +16,26 @@ _HEIGHT = 150
 
 def firings_figure(
     days: pd.DataFrame, severities: Sequence[str], colours: Palette, *, zone: str
-) -> go.Figure:
+) -> Figure:
     """Index: day (no zone), a row for each; a column of counts per severity, the worst first."""
     top = max(1.0, float(days.sum(axis=1).max()))
     ticks = [tick for tick in axis_ticks(0, top, 3) if float(tick).is_integer()]
     fills = {"critical": colours.failing, "warning": colours.muted, "info": colours.ground}
-    figure = go.Figure(
+    total = int(days.to_numpy().sum())
+    busiest = days.sum(axis=1).idxmax()
+    return make_figure(
         [
-            go.Bar(
-                x=days.index,
-                y=days[severity],
-                name=severity,
-                marker={
+            {
+                "type": "bar",
+                "x": [f"{day:%Y-%m-%d}" for day in days.index],
+                "y": days[severity].to_numpy(),
+                "name": severity,
+                "marker": {
                     "color": fills[severity],
                     "line": {"color": colours.muted, "width": 1 if severity == "info" else 0},
                 },
-                hovertemplate=f"%{{x|%-d %b}}: %{{y}} {severity}<extra></extra>",
-            )
+                "hovertemplate": f"%{{x|%-d %b}}: %{{y}} {severity}<extra></extra>",
+            }
             for severity in severities
             if days[severity].any()
         ],
@@ -54,10 +57,5 @@ def firings_figure(
                 "automargin": False,
             },
         },
+        alt=f"{count(total, 'firing')} in {count(len(days), 'day')} ({zone}), most on {busiest:%d %b}.",
     )
-    total = int(days.to_numpy().sum())
-    busiest = days.sum(axis=1).idxmax()
-    figure.layout.meta = {
-        "alt": f"{count(total, 'firing')} in {count(len(days), 'day')} ({zone}), most on {busiest:%d %b}."
-    }
-    return figure

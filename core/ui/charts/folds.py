@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.stack import axis_ticks
 from core.ui.charts.view import room
@@ -20,7 +20,7 @@ _CELL_PX = 230
 
 def folds_figure(
     rows: pd.DataFrame, names: Sequence[str], horizons: Sequence[str], colours: Palette
-) -> go.Figure:
+) -> Figure:
     """``rows`` are summaries of trades, index (fold, horizon); a chart per horizon, a dot per fold
     in its interval, its number of trades below."""
     ends = room(
@@ -59,9 +59,7 @@ def folds_figure(
         layout |= placed(cell, across, up)
         words = f"<b>{hours(horizon)}</b>  <span style='color:{colours.muted}'>R a trade</span>"
         layout["annotations"].append(cell.head(words))
-    figure = go.Figure(data, layout)
-    figure.layout.meta = {"alt": _folds_alt(rows, names)}
-    return figure
+    return make_figure(data, layout, alt=_folds_alt(rows, names))
 
 
 def _fold_marks(part: dict[int, pd.Series], cell: Cell, colours: Palette) -> list[dict[str, Any]]:

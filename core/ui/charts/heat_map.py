@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.price import price_ticks
 from core.ui.charts.stack import hatch
 from core.ui.charts.steps import Gap
@@ -43,7 +43,7 @@ class Map:
     colours: Palette
 
 
-def heat_figure(view: Map, *, narrow: bool = False, keep: str = "") -> go.Figure:
+def heat_figure(view: Map, *, narrow: bool = False, keep: str = "") -> Figure:
     """Price by time; USD as a shade, on a scale of powers of ten, one hue for each side."""
     low, high = _price_range(view)
     data: list[dict[str, Any]] = []
@@ -56,7 +56,7 @@ def heat_figure(view: Map, *, narrow: bool = False, keep: str = "") -> go.Figure
     if len(view.closes):
         data.append(_line(view))
     ticks = price_ticks(low, high)
-    figure = go.Figure(
+    return make_figure(
         data,
         {
             "template": template(view.colours.mode),
@@ -89,9 +89,8 @@ def heat_figure(view: Map, *, narrow: bool = False, keep: str = "") -> go.Figure
                 "zeroline": False,
             },
         },
+        alt=_says(view),
     )
-    figure.layout.meta = {"alt": _says(view)}
-    return figure
 
 
 def _price_range(view: Map) -> tuple[float, float]:

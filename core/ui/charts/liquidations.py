@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure
 from core.ui.charts.stack import Label, Pane, axis_ticks, hatch, stack
 from core.ui.charts.steps import Gap, Window, step_name
 from core.ui.charts.times import TimeAxis
@@ -46,19 +46,13 @@ class Flow:
 
 def flow_figure(
     flow: Flow, panes: Sequence[str] | None = None, *, narrow: bool = False, keep: str = ""
-) -> go.Figure:
+) -> Figure:
     """The panes asked for, all by default, above one time axis; see `market_figure`."""
     every = [name for name in _PANES if name != HEARD or flow.gaps]
     drawn = [_PANES[name](flow) for name in (panes or every)]
     window = Window(flow.start, flow.end, flow.step)
-    figure = stack(drawn, window, flow.times, flow.colours, compact=narrow)
-    figure.layout.xaxis.range = [flow.times.at(flow.start), flow.times.at(flow.end)]
-    figure.layout.uirevision = keep
-    figure.layout.meta = {
-        "alt": " ".join(pane.says for pane in drawn),
-        "title": f"{drawn[0].title}, {drawn[0].unit}",
-        "look": drawn[0].look,
-    }
+    figure = stack(drawn, window, flow.times, flow.colours, compact=narrow, keep=keep)
+    figure["layout"]["xaxis"]["range"] = [flow.times.at(flow.start), flow.times.at(flow.end)]
     return figure
 
 

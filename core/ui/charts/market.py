@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import plotly.graph_objects as go
-
+from core.ui.charts.figure import Figure
 from core.ui.charts.price import draw_price
 from core.ui.charts.series import (
     draw_crowd,
@@ -29,23 +28,19 @@ PANES: dict[str, Callable[[View], Pane]] = {
 
 def market_figure(
     view: View, panes: Sequence[str] | None = None, *, compact: bool = False, keep: str = ""
-) -> go.Figure:
+) -> Figure:
     """The panes asked for, all by default, above one time axis.
 
-    ``layout.meta`` holds the alt text (``alt``) and, for the page to print where the figure is
-    ``compact`` and has no room for it, the first pane's ``title`` and ``look``. The reader's zoom
-    lasts as long as ``keep`` stays the same.
+    See `core.ui.charts.stack.stack` for ``compact`` and ``keep``.
     """
     drawn = [PANES[name](view) for name in (panes or PANES)]
-    figure = stack(
-        drawn, view.window, view.times, view.colours, opened=view.opened, compact=compact
+    return stack(
+        drawn,
+        view.window,
+        view.times,
+        view.colours,
+        about=f"{view.symbol}.",
+        opened=view.opened,
+        compact=compact,
+        keep=keep,
     )
-    figure.update_layout(
-        uirevision=keep,
-        meta={
-            "alt": " ".join([f"{view.symbol}.", *(pane.says for pane in drawn)]),
-            "title": f"{drawn[0].title}, {drawn[0].unit}",
-            "look": drawn[0].look,
-        },
-    )
-    return figure

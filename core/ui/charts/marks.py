@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.ui.charts.steps import Window, step_of
@@ -25,17 +26,23 @@ def signal_runs(history: pd.DataFrame, window: Window, *, every: bool = True) ->
     verdict, ``steps`` being how long the run lasts; and where candles hold several steps, only the
     run with the score farthest from 50 per candle and direction.
     """
-    inside = history[(history.index >= window.start) & (history.index <= window.end)]
-    spoken = inside.loc[inside["direction"].abs() == 1, ["direction", "verdict", "score"]]
+    inside = (history.index >= window.start) & (history.index <= window.end)
+    directed = np.abs(history["direction"].to_numpy(dtype=np.float64)) == 1
+    spoken: pd.DataFrame = history.loc[inside & directed, ["direction", "verdict", "score"]]
     if spoken.empty or (every and window.end - window.start <= EVERY_BAR):
         return spoken.assign(steps=1)
     step = step_of(history.index)
-    apart = spoken.index.to_series().diff() != step
-    turned = spoken["direction"].ne(spoken["direction"].shift())
-    judged = spoken["verdict"].astype(object)
-    run = (apart | turned | judged.ne(judged.shift())).cumsum()
-    first = spoken.groupby(run.to_numpy()).head(1)
-    runs = first.assign(steps=run.value_counts(sort=False).to_numpy())
+    times = pd.DatetimeIndex(spoken.index).as_unit("ns").asi8
+    directions = spoken["direction"].to_numpy(dtype=np.float64)
+    verdicts = spoken["verdict"].to_numpy(dtype=object)
+    begins = np.ones(len(spoken), dtype=bool)
+    begins[1:] = (
+        (np.diff(times) != step.as_unit("ns").value)
+        | (directions[1:] != directions[:-1])
+        | (verdicts[1:] != verdicts[:-1])
+    )
+    first = np.flatnonzero(begins)
+    runs = spoken.iloc[first].assign(steps=np.diff(first, append=len(spoken)))
     return runs if window.bar <= step else _strongest(runs, window.bar)
 
 
@@ -68,18 +75,22 @@ def mark_traces(
     """
     if marks.empty:
         return []
-    parts = marks.groupby(marks["verdict"].astype(object))
-    circles = [_circles(str(verdict), part, places, times, colours) for verdict, part in parts]
+    at, directions = times.of(marks.index), marks["direction"].to_numpy(dtype=np.float64)
+    verdicts = marks["verdict"].to_numpy(dtype=object)
+    circles = [
+        _circles(verdict, marks[verdicts == verdict], at[verdicts == verdict], places, colours)
+        for verdict in sorted(set(verdicts))
+    ]
     triangles = {
         "type": "scatter",
         "mode": "markers",
-        "x": times.of(marks.index),
-        "y": places.to_numpy() + towards * marks["direction"].to_numpy(),
+        "x": at,
+        "y": places.to_numpy() + towards * directions,
         "name": "direction",
         "marker": {
-            "symbol": [direction_sign(direction).symbol for direction in marks["direction"]],
+            "symbol": [direction_sign(direction).symbol for direction in directions],
             "size": 7,
-            "color": [colours.of(direction) for direction in marks["direction"]],
+            "color": [colours.of(direction) for direction in directions],
         },
         "unselected": {"marker": {"opacity": 1}},
         "hoverinfo": "skip",
@@ -113,14 +124,18 @@ def half_discs(
 
 
 def _circles(
-    verdict: str, part: pd.DataFrame, places: pd.Series, times: TimeAxis, colours: Palette
+    verdict: str,
+    part: pd.DataFrame,
+    at: npt.NDArray[np.float64],
+    places: pd.Series,
+    colours: Palette,
 ) -> dict[str, Any]:
-    fill = [colours.of(direction) for direction in part["direction"]]
+    fill = [colours.of(direction) for direction in part["direction"].tolist()]
     symbol = "circle-open" if verdict == "DOWNSIZE" else verdict_sign(verdict).symbol
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": times.of(part.index),
+        "x": at,
         "y": places[part.index].to_numpy(),
         "name": verdict,
         "marker": {

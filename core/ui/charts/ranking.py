@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.stack import axis_ticks
 from core.ui.charts.view import hover
 from core.ui.formats import compact, count
@@ -18,7 +18,7 @@ _ROW_PX, _FOOT_PX = 25, 44
 
 def ranking_figure(
     ranked: pd.DataFrame, colours: Palette, *, what: str, rows: int, narrow: bool = False
-) -> go.Figure:
+) -> Figure:
     """The first rows of longs and shorts by name, the others as one, always as tall as ``rows``.
 
     ``what`` is one of the names' kind, as "symbol".
@@ -26,7 +26,7 @@ def ranking_figure(
     shown = _with_others(ranked, rows)
     reach = 1.45 * max(1.0, float(np.max(shown.to_numpy(), initial=0.0)))
     ticks = axis_ticks(-reach / 1.2, reach / 1.2, 2 if narrow else 4)
-    figure = go.Figure(
+    return make_figure(
         [
             _bars(shown["long_usd"], colours.long, "longs", 1),
             _bars(shown["short_usd"], colours.short, "shorts", -1),
@@ -61,9 +61,8 @@ def ranking_figure(
                 "tickfont": {"color": colours.ink},
             },
         },
+        alt=_says(shown, what),
     )
-    figure.layout.meta = {"alt": _says(shown, what)}
-    return figure
 
 
 def _with_others(ranked: pd.DataFrame, rows: int) -> pd.DataFrame:

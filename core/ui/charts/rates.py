@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from core.accuracy import ERAS
 from core.accuracy.record import row_name
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.stack import axis_ticks
 from core.ui.claims import hours
 from core.ui.formats import interval, known, number, percent
@@ -22,13 +22,13 @@ _LEAST_SPAN = 0.2
 
 def rates_figure(
     trades: pd.DataFrame, shadows: pd.DataFrame, colours: Palette, *, compact: bool = False
-) -> go.Figure:
+) -> Figure:
     """Win rates of the rows of two summaries, index (verdict, horizon), in two separate blocks.
 
     A dot is the rate in its 95 % interval, a bar across it the raw signal, a diamond always long, a
     cross a coin toss;
     n stands beside, and how many independent outcomes they are like. Under twenty outcomes nothing
-    is drawn. The alt text is in ``layout.meta``.
+    is drawn.
     """
     blocks = [(name, part) for name, part in ((TRADES, trades), (SHADOWS, shadows)) if len(part)]
     places, rows, heads = _places(blocks)
@@ -43,7 +43,7 @@ def rates_figure(
     ]
     notes = [_head(name, y) | {"xshift": 4 - left} for y, name in heads]
     notes += [_count(row, y, colours, compact=compact) for row, y in zip(rows, places, strict=True)]
-    figure = go.Figure(
+    return make_figure(
         data,
         {
             "template": template(colours.mode),
@@ -71,9 +71,8 @@ def rates_figure(
                 "tickfont": {"color": colours.ink},
             },
         },
+        alt=_rates_alt(rows),
     )
-    figure.layout.meta = {"alt": _rates_alt(rows)}
-    return figure
 
 
 def _places(

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.stack import axis_ticks
 from core.ui.claims import hours
@@ -21,7 +21,7 @@ _LEAST_N = 20
 
 def reliability_figure(
     tables: Mapping[str, pd.DataFrame], colours: Palette, *, compact: bool = False
-) -> go.Figure:
+) -> Figure:
     """`core.accuracy.reliability` per horizon, side by side; a bin without outcomes has no mark.
 
     The broken line is where a score read as a probability would be right; n stands below each bin.
@@ -38,9 +38,7 @@ def reliability_figure(
         if len(filled):
             data += [trace | cell.axes for trace in _traces(filled, low, colours)]
         data.append(_as_claimed(low, high, colours) | cell.axes)
-    figure = go.Figure(data, layout)
-    figure.layout.meta = {"alt": _alt(tables)}
-    return figure
+    return make_figure(data, layout, alt=_alt(tables))
 
 
 def _ends(tables: Sequence[pd.DataFrame] | Any) -> tuple[float, float]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.grid import Cell, grid_frame, placed, value_axis
 from core.ui.charts.rates import SHADOWS, TRADES
 from core.ui.charts.stack import axis_ticks
@@ -23,7 +23,7 @@ Counts = Mapping[str, pd.DataFrame]
 
 def spread_figure(
     trades: Counts, shadows: Counts, horizons: Sequence[str], colours: Palette
-) -> go.Figure:
+) -> Figure:
     """Shares of outcomes by R from `core.accuracy.distribution` per horizon; trades above the rest.
 
     The first and the last bar hold everything beyond, and have a pattern to say so.
@@ -50,9 +50,7 @@ def spread_figure(
             layout |= _axes(cell, top, last=at == len(blocks) - 1, colours=colours)
             if table is not None:
                 data += _bars(table, cell, colours, hollow=name == SHADOWS)
-    figure = go.Figure(data, layout)
-    figure.layout.meta = {"alt": _alt(blocks)}
-    return figure
+    return make_figure(data, layout, alt=_alt(blocks))
 
 
 def _axes(cell: Cell, top: float, *, last: bool, colours: Palette) -> dict[str, Any]:

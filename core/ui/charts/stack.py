@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.steps import Gap, Window
 from core.ui.charts.times import TimeAxis
 from core.ui.palette import Palette, template
@@ -61,12 +61,16 @@ def stack(
     times: TimeAxis,
     colours: Palette,
     *,
+    about: str = "",
     opened: pd.Timestamp | None = None,
     compact: bool = False,
-) -> go.Figure:
+    keep: str = "",
+) -> Figure:
     """One figure of all panes, with a line at ``opened`` and a veil over what came after it.
 
-    ``compact`` leaves titles to the page, and dragging to the finger that scrolls.
+    ``about`` begins the alt text. ``compact`` leaves titles to the page, which finds the first pane's
+    in the meta, and dragging to the finger that scrolls. The reader's zoom lasts as long as ``keep``
+    stays the same.
     """
     titles = [_title_px(pane, compact=compact) for pane in panes]
     heights = [_height(pane, compact=compact) for pane in panes]
@@ -94,8 +98,14 @@ def stack(
     layout["xaxis"]["anchor"] = axis
     if opened is not None:
         notes.append(_followed(times.at(opened), colours))
-    # Shapes and notes are given at once: added one by one, each is checked against all others.
-    return go.Figure(data, layout | {"shapes": shapes, "annotations": notes})
+    said = [pane.says for pane in panes]
+    return make_figure(
+        data,
+        layout | {"shapes": shapes, "annotations": notes, "uirevision": keep},
+        alt=" ".join([about, *said] if about else said),
+        title=f"{panes[0].title}, {panes[0].unit}",
+        look=panes[0].look,
+    )
 
 
 def axis_ticks(low: float, high: float, count: int = 4) -> list[float]:

@@ -88,20 +88,27 @@ def step_of(times: pd.Index) -> pd.Timedelta:
     """The step that times stand on: the commonest distance between two of them."""
     if len(times) < 2:
         return HOUR
-    distances, counts = np.unique(
-        np.diff(pd.DatetimeIndex(times).as_unit("ns").asi8), return_counts=True
-    )
+    between = np.diff(pd.DatetimeIndex(times).as_unit("ns").asi8)
+    if (between == between[0]).all():
+        return pd.Timedelta(int(between[0]), unit="ns")
+    distances, counts = np.unique(between, return_counts=True)
     return pd.Timedelta(int(distances[counts.argmax()]), unit="ns")
 
 
 def regular(frame: pd.DataFrame, window: Window) -> pd.DataFrame:
-    """The rows inside the window, one for every step; NaN (or None) where there is none."""
-    times = frame.index
-    inside = frame[(times >= window.start) & (times <= window.end)]
+    """The rows inside the window, one for every step; NaN (or None) where there is none.
+
+    The frame is in the order of its times.
+    """
+    times = pd.DatetimeIndex(frame.index)
+    first, after = times.searchsorted(window.start), times.searchsorted(window.end, side="right")
+    inside, times = frame.iloc[first:after], times[first:after]
     if inside.empty:
         return inside
-    every = pd.date_range(inside.index[0], inside.index[-1], freq=step_of(inside.index))
-    return inside.reindex(every.rename(times.name))
+    step = step_of(times)
+    if times[-1] - times[0] == (len(times) - 1) * step:
+        return inside
+    return inside.reindex(pd.date_range(times[0], times[-1], freq=step, name=times.name))
 
 
 def candles(bars: pd.DataFrame, window: Window) -> pd.DataFrame:

@@ -34,4 +34,5 @@ class TimeAxis:
 
     def at(self, time: pd.Timestamp) -> float:
         """One time."""
-        return float(self.of(pd.DatetimeIndex([time]))[0])
+        local = time.tz_convert(self.clock.zone).tz_localize(None)
+        return float(local.as_unit("ms").asm8.view(np.int64))

@@ -18,8 +18,8 @@ from core.ui.pulse import newest_round, read_pulse
 KEPT_SECONDS = 30
 
 # Which store, and how far its replays and rounds are: what was kept of an earlier state is not shown
-# again.
-State = tuple[str, tuple[tuple[str, str, int], ...]]
+# again. A text, because every use of what is kept is looked up by it.
+State = str
 
 
 def address() -> str:
@@ -33,10 +33,8 @@ def accounts_address() -> str:
 
 
 def state_now() -> State:
-    """Which store, and how far it has come."""
-    replays = _progress(address())
-    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
-    return address(), (*parts, ("round", str(newest_round()), 0))
+    """Which store, and how far it has come; of its replays at most a second old."""
+    return _state(address(), str(newest_round()))
 
 
 @contextmanager
@@ -59,6 +57,14 @@ def reading(engine: Engine | None = None) -> Iterator[Connection]:
 def _progress(address: str) -> list[dict[str, Any]]:  # noqa: ARG001
     with reading() as conn:
         return store.load_progress(conn)
+
+
+@st.cache_data(ttl=1, max_entries=8, show_spinner=False)
+def _state(address: str, newest_round: str) -> State:
+    with reading() as conn:
+        replays = store.load_progress(conn)
+    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
+    return f"{address} {newest_round} {parts}"
 
 
 def load_progress() -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""Liquidations as they are reported, and the streams they come from."""
+"""Liquidations as they are reported, and the streams they come from.
+
+What is asked for every second is not copied for each reader: nobody may change it.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,19 @@ def load_liquidation_sums(start: datetime, now: datetime, step: timedelta) -> pd
 def load_liquidation_past(
     start: datetime, end: datetime, step: timedelta, venues: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Sums of both sides over a long past, slot by symbol; NaN where nothing was reported.
+    """Sums of both sides over a long past, slot by symbol; NaN where nothing was reported."""
+    return _whole_past(address(), start, end, step, venues)
 
-    Day by day, because all but the first and the last day stay the same while time goes on.
-    """
+
+@st.cache_resource(ttl=PAST_SECONDS, max_entries=8, show_spinner=False)
+def _whole_past(
+    address: str, start: datetime, end: datetime, step: timedelta, venues: tuple[str, ...]
+) -> pd.DataFrame:
+    """Day by day, because all but the first and the last day stay the same while time goes on."""
     days = pd.date_range(start, end, freq="D", normalize=True, inclusive="neither")
     bounds = sorted({start, *(day.to_pydatetime() for day in days if start < day < end), end})
     return pd.concat(
-        [_past(address(), first, last, step, venues) for first, last in pairwise(bounds)]
+        [_past(address, first, last, step, venues) for first, last in pairwise(bounds)]
     )
 
 
@@ -105,19 +113,19 @@ def _one_after_another(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return others.assign(**names)
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=8, show_spinner=False)
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=8, show_spinner=False)
 def _minutes(address: str, start: datetime) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return liquidation_reading.load_sums(conn, start)
 
 
-@st.cache_data(ttl=SETTLED_SECONDS, max_entries=16, show_spinner=False)
+@st.cache_resource(ttl=SETTLED_SECONDS, max_entries=16, show_spinner=False)
 def _settled(address: str, start: datetime, end: datetime, step: timedelta) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return liquidation_reading.load_sums(conn, start, end, step)
 
 
-@st.cache_data(ttl=PAST_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=PAST_SECONDS, max_entries=64, show_spinner=False)
 def _past(
     address: str,  # noqa: ARG001
     start: datetime,
@@ -129,7 +137,7 @@ def _past(
         return liquidation_reading.load_past(conn, start, end, step, venues)
 
 
-@st.cache_data(ttl=SETTLED_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=SETTLED_SECONDS, max_entries=4, show_spinner=False)
 def _pairs(address: str, start: datetime) -> list[tuple[str, str]]:  # noqa: ARG001
     with reading() as conn:
         return liquidation_reading.load_pairs(conn, start)
@@ -157,36 +165,36 @@ def _ask_events(
         )
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=64, show_spinner=False)
 def _events(address: str, *asked: Any) -> pd.DataFrame:  # noqa: ARG001
     return _ask_events(*asked)
 
 
-@st.cache_data(ttl=SETTLED_SECONDS, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=SETTLED_SECONDS, max_entries=64, show_spinner=False)
 def _settled_events(address: str, *asked: Any) -> pd.DataFrame:  # noqa: ARG001
     return _ask_events(*asked)
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
 def _streams(address: str) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         found = liquidations.load_streams(conn)
         return found.assign(live_since=liquidation_reading.load_live_since(conn))
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=16, show_spinner=False)
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=16, show_spinner=False)
 def _gaps(address: str, start: datetime) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return liquidations.load_gaps(conn, start)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=4, show_spinner=False)
 def _first_known(address: str) -> pd.Series:  # noqa: ARG001
     with reading() as conn:
         return liquidation_reading.load_first_known(conn)
 
 
-@st.cache_data(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
 def _bar_totals(state: State, start: datetime, end: datetime) -> pd.DataFrame:  # noqa: ARG001
     with reading() as conn:
         return liquidation_reading.load_bar_totals(conn, start, end)

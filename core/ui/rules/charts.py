@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from core.alerts.history import RuleHistory
+from core.ui.charts.figure import Figure, make_figure
 from core.ui.charts.times import TimeAxis
 from core.ui.formats import count, number, percent, price
 from core.ui.palette import Palette, template
@@ -19,7 +19,7 @@ _DATES: dict[str, Any] = {"type": "date", "tickangle": 0, "nticks": 6, "fixedran
 
 def price_figure(
     symbol: str, closes: pd.Series, history: RuleHistory, times: TimeAxis, colours: Palette
-) -> go.Figure:
+) -> Figure:
     """Closes of a market by time, a mark where the rule fired and a band for as long as it did."""
     closes = closes.dropna()
     fired = history.firings[history.firings["symbol"] == symbol]
@@ -34,7 +34,9 @@ def price_figure(
         for x0, x1 in zip(times.of(at), times.of(ends), strict=True)
     ]  # fmt: skip
     shown = _with_gaps(closes)
-    figure = go.Figure(
+    last = price(closes.iloc[-1]) if len(closes) else "unknown"
+    alt = f"Closes of {symbol}, the last {last}, with {count(len(fired), 'firing')} marked."
+    return make_figure(
         [
             {
                 "type": "scatter", "mode": "lines", "x": times.of(shown.index), "y": shown.to_numpy(),
@@ -57,15 +59,11 @@ def price_figure(
             "shapes": bands,
             "hovermode": "x unified",
         },
+        alt=alt,
     )  # fmt: skip
-    last = price(closes.iloc[-1]) if len(closes) else "unknown"
-    figure.layout.meta = {
-        "alt": f"Closes of {symbol}, the last {last}, with {count(len(fired), 'firing')} marked."
-    }
-    return figure
 
 
-def lanes_figure(history: RuleHistory, times: TimeAxis, colours: Palette) -> go.Figure:
+def lanes_figure(history: RuleHistory, times: TimeAxis, colours: Palette) -> Figure:
     """A lane for each market that fired, most firings first; a bar is as long as it fired."""
     totals = history.by_symbol.head(_MOST_LANES)
     fired = history.firings[history.firings["symbol"].isin(totals.index)]
@@ -76,14 +74,16 @@ def lanes_figure(history: RuleHistory, times: TimeAxis, colours: Palette) -> go.
     widths = np.maximum(ended - begun, span / 400)
     names = [f"{symbol}  {total}" for symbol, total in totals.items()]
     named = dict(zip(totals.index, names, strict=True))
-    figure = go.Figure(
-        {
+    said = ", ".join(f"{symbol} {total}" for symbol, total in totals.head(5).items())
+    alt = f"Firings of {count(len(history.by_symbol), 'market')} over time; most: {said}."
+    return make_figure(
+        [{
             "type": "bar", "orientation": "h", "y": [named[one] for one in fired["symbol"]],
             "x": widths, "base": begun, "marker": {"color": colours.ink, "line": {"width": 0}},
             "width": 0.55,
-            "customdata": fired["minutes"].map(_lasted),
+            "customdata": [_lasted(minutes) for minutes in fired["minutes"]],
             "hovertemplate": "%{base|%-d %b %H:%M}, %{customdata}<extra>%{y}</extra>",
-        },
+        }],
         _layout(colours, 60 + _LANE_PX * max(len(names), 3))
         | {
             "xaxis": _DATES
@@ -101,55 +101,53 @@ def lanes_figure(history: RuleHistory, times: TimeAxis, colours: Palette) -> go.
             "barmode": "overlay",
             "bargap": 0.3,
         },
+        alt=alt,
     )  # fmt: skip
-    said = ", ".join(f"{symbol} {total}" for symbol, total in totals.head(5).items())
-    figure.layout.meta = {
-        "alt": f"Firings of {count(len(history.by_symbol), 'market')} over time; most: {said}."
-    }
-    return figure
 
 
-def days_figure(history: RuleHistory, colours: Palette) -> go.Figure:
+def days_figure(history: RuleHistory, colours: Palette) -> Figure:
     """Firings of all markets together on each UTC day."""
     first, last = (pd.Timestamp(end).floor("D") for end in (history.start, history.end))
     days = pd.date_range(first, last, freq="D")
     counts = history.firings["fired_at"].dt.floor("D").value_counts().reindex(days, fill_value=0)
-    figure = go.Figure(
-        {
-            "type": "bar", "x": days.tz_localize(None), "y": counts.to_numpy(),
+    busiest = counts.idxmax()
+    alt = (
+        f"Firings by day: most, {counts.max()}, on {busiest:%-d %b %Y}; "
+        f"none on {count(int((counts == 0).sum()), 'day')} of {len(counts)}."
+    )
+    return make_figure(
+        [{
+            "type": "bar", "x": [f"{day:%Y-%m-%d}" for day in days], "y": counts.to_numpy(),
             "marker": {"color": colours.muted, "line": {"width": 0}},
             "hovertemplate": "%{x|%-d %b %Y}: %{y}<extra></extra>",
-        },
+        }],
         _layout(colours, 170)
         | {
             "xaxis": _DATES | {"title": {"text": "Day, UTC"}},
             "yaxis": _whole(int(counts.max())) | {"title": {"text": "firings"}},
             "bargap": 0.15,
         },
+        alt=alt,
     )  # fmt: skip
-    busiest = counts.idxmax()
-    figure.layout.meta = {
-        "alt": f"Firings by day: most, {counts.max()}, on {busiest:%-d %b %Y}; "
-        f"none on {count(int((counts == 0).sum()), 'day')} of {len(counts)}."
-    }
-    return figure
 
 
-def hours_figure(history: RuleHistory, colours: Palette) -> go.Figure:
+def hours_figure(history: RuleHistory, colours: Palette) -> Figure:
     """Share of the firings by the UTC hour in which they began."""
     share = history.by_hour
     best = history.best_hours
     outstanding = best is not None and best.stands_out
     inside = {(best.first_hour + hour) % 24 for hour in range(3)} if best and outstanding else set()
-    figure = go.Figure(
-        {
+    hour = int(share.to_numpy().argmax())
+    alt = f"Firings by hour: most, {percent(share.iloc[hour], 0)}, from {hour} to {hour + 1} UTC."
+    return make_figure(
+        [{
             "type": "bar", "x": list(range(24)), "y": 100 * share.to_numpy(),
             "marker": {
                 "color": [colours.ink if hour in inside else colours.muted for hour in range(24)],
                 "line": {"width": 0},
             },
             "hovertemplate": "%{x}:00 to %{x}:59 UTC: %{y:.0f} %<extra></extra>",
-        },
+        }],
         _layout(colours, 170)
         | {
             "xaxis": {
@@ -160,12 +158,8 @@ def hours_figure(history: RuleHistory, colours: Palette) -> go.Figure:
                       "nticks": 4},
             "bargap": 0.15,
         },
+        alt=alt,
     )  # fmt: skip
-    hour = int(share.to_numpy().argmax())
-    figure.layout.meta = {
-        "alt": f"Firings by hour: most, {percent(share.iloc[hour], 0)}, from {hour} to {hour + 1} UTC."
-    }
-    return figure
 
 
 def _layout(colours: Palette, height: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from core.alerts.names import BY_NAME
 from core.ui import loaders
 from core.ui.charts import TimeAxis
 from core.ui.controls import reader_clock, shared_query
-from core.ui.draw import draw_figure
+from core.ui.draw import Ready, draw_figure
 from core.ui.formats import DASH, Clock, count, known, number, percent
 from core.ui.palette import palette
 from core.ui.rules.charts import days_figure, hours_figure, lanes_figure, price_figure
@@ -39,17 +39,17 @@ def draw_result(trial: Trial, saved: Trial | None) -> None:
         return
     _draw_figures(history)
     st.markdown("**Over time**  \nAre the firings spread out, or do they come all at once?")
-    draw_figure(days_figure(history, palette()), key="rule_days_chart")
+    draw_figure(Ready.of(days_figure(history, palette())), key="rule_days_chart")
     axis = TimeAxis(reader_clock())
     st.markdown(
         "**By market**  \nA lane for each market that fired, with how often; a bar is as long as it fired."
     )
-    draw_figure(lanes_figure(history, axis, palette()), key="rule_lanes")
+    draw_figure(Ready.of(lanes_figure(history, axis, palette())), key="rule_lanes")
     if len(history.by_symbol) > 40:
         st.caption("The 40 markets that fired most are drawn.")
     _draw_price(history, axis)
     st.markdown("**By hour**  \nThree hours are drawn stronger where they stand out beyond chance.")
-    draw_figure(hours_figure(history, palette()), key="rule_hours")
+    draw_figure(Ready.of(hours_figure(history, palette())), key="rule_hours")
     _draw_list(history, reader_clock())
 
 
@@ -155,7 +155,7 @@ def _draw_price(history: RuleHistory, axis: TimeAxis) -> None:
         st.caption("No prices of this market are stored for these days.")
         return
     figure = price_figure(symbol, bars["close"], history, axis, palette())
-    draw_figure(figure, key="rule_price")
+    draw_figure(Ready.of(figure), key="rule_price")
 
 
 def _draw_list(history: RuleHistory, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 // Draws a figure into one element and later figures into the same: what is new is drawn over what
-// was there, and the reader's zoom stays as long as the figure's uirevision does.
+// was there, and the reader's zoom stays as long as the figure's uirevision does. Of a point that is
+// clicked and has something to tell, that is reported.
 
 let loading
 
@@ -34,19 +35,28 @@ function begin(root) {
   return state
 }
 
-export default function ({ data, parentElement }) {
+function listen(root, state) {
+  root.on("plotly_selected", (event) => {
+    const told = event?.points.find((point) => point.customdata)
+    if (told) state.tell?.("clicked", told.customdata[0])
+  })
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".chart")
   root.setAttribute("aria-label", data.alt)
   root.style.height = `${data.height}px`
   const state = states.get(root) ?? begin(root)
+  state.tell = data.listens ? setTriggerValue : null
   if (state.spec === data.spec) return state.end
   state.spec = data.spec
   library(data.library).then(
     (plotly) => {
       if (state.spec !== data.spec || !root.isConnected) return
       const { data: traces, layout } = JSON.parse(data.spec)
-      state.plotly = plotly
       plotly.react(root, traces, layout, data.config)
+      if (!state.plotly) listen(root, state)
+      state.plotly = plotly
     },
     () => {
       state.spec = null
