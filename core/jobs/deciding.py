@@ -120,7 +120,7 @@ def decide_bars(
         known.frame[~known.frame.index.isin(stored.index)].reindex(columns=list(NAMES)) + 0.0
     )  # as they are stored
     for step in _steps(new):
-        stored = pd.concat([stored, step]).sort_index()
+        stored = _merged(stored, step)
         done = None
         while done is None:
             made = _decide(stored, step, schedules)
@@ -211,6 +211,18 @@ def _steps(new: pd.DataFrame) -> Iterator[pd.DataFrame]:
     step_of = before[codes] // STEP_ROWS
     for number in np.unique(step_of):
         yield new[step_of == number]
+
+
+def _merged(stored: pd.DataFrame, step: pd.DataFrame) -> pd.DataFrame:
+    """All rows by symbol and time; to sort as if they were in no order at all takes several times as long."""
+    whole = pd.concat([stored, step])
+    index = whole.index
+    assert isinstance(index, pd.MultiIndex)
+    symbols, times = (
+        np.argsort(np.argsort(level, kind="stable"), kind="stable")[codes]
+        for level, codes in zip(index.levels, index.codes, strict=True)
+    )
+    return whole.take(np.argsort(symbols * len(index.levels[1]) + times, kind="stable"))
 
 
 def _store(

@@ -100,8 +100,10 @@ def load_closes(
 def load_symbols(conn: Connection, since: datetime) -> list[str]:
     """The symbols that have had a candle since then, sorted."""
     table = observed[CANDLES.file]
-    # Made distinct here: asked to, SQLite reads the whole table instead of the newest rows.
-    return sorted(set(conn.scalars(select(table.c.symbol).where(table.c.published_at >= since))))
+    query = select(table.c.symbol).where(table.c.published_at >= since)
+    # Asked to, SQLite reads the whole table instead of the newest rows.
+    query = query if conn.dialect.name == "sqlite" else query.distinct()
+    return sorted(set(conn.scalars(query)))
 
 
 def count_bars(conn: Connection, start: datetime, end: datetime) -> int:
