@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -267,6 +268,7 @@ def _notice(
     )
 
 
+@lru_cache(maxsize=1_000)  # Asked for with every event of a message.
 def notice_key(rule_id: str, at: datetime, group: str = "") -> str:
     """32 hexadecimal digits that tell the message of this bar from all others."""
     return hashlib.sha256(f"{rule_id}\n{to_us(at)}\n{group}".encode()).hexdigest()[:32]
