@@ -181,6 +181,18 @@ def test_a_name_that_changes_its_address_is_connected_to_where_it_was_checked(
     assert one.headers["host"] == f"hook.example:{receiver.port}"
 
 
+def test_a_name_that_moves_is_not_sent_to_by_the_connection_that_is_open(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://hook.example:{receiver.port}/x"
+    both = Allowed([*HERE.private, *_networks("127.0.0.9")])
+    with names(monkeypatch, hook_example=["127.0.0.1", "127.0.0.9"]):
+        outcomes = send(url, Told("one"), Told("two"), allowed=both)
+    assert [one.sent for one in outcomes] == [True, False]
+    assert "cannot be connected to" in outcomes[1].message
+    assert receiver.keys() == ["one"]
+
+
 def test_a_name_that_moves_into_a_private_network_is_refused_at_the_next_message(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import OperationalError
 
 from core.alerts.delivery import Outcome, Sealer, Target, Written, parse_target, webhook
@@ -116,6 +116,43 @@ def test_messages_go_before_the_other_work_of_a_round_but_not_for_ever(
         assert states(sqlite_engine)[5:] == ["waiting"]
         receiver.switch_off()
         receiver.switch_on()
+
+
+def test_what_is_put_a_moment_later_goes_by_the_same_connection_and_nobody_waits_for_that(
+    sqlite_engine: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlite_engine
+    monkeypatch.setattr(sending, "LINGER_SECONDS", 60.0)
+    one = add_webhook(engine, receiver.url("/one"))
+    with Sending(courier(engine, lambda: NOON), poll_seconds=60.0) as sender:
+        for number in range(3):
+            put(engine, message(one, number))
+            sender.go_first(60)
+            assert states(engine) == ["sent"] * (number + 1)
+    assert receiver.keys("/one") == [f"{one}-{number}" for number in range(3)]
+    assert len({each.peer for each in receiver.received}) == 1
+
+
+def test_what_came_of_several_channels_is_written_down_at_once(
+    sqlite_engine: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlite_engine
+    monkeypatch.setattr(sending, "ANSWER_SECONDS", 10.0)
+    ids = [add_webhook(engine, receiver.url(f"/{number}")) for number in range(4)]
+    together: list[int] = []
+    note_sent = outbox.note_sent
+
+    def note(conn: Connection, arrived: list[outbox.Answered], now: datetime) -> int:
+        together.append(len(arrived))
+        return note_sent(conn, arrived, now)
+
+    monkeypatch.setattr(outbox, "note_sent", note)
+    put(engine, *(message(one, number) for number in range(8) for one in ids))
+    with Sending(courier(engine, lambda: NOON)):
+        wait_for(lambda: states(engine) == ["sent"] * 32)
+    # They begin, and so end, one by one, and are in step between.
+    assert len(ids) in together
+    assert sum(together) == 32
 
 
 def test_two_workers_send_no_message_twice_and_no_channel_at_once(

@@ -398,6 +398,22 @@ def test_rows_of_both_ways_to_write_are_the_same_row(conn: Connection, frame: pd
     assert conn.scalar(found) == 1
 
 
+def test_each_time_only_the_rows_that_are_given_are_stored(
+    engine: Engine, frame: pd.DataFrame
+) -> None:
+    with engine.connect() as conn:
+        assert save_bars(conn, frame.iloc[:6]) == 6
+        assert save_bars(conn, frame.iloc[4:8]) == 2
+        conn.rollback()
+    with engine.begin() as conn:
+        assert save_bars(conn, frame.iloc[:2]) == 2
+        assert save_bars(conn, frame.iloc[1:3]) == 1
+    with engine.begin() as conn:
+        assert save_bars(conn, frame.iloc[:2]) == 0
+    with engine.connect() as conn:
+        assert rows_in(conn, bars) == 3
+
+
 def test_two_writers_of_the_same_rows_leave_one_copy(
     engine: Engine, planned: pd.DataFrame, ages: pd.DataFrame, resolved: pd.DataFrame
 ) -> None:

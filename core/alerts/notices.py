@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -113,7 +114,8 @@ def decide(
     silence = silenced_by(silences, about, at) or silenced_by(silences, about, now or at)
     if silence is not None:
         return Decision(event, False, "silenced", silence)
-    if not is_inside(definition, np.array([to_us(at)]))[0]:
+    # Asked of one time only where there are such hours: there are thousands of events.
+    if definition.active_hours and not is_inside(definition, np.array([to_us(at)]))[0]:
         return Decision(event, False, "outside_active_hours")
     if event.kind == "late":
         return Decision(event, True, "late", _was_silenced(event, about, silences))
@@ -266,6 +268,7 @@ def _notice(
     )
 
 
+@lru_cache(maxsize=1_000)  # Asked for with every event of a message.
 def notice_key(rule_id: str, at: datetime, group: str = "") -> str:
     """32 hexadecimal digits that tell the message of this bar from all others."""
     return hashlib.sha256(f"{rule_id}\n{to_us(at)}\n{group}".encode()).hexdigest()[:32]

@@ -115,16 +115,15 @@ class States:
 
     def in_phase(self, *phases: int) -> tuple[str, ...]:
         """The symbols that are in one of these phases."""
-        return tuple(
-            symbol
-            for symbol, phase in zip(self.symbols, self.table[PHASE].tolist(), strict=True)
-            if phase in phases
-        )
+        phase = self.table[PHASE]
+        return self._where(np.logical_or.reduce([phase == one for one in phases]))
 
     def without_health(self, health: int) -> tuple[str, ...]:
         """The symbols whose health is another."""
-        places = np.flatnonzero(self.table[HEALTH] != health).tolist()
-        return tuple(self.symbols[place] for place in places)
+        return self._where(self.table[HEALTH] != health)
+
+    def _where(self, which: Bools) -> tuple[str, ...]:
+        return tuple(self.symbols[place] for place in np.flatnonzero(which).tolist())
 
     def take(self, symbols: Iterable[str]) -> States:
         """The states of these symbols, which it must have."""

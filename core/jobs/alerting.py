@@ -1,7 +1,8 @@
 """Alert rules at the close of a bar: judged, stepped, written down and told.
 
 All that comes of a rule is written in one transaction, with some other rules. Those of which messages are
-sent come first, so that these are on their way while the rest is written.
+sent come first, a few at a time, so that the first messages are on their way while the next ones are
+written; what no message waits for is written when they are sent.
 
 Every rule goes on from the bar it was judged at last, through every bar that was stored since, so
 nothing is missed while no worker runs. A bar that was judged already is left alone, so the same work
@@ -70,8 +71,11 @@ from core.store.alerts.states import Progress, StoredEvent
 MISSED = timedelta(hours=72)
 # A market without a bar for so long is not traded any more.
 GONE = timedelta(days=7)
-# What is written in one transaction: so many rules or so many events, whichever is met first.
+# What is written in one transaction: so many rules or so many events, whichever is met first. The first
+# of messages that are sent are few, and then twice as many each time: there is always something to send
+# while the next is written, and it takes few transactions.
 _RULES, _EVENTS = 125, 1_500
+_FIRST_RULES = 16
 _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
 
@@ -112,6 +116,11 @@ class _Work:
         return {(each.event.symbol, each.event.at) for each in self.decisions}
 
     @property
+    def tells(self) -> bool:
+        """Whether there is something to send of it."""
+        return any(one.sent for one in self.decisions)
+
+    @property
     def told_until(self) -> datetime | None:
         return None if self.progress is None else self.progress.bar
 
@@ -139,7 +148,7 @@ class Alerting:
     """Judges the rules of one database. ``clock`` is the time of the market; ``told`` is called when
     there is something to send; ``link`` is the address of the dashboard, where it is known. ``people`` gives
     who may sign in: nothing is sent to the own channels of others. By default all may. ``stand_back`` is
-    called when all messages of a bar are there, before what nobody waits for is done."""
+    called when all messages of a bar are there, before what no message waits for is written."""
 
     engine: Engine
     clock: Callable[[], datetime]
@@ -151,6 +160,8 @@ class Alerting:
     # Version, newest bar and states of rules as this process judged them last.
     _kept: dict[int, tuple[int, datetime, States]] = field(default_factory=dict)
     _compiled: dict[str, Rule | RuleError] = field(default_factory=dict)
+    # By id and version.
+    _rules: dict[tuple[int, int], StoredRule] = field(default_factory=dict)
 
     def judge(self, bar: datetime) -> int:
         """Judge every rule up to a bar; how many things happened."""
@@ -163,22 +174,25 @@ class Alerting:
             silences = load_silences(conn, _since(work, bar))
         _step(work, silences, now)
         people = None if self.people is None else cache(self.people)
-        written = [self._write(some, people, now) for some in _in_turn(work)]
+        telling = [one for one in work if one.tells]
+        turns = _in_turn(telling, first=_FIRST_RULES)
+        written = [self._write(some, people, now) for some in turns]
+        if any(one.messages for one in written):
+            self.stand_back()
+        turns = _in_turn([one for one in work if not one.tells])
+        written += [self._write(some, people, now) for some in turns]
         with self.engine.begin() as conn:
             stored_states.hold_alerts(conn)
             ended = stored_states.end_deleted(conn, now)
-        if any(one.messages for one in written):
-            self.stand_back()
         self._show([each for one in written for each in one.work])
         return ended + sum(one.happened for one in written)
 
     def _prepare(self, conn: Connection, bar: datetime, now: datetime) -> list[_Work]:
         """Rules that there are bars for, each where it stands."""
         progress = stored_states.load_progress(conn)
-        begun = {
-            rule.id: (rule, _judged_until(rule, progress.get(rule.id), bar))
-            for rule in stored_rules.list_rules(conn)
-        }
+        rules = stored_rules.list_rules(conn, self._rules)
+        self._rules = {(rule.id, rule.version): rule for rule in rules}
+        begun = {rule.id: (rule, _judged_until(rule, progress.get(rule.id), bar)) for rule in rules}
         due = {each: found for each, found in begun.items() if found[1] < bar}
         if not due:
             return []
@@ -390,16 +404,16 @@ def _step(work: Sequence[_Work], silences: Sequence[Silence], now: datetime) -> 
         one.decisions = without_superseded(one.decisions)
 
 
-def _in_turn(work: Sequence[_Work]) -> Iterator[list[_Work]]:
-    """Rules as they are written, some at a time: first those of which there is something to send."""
+def _in_turn(work: Sequence[_Work], first: int | None = None) -> Iterator[list[_Work]]:
+    """Rules as they are written, some at a time: at ``first`` so many, and then twice as many each time."""
     some: list[_Work] = []
-    events = 0
-    for one in sorted(work, key=lambda one: not any(each.sent for each in one.decisions)):
+    most, events = min(first or _RULES, _RULES), 0
+    for one in work:
         some.append(one)
         events += len(one.decisions)
-        if len(some) >= _RULES or events >= _EVENTS:
+        if len(some) >= most or events >= _EVENTS:
             yield some
-            some, events = [], 0
+            some, events, most = [], 0, min(2 * most, _RULES)
     if some:
         yield some
 

@@ -116,14 +116,20 @@ class Asking:
 
     def take(self) -> dict[str, list[pd.DataFrame]]:
         """What has come and is not stored, by table; it is held on to until `confirm`."""
+        self._taken = {}
+        return self.take_more()
+
+    def take_more(self) -> dict[str, list[pd.DataFrame]]:
+        """What has come since `take`, as that gives it."""
         found: dict[str, list[pd.DataFrame]] = {}
-        self._taken = dict(self._held)
-        for question, rows in self._taken.items():
-            found.setdefault(question.table, []).append(rows)
+        for question, rows in self._held.items():
+            if self._taken.get(question) is not rows:
+                self._taken[question] = rows
+                found.setdefault(question.table, []).append(rows)
         return found
 
     def confirm(self) -> None:
-        """What was taken last is stored."""
+        """What was taken, since `take` last, is stored."""
         for question, rows in self._taken.items():
             if self._held.get(question) is rows:
                 del self._held[question]

@@ -37,15 +37,18 @@ _logger = logging.getLogger(__name__)
 
 
 async def wait_until(
-    moment: datetime, clock: Callable[[], datetime], enough: Callable[[], bool] = lambda: False
+    moment: datetime,
+    clock: Callable[[], datetime],
+    enough: Callable[[], bool] = lambda: False,
+    look_seconds: float = _POLL_SECONDS,
 ) -> None:
-    """Wait for a time of the market, or until it is ``enough``.
+    """Wait for a time of the market, or until it is ``enough``; it is looked every ``look_seconds``.
 
     No longer than that time is away, also where the clock stands still.
     """
     give_up = monotonic() + (moment - clock()).total_seconds()
     while clock() < moment and monotonic() < give_up and not enough():
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(look_seconds)
 
 
 class Closing:

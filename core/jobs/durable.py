@@ -33,6 +33,9 @@ LEADER = "sources"
 ALIVE = timedelta(seconds=15)
 KEPT = timedelta(days=3)
 ROUND = "round"
+# Nobody waits for a moment more or less before a backtest or a model is begun, and to ask the database
+# for them takes the time of who judges a bar: that is done so many times more seldom than for parts.
+_SELDOM = 5
 _logger = logging.getLogger(__name__)
 _UNFINISHED = ["PENDING", "ENQUEUED"]
 
@@ -155,9 +158,10 @@ def durable_rounds(
         rounds.backtests = None if backtests is None else BacktestQueue(backtests)
         DBOS.launch()
         DBOS.register_queue(PARTS, worker_concurrency=2, polling_interval_sec=poll_seconds)
+        seldom = _SELDOM * poll_seconds
         if rounds.backtests is not None:
-            rounds.backtests.open(poll_seconds)
-        DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=poll_seconds)
+            rounds.backtests.open(seldom)
+        DBOS.register_queue(OPINIONS, worker_concurrency=1, polling_interval_sec=seldom)
         yield rounds
     finally:
         DBOS.destroy(destroy_registry=True)

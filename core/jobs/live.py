@@ -187,6 +187,8 @@ class LiveCollector:
                 await self._take_snapshot(venue)
         waiting = await self._wait_for_the_past()
         taken = [symbol for symbol in self._markets.by_symbol if symbol not in waiting]
+        # Hundreds of answers are put together before the candles come, and not after.
+        parts = {table: [_joined(rows)] for table, rows in self._asking.take().items()}
         found = await asyncio.gather(
             self._candles(taken, newest, bar),
             _in_time(self._just_settled(bar)),
@@ -197,9 +199,10 @@ class LiveCollector:
             # What has not come by then is asked on, and taken with the next bar.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asking.caught_up(bar), self._patience)
-        parts = self._asking.take()
+        more = self._asking.take_more().items()
         self._quiet = asyncio.create_task(self._be_quiet(bar))
-        for table, rows in [*[one for many in found for one in many], *self._taken_snapshots()]:
+        others = [*[one for many in found for one in many], *self._taken_snapshots()]
+        for table, rows in [*((table, one) for table, many in more for one in many), *others]:
             parts.setdefault(table, []).append(rows)
         tables = {
             table: _up_to(table, rows, bar)
@@ -211,7 +214,8 @@ class LiveCollector:
     async def _be_quiet(self, bar: datetime) -> None:
         self._asking.pause()
         try:
-            await wait_until(bar + QUIET, self._clock)
+            # Nobody waits for the end of it, and to look takes the time of who judges the bar.
+            await wait_until(bar + QUIET, self._clock, look_seconds=0.05)
         finally:
             self._asking.go_on()
 
@@ -412,9 +416,15 @@ async def or_none(work: Coroutine[Any, Any, T]) -> T | None:
 def _up_to(table: str, parts: Iterable[pd.DataFrame], bar: datetime) -> pd.DataFrame:
     """Rows of the last `BACKFILL`, each once; the first of several counts."""
     source = FILES[table]
-    rows = pd.concat([one for one in parts if len(one)], ignore_index=True)
+    rows = _joined(parts)
     keys = [*(["symbol"] if source.per_symbol else []), "venue"]
     keys += ["open_at"] if source.has_open else [source.known_at]
     known = rows[source.known_at]
     inside = (known >= bar - BACKFILL) & (known <= bar)
     return rows[inside].drop_duplicates(keys, ignore_index=True)
+
+
+def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """All rows, in order; empty parts have no say in the kinds of columns."""
+    some = [one for one in parts if len(one)]
+    return pd.concat(some, ignore_index=True) if some else pd.DataFrame()

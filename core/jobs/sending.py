@@ -47,8 +47,13 @@ POLL_SECONDS = 0.1
 # So long the other work of a round stands back when there is something to send.
 FIRST_SECONDS = 2.0
 THREADS, FAILING_THREADS = 24, 24
+# A thread that has nothing more to send waits so long for more, with its connection: the rest of a bar's
+# messages may just be written.
+LINGER_SECONDS = 0.3
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
+# Most receivers answer within this: so long those wait to be written down that were answered before.
+ANSWER_SECONDS = 0.01
 # As long as a lease lasts that nobody prolongs, with something to spare.
 NOTING_SECONDS = 0.75 * LEASE.total_seconds()
 _logger = logging.getLogger(__name__)
@@ -62,7 +67,8 @@ def now() -> datetime:
 class _Step:
     """What a thread has done and wants next: ``done`` is what came of a message, if it had one.
 
-    It ``is_over`` when its turn is, whether it ``is_written`` or could not be.
+    Its thread is ``called`` when it ``is_over``, whether it ``is_written`` or could not be, or else to
+    write it down, with all that wait.
     """
 
     channel_id: int
@@ -71,6 +77,7 @@ class _Step:
     following: Claimed | None = None
     is_written: bool = False
     is_over: bool = False
+    called: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
@@ -79,7 +86,8 @@ class Courier:
     two of them is taken up by another worker.
 
     Steps of several threads are written down in one transaction: who comes while one is under way waits
-    for the next, which takes all that wait. A message is noted before its channel's next one is sent.
+    for the next, which takes all that wait, and those that are about to. A message is noted before its
+    channel's next one is sent.
     """
 
     engine: Engine
@@ -90,11 +98,19 @@ class Courier:
     chance: Callable[[], float] = random.random
     lease: timedelta = LEASE
     _steps: list[_Step] = field(default_factory=list)
-    _collecting: threading.Lock = field(default_factory=threading.Lock)
-    _writing: threading.Lock = field(default_factory=threading.Lock)
+    # By attempt, when the message was claimed that is not answered yet.
+    _unanswered: dict[int, float] = field(default_factory=dict)
+    _collecting: threading.Condition = field(default_factory=threading.Condition)
+    _is_writing: bool = False
 
-    def send_all(self, channel_id: int, go_on: Callable[[], bool], holding: Holding) -> None:
-        """Send a channel's messages until there are none to be sent now."""
+    def send_all(
+        self,
+        channel_id: int,
+        go_on: Callable[[], bool],
+        holding: Holding,
+        linger: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Send a channel's messages until there are none to be sent now, and ``linger`` waits for none."""
         claimed = self.claim(channel_id)
         if claimed is None:
             return
@@ -112,6 +128,9 @@ class Courier:
                     took_ms = (monotonic() - began) * 1000
                     following = self.note(claimed, outcome, took_ms, claim_next=go_on())
                     holding.take(following)
+                    while following is None and outcome.sent and linger():
+                        following = self.claim(channel_id)
+                        holding.take(following)
         except DeliveryError as error:
             self.note(claimed, refused(str(error)), 0.0, claim_next=False)
 
@@ -138,6 +157,7 @@ class Courier:
         self, claimed: Claimed, outcome: Outcome, took_ms: float, *, claim_next: bool
     ) -> Claimed | None:
         """Write down what came of it and, in the same transaction, take the channel's next one."""
+        self._unanswered.pop(claimed.attempt_id, None)
         done = claimed, outcome, took_ms
         return self._together(_Step(claimed.channel_id, done, claim_next=claim_next))
 
@@ -149,11 +169,16 @@ class Courier:
         """
         with self._collecting:
             self._steps.append(step)
-        with self._writing:
-            if not step.is_over:  # else whoever wrote before took it along
-                with self._collecting:
-                    steps, self._steps = self._steps, []
-                self._write(steps)
+            self._collecting.notify()
+            if not self._is_writing:
+                self._is_writing = True
+                step.called.set()
+        step.called.wait()
+        if not step.is_over:
+            try:
+                self._write(self._collected())
+            finally:
+                self._hand_on()
         if step.is_written:
             return step.following
         if step.done is None:
@@ -165,6 +190,22 @@ class Courier:
                 return self._written([step]).get(step.channel_id)
         raise AssertionError("a retry ends with a result or an error")
 
+    def _collected(self) -> list[_Step]:
+        """All steps that wait, with those of messages that are answered in a moment."""
+        with self._collecting:
+            until = max(list(self._unanswered.values()), default=0.0) + ANSWER_SECONDS
+            while self._unanswered and (left := until - monotonic()) > 0:
+                self._collecting.wait(left)
+            steps, self._steps = self._steps, []
+        return steps
+
+    def _hand_on(self) -> None:
+        """Have those written down that have come meanwhile, by the thread of the first of them."""
+        with self._collecting:
+            self._is_writing = bool(self._steps)
+            if self._steps:
+                self._steps[0].called.set()
+
     def _write(self, steps: Sequence[_Step]) -> None:
         try:
             found = self._written(steps)
@@ -175,6 +216,7 @@ class Courier:
         finally:
             for one in steps:
                 one.is_over = True
+                one.called.set()
 
     def _written(self, steps: Sequence[_Step]) -> dict[int, Claimed]:
         at = self.clock()
@@ -194,7 +236,9 @@ class Courier:
                         set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
                     )
             wanting = [one.channel_id for one in steps if one.claim_next]
-            return outbox.claim(conn, wanting, self.name, at, self.lease) if wanting else {}
+            found = outbox.claim(conn, wanting, self.name, at, self.lease) if wanting else {}
+        self._unanswered |= {one.attempt_id: monotonic() for one in found.values()}
+        return found
 
     def _next_at(self, claimed: Claimed, outcome: Outcome, at: datetime) -> datetime | None:
         if outcome.permanent:
@@ -206,12 +250,14 @@ class Courier:
 
 @dataclass
 class Holding:
-    """What a thread has in hand, and since when."""
+    """What a thread has in hand, and since when; ``news`` is the last that it knows of."""
 
     channel_id: int
     failing: bool
     claimed: Claimed | None = None
     since: float = 0.0
+    news: int = 0
+    lingers: bool = False
 
     def take(self, claimed: Claimed | None) -> None:
         self.claimed, self.since = claimed, monotonic()
@@ -231,6 +277,9 @@ class Sending:
     _awake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _holdings: dict[int, Holding] = field(default_factory=dict)
+    # How often it was said that there is something to send, for threads that linger.
+    _news: int = 0
+    _told: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Sending:
@@ -243,6 +292,7 @@ class Sending:
 
     def wake(self) -> None:
         """Look at the outbox now."""
+        self._tell()
         self._awake.set()
 
     def go_first(self, seconds: float = FIRST_SECONDS) -> None:
@@ -254,12 +304,13 @@ class Sending:
         until = monotonic() + seconds
         begun = monotonic() + 0.2
         while monotonic() < until and not self._stopping.wait(0.02):
-            if not self._holdings and monotonic() > begun:
+            if not self._is_busy() and monotonic() > begun:
                 return
 
     def stop(self, seconds: float = 5.0) -> bool:
         """Begin nothing more, and give what is under way some time; whether it came to an end."""
         self._stopping.set()
+        self._tell()
         self._awake.set()
         until = monotonic() + seconds
         if self._thread is not None:
@@ -267,6 +318,16 @@ class Sending:
         while self._holdings and monotonic() < until:
             threading.Event().wait(0.02)
         return not self._holdings
+
+    def _is_busy(self) -> bool:
+        with self._lock:
+            return any(not one.lingers for one in self._holdings.values())
+
+    def _tell(self) -> None:
+        """Have threads that linger look for something to send."""
+        with self._told:
+            self._news += 1
+            self._told.notify_all()
 
     def _run(self) -> None:
         prolonged = monotonic()
@@ -304,6 +365,10 @@ class Sending:
     def _start_due(self) -> None:
         with self.courier.engine.connect() as conn:
             found = outbox.load_due(conn, self.courier.clock())
+        with self._lock:
+            held = [self._holdings.get(due.channel_id) for due in found]
+        if any(one is not None and one.lingers for one in held):
+            self._tell()
         for due in found:
             with self._lock:
                 if due.channel_id in self._holdings or not self._has_room(failing=due.failing):
@@ -315,12 +380,18 @@ class Sending:
             ).start()
 
     def _has_room(self, *, failing: bool) -> bool:
-        busy = sum(one.failing == failing for one in self._holdings.values())
+        threads = [one for one in self._holdings.values() if not one.lingers]
+        busy = sum(one.failing == failing for one in threads)
         return busy < (FAILING_THREADS if failing else THREADS)
 
     def _send(self, holding: Holding) -> None:
         try:
-            self.courier.send_all(holding.channel_id, lambda: self._goes_on(holding), holding)
+            self.courier.send_all(
+                holding.channel_id,
+                lambda: self._goes_on(holding),
+                holding,
+                lambda: self._linger(holding),
+            )
         except SQLAlchemyError:
             _logger.exception("The database did not answer; a message may be sent again.")
             self._stopping.wait(1.0)
@@ -333,7 +404,17 @@ class Sending:
                     del self._holdings[holding.channel_id]
             self._awake.set()
 
+    def _linger(self, holding: Holding) -> bool:
+        """Wait a little for something to send; whether it was said that there is something."""
+        holding.lingers = True
+        with self._told:
+            said = self._told.wait_for(lambda: self._news != holding.news, LINGER_SECONDS)
+        holding.lingers = False
+        return said and self._goes_on(holding)
+
     def _goes_on(self, holding: Holding) -> bool:
+        # What is said from here on may be of what is put after the next look at the outbox.
+        holding.news = self._news
         return not self._stopping.is_set() and self._holdings.get(holding.channel_id) is holding
 
     def _prolong(self) -> None:

@@ -353,7 +353,8 @@ def _checked(name: str, table: pd.DataFrame) -> pa.Table:
 
 def _as_arrow(name: str, table: pd.DataFrame) -> pa.Table:
     try:
-        return pa.Table.from_pandas(table, preserve_index=False)
+        # Threads would be begun for every table, which takes longer than a bar's rows.
+        return pa.Table.from_pandas(table, preserve_index=False, nthreads=1)
     except pa.ArrowException as error:
         raise RecordingError(f"The table {name} cannot be written as Parquet: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -74,12 +74,18 @@ def as_taken(conn: Connection, table: Table, columns: Mapping[str, Values]) -> d
 
 
 def _moments(conn: Connection, values: Sequence[datetime | None]) -> list[str | None]:
-    """There are few that differ."""
-    unique = list({value for value in values if value is not None})
-    written = (
-        dict(zip(unique, times(conn, pd.DatetimeIndex(unique)), strict=True)) if unique else {}
-    )
-    return [None if value is None else written[value] for value in values]
+    """As `times` writes them; there are few that differ."""
+    written: dict[datetime | None, str | None] = {None: None}
+    for value in set(values) - {None}:
+        written[value] = _moment(conn, value)
+    return [written[value] for value in values]
+
+
+def _moment(conn: Connection, value: datetime | None) -> str:
+    if value is None or value.tzinfo is None:
+        raise StoreError("These times have no time zone; store times in UTC.")
+    text = value.astimezone(UTC).isoformat(" ", "microseconds")
+    return text.removesuffix("+00:00") if conn.dialect.name == "sqlite" else text
 
 
 def _put(conn: Connection, table: Table, columns: Mapping[str, Values], on_conflict: str) -> int:

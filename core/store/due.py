@@ -13,7 +13,16 @@ from core.market.frame import INDEX, NAMES
 from core.outcomes import HORIZONS
 from core.signals import Profile, parse_profile
 from core.store import rows
-from core.store.reading import between, instants, moments, numbers, raw, read_columns, words
+from core.store.reading import (
+    among,
+    between,
+    instants,
+    moments,
+    numbers,
+    raw,
+    read_columns,
+    words,
+)
 from core.store.tables import bars, outcomes, profiles, signals
 
 LONGEST = max(pd.Timedelta(horizon) for horizon in HORIZONS).to_pytimedelta()
@@ -27,7 +36,7 @@ def load_frame(
 ) -> pd.DataFrame:
     """Stored bars of these symbols from ``start`` to ``end`` (both included), a market frame."""
     columns = [*raw(bars, "symbol", *NAMES), *instants(bars, "time")]
-    query = select(*columns).where(bars.c.symbol.in_(sorted(symbols)))
+    query = select(*columns).where(among(conn, bars.c.symbol, symbols))
     query = between(query, bars, start, end).order_by(bars.c.symbol, bars.c.time)
     found = read_columns(conn, query)
     index = pd.MultiIndex.from_arrays(
@@ -38,7 +47,7 @@ def load_frame(
 
 def count_frame(conn: Connection, symbols: Collection[str], start: datetime, end: datetime) -> int:
     """How many rows `load_frame` would give."""
-    query = select(func.count()).where(bars.c.symbol.in_(sorted(symbols)))
+    query = select(func.count()).where(among(conn, bars.c.symbol, symbols))
     return conn.scalar(between(query, bars, start, end)) or 0
 
 
@@ -51,7 +60,7 @@ def load_due(
     """
     names = list(conn.scalars(select(profiles.c.name).distinct().order_by(profiles.c.name)))
     query = _due(start, end, newest).where(
-        signals.c.profile_name.in_(names), signals.c.symbol.in_(sorted(symbols))
+        signals.c.profile_name.in_(names), among(conn, signals.c.symbol, symbols)
     )
     order = (signals.c.profile_name, signals.c.symbol, signals.c.time, signals.c.id)
     found = read_columns(conn, query.order_by(*order))

@@ -23,7 +23,7 @@ from core.market.files import (
     Source,
 )
 from core.store.bulk import floats, insert_new, times
-from core.store.reading import instants, moments, numbers, raw, read_columns, words
+from core.store.reading import among, instants, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, observed
 
 
@@ -90,7 +90,7 @@ def load_closes(
     """Symbol and close of every candle of these symbols that was published from ``start`` to ``end``."""
     table = observed[CANDLES.file]
     query = select(*raw(table, "symbol"), *instants(table, "open_at")).where(
-        table.c.symbol.in_(sorted(symbols)), table.c.published_at.between(start, end)
+        among(conn, table.c.symbol, symbols), table.c.published_at.between(start, end)
     )
     found = read_columns(conn, query)
     closes = moments(found["open_at"], "time") + pd.Timedelta(hours=1)
@@ -100,8 +100,10 @@ def load_closes(
 def load_symbols(conn: Connection, since: datetime) -> list[str]:
     """The symbols that have had a candle since then, sorted."""
     table = observed[CANDLES.file]
-    # Made distinct here: asked to, SQLite reads the whole table instead of the newest rows.
-    return sorted(set(conn.scalars(select(table.c.symbol).where(table.c.published_at >= since))))
+    query = select(table.c.symbol).where(table.c.published_at >= since)
+    # Asked to, SQLite reads the whole table instead of the newest rows.
+    query = query if conn.dialect.name == "sqlite" else query.distinct()
+    return sorted(set(conn.scalars(query)))
 
 
 def count_bars(conn: Connection, start: datetime, end: datetime) -> int:
@@ -154,7 +156,7 @@ def _load(
     if end is not None:
         query = query.where(known_at <= end)
     if symbols is not None and source.per_symbol:
-        query = query.where(table.c.symbol.in_(sorted(symbols)))
+        query = query.where(among(conn, table.c.symbol, symbols))
     found = read_columns(conn, query)
     rows = pd.DataFrame({name: words(found[name]).astype("str") for name in _labels(source)})
     for name in stamped:

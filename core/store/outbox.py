@@ -131,19 +131,8 @@ def put(conn: Connection, messages: Iterable[Message], now: datetime) -> int:
     if not rows:
         return 0
     insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(deliveries)
-    keys = [row["key"] for row in rows]
-    before = _count(conn, keys)
-    conn.execute(insert.on_conflict_do_nothing(index_elements=["key"]), rows)
-    return _count(conn, keys) - before
-
-
-def _count(conn: Connection, keys: list[Any]) -> int:
-    counted = 0
-    for start in range(0, len(keys), 500):
-        part = keys[start : start + 500]
-        query = select(func.count()).select_from(deliveries).where(deliveries.c.key.in_(part))
-        counted += conn.scalar(query) or 0
-    return counted
+    new = insert.on_conflict_do_nothing(index_elements=["key"])
+    return conn.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def load_due(conn: Connection, now: datetime) -> list[Due]:

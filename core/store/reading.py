@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, Result, Select, Table, type_coerce
+from sqlalchemy import ARRAY, Connection, Result, Select, Table, Text, any_, literal, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,6 +42,16 @@ def _microseconds(element: Instant, compiler: Any, **kwargs: Any) -> str:
 def instants(table: Table, *names: str) -> list[ColumnElement[Any]]:
     """Columns of times, never empty ones, of many rows."""
     return [Instant(type_coerce(table.c[name], NullType())).label(name) for name in names]
+
+
+def among(
+    conn: Connection, column: ColumnElement[str], values: Collection[str]
+) -> ColumnElement[bool]:
+    """Whether a word is one of many: in PostgreSQL as one parameter, as hundreds take their time."""
+    words_ = sorted(values)
+    if conn.dialect.name == "sqlite":
+        return column.in_(words_)
+    return column == any_(literal(words_, ARRAY(Text)))
 
 
 def between(

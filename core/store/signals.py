@@ -22,7 +22,7 @@ from core.market.frame import INDEX, NAMES
 from core.signals import Profile
 from core.store import contents, ledger, rows
 from core.store.bulk import floats, insert_all, insert_new, texts, times
-from core.store.reading import between, moments, numbers, raw, read_columns, words
+from core.store.reading import among, between, moments, numbers, raw, read_columns, words
 from core.store.tables import bars, measurements, outcomes, profiles, replays, signals
 from core.store.tallies import keep_signals, keep_tallies
 
@@ -123,7 +123,7 @@ def _only_new(conn: Connection, ready: rows.Ready, profile: Profile) -> rows.Rea
 
 def _measure(conn: Connection, new: rows.Ready) -> list[str | datetime]:
     """Store what no profile has stored, once; when each row's measurement was recorded."""
-    known = read_columns(conn, _in_range(measurements, ["digest", "recorded_at"], new.index))
+    known = read_columns(conn, _in_range(conn, measurements, ["digest", "recorded_at"], new.index))
     recorded = dict(zip(known["digest"], known["recorded_at"], strict=True))
     measured: list[str] = new.measurements["digest"]
     # To leave to the database what it has takes longer.
@@ -171,7 +171,7 @@ def _has_outcome(
 ) -> npt.NDArray[np.bool_]:
     """Which rows of ``wanted``, by signal_id and horizon, are stored already."""
     query = (
-        _in_range(signals, [], index)
+        _in_range(conn, signals, [], index)
         .with_only_columns(outcomes.c.signal_id, outcomes.c.horizon)
         .join_from(signals, outcomes)
         .where(signals.c.profile_name == profile.name, signals.c.profile_version == profile.version)
@@ -200,7 +200,7 @@ def _stored(
     conn: Connection, index: pd.Index, profile: Profile
 ) -> tuple[pd.MultiIndex, npt.NDArray[np.int64]]:
     """Symbol and time of a profile's stored signals in the range of ``index``, and their ids."""
-    query = _in_range(signals, ["id", "symbol", "time"], index).where(
+    query = _in_range(conn, signals, ["id", "symbol", "time"], index).where(
         signals.c.profile_name == profile.name, signals.c.profile_version == profile.version
     )
     found = read_columns(conn, query)
@@ -208,10 +208,10 @@ def _stored(
     return stored, np.array(found["id"], dtype=np.int64)
 
 
-def _in_range(table: Table, names: list[str], index: pd.Index) -> Select[Any]:
+def _in_range(conn: Connection, table: Table, names: list[str], index: pd.Index) -> Select[Any]:
     """Columns of a table's rows of the symbols, and between the times, of ``index``."""
     symbols, at = _levels(index)
-    query = select(*raw(table, *names)).where(table.c.symbol.in_(symbols.unique().tolist()))
+    query = select(*raw(table, *names)).where(among(conn, table.c.symbol, symbols.unique()))
     return between(query, table, at.min().to_pydatetime(), at.max().to_pydatetime())
 
 

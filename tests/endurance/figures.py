@@ -62,10 +62,15 @@ class Sampled:
                     self.failed.append(error)
 
 
-def wait_for(what: Callable[[], object], seconds: float, said: str = "it took too long") -> float:
-    """How many seconds it took until it was so."""
+def wait_for(
+    what: Callable[[], object],
+    seconds: float,
+    said: str = "it took too long",
+    look_seconds: float = 0.1,
+) -> float:
+    """How many seconds it took until it was so; it is looked every ``look_seconds``."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() - began < seconds, said
-        time.sleep(0.1)
+        time.sleep(look_seconds)
     return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""From the close of a bar, and from its signals, to the message at a receiver: 500 rules, 300 symbols.
+"""From the close of a bar to the message at a receiver: 500 rules, 300 symbols.
 
 The hour between two closes is left out, so CLOSE_SECONDS has to be long enough for its statistics.
 
@@ -77,7 +77,7 @@ def save_rules(engine: Engine, key: str, receiver: Receiver, now: datetime) -> N
 
 
 @pytest.mark.long
-def test_messages_arrive_two_seconds_after_the_signals(engine: Engine, tmp_path: Path) -> None:
+def test_messages_arrive_two_seconds_after_the_close(engine: Engine, tmp_path: Path) -> None:
     first = END - timedelta(hours=CLOSES + 4)
     tables = made_tables(SYMBOLS, END, DAYS)
     fill(engine, tables, first)
@@ -101,7 +101,12 @@ def test_messages_arrive_two_seconds_after_the_signals(engine: Engine, tmp_path:
         working.tick_seconds = 1.0
         worker = working.start()
         try:
-            wait_for(lambda: len(rounds_done(engine)) > CLOSES + 1, (CLOSES + 3) * SECONDS + 240)
+            # To look more often would take the time of those who are measured.
+            wait_for(
+                lambda: len(rounds_done(engine)) > CLOSES + 1,
+                (CLOSES + 3) * SECONDS + 240,
+                look_seconds=5.0,
+            )
             end(worker)
         finally:
             working.kill()
@@ -121,13 +126,15 @@ def test_messages_arrive_two_seconds_after_the_signals(engine: Engine, tmp_path:
     table = pd.DataFrame(rows, index=pd.Index(bars, name="bar")).round(2)
     say(f"{engine.dialect.name}, {RULES} rules, {SYMBOLS} symbols, seconds after the close:")
     say(table.to_string())
-    say(
-        f"messages {len(after):,}: median {np.median(after):.2f} s, p95 {np.quantile(after, 0.95):.2f} s"
-    )
+    say(f"{len(after):,} messages, after the close: {_quantiles(after)}")
     since = np.concatenate([np.array(found[bar]) - table.loc[bar, "decided"] for bar in bars])
-    say(f"after the signals: median {np.median(since):.2f} s, p95 {np.quantile(since, 0.95):.2f} s")
+    say(f"after the signals: {_quantiles(since)}")
     assert receiver.repeated == 0
-    assert np.quantile(since, 0.95) <= LIMIT_S
+    assert np.quantile(after, 0.95) <= LIMIT_S
+
+
+def _quantiles(seconds: np.ndarray) -> str:
+    return f"median {np.median(seconds):.2f} s, p95 {np.quantile(seconds, 0.95):.2f} s"
 
 
 def arrived(receiver: Receiver, clock: CloseClock) -> dict[datetime, list[float]]:

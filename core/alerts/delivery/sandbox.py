@@ -130,8 +130,10 @@ def _counted(values: Any) -> Iterator[Any]:
     """A list that is gone through, an item at a time out of the allowance."""
     if isinstance(values, str | Mapping):
         raise SecurityError("only lists can be gone through; for the values write values | items")
+    allowance = _allowance.get()
     for value in values:
-        _take()
+        if allowance is not None:
+            allowance.take()
         yield value
 
 
@@ -209,7 +211,9 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     @override
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Mapping) and isinstance(argument, str) and argument in obj:
+        # Nearly all are dicts, and to ask what else is a mapping takes longer than the rest.
+        is_mapping = type(obj) is dict or isinstance(obj, Mapping)
+        if is_mapping and isinstance(argument, str) and argument in obj:
             return obj[argument]
         if isinstance(obj, list | tuple | str) and isinstance(argument, int | slice):
             try:

@@ -9,7 +9,6 @@ key. A receiver answers 2xx within ten seconds; anything else is tried again or 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -18,17 +17,18 @@ import secrets
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Protocol
 
+import httpcore
 import httpx
 import orjson
 
 from core.alerts.delivery.addresses import Allowed, resolve
 from core.alerts.delivery.hiding import Secrets, hushed, secrets_of
+from core.alerts.delivery.line import Line
 from core.alerts.delivery.outcome import Outcome, from_status, refused, unreachable
 from core.errors import DeliveryError
 from core.market.http import retry_after
@@ -36,6 +36,8 @@ from core.market.http import retry_after
 TOTAL_SECONDS, CONNECT_SECONDS, READ_SECONDS = 15.0, 4.0, 10.0
 MOST_BYTES = 4_096
 _READ_OUT_SECONDS = 0.5
+# As long as a connection that nobody uses is trusted to be open.
+_KEPT_SECONDS = 5.0
 _ADDRESSES_TRIED = 2
 _PREFIX = "whsec_"
 _LOWEST_FREE_PORT, _HIGHEST_PORT = 1024, 65_535
@@ -120,17 +122,12 @@ def payload(message: Sent) -> bytes:
 class OpenWebhook:
     """A webhook with its connection, for the messages of one thread."""
 
-    def __init__(self, webhook: Webhook, allowed: Allowed, runner: asyncio.Runner) -> None:
+    def __init__(self, webhook: Webhook, allowed: Allowed) -> None:
         self._address, self._key = _parse(webhook.url), webhook.secret
-        self._allowed, self._runner = allowed, runner
+        self._allowed = allowed
         self._secrets = Secrets([*secrets_of(webhook.url), webhook.secret])
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            verify=_trusted(),
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=2, max_keepalive_connections=1),
-        )
+        self._line = Line(CONNECT_SECONDS)
+        self._connection: httpcore.HTTPConnection | None = None
 
     def send(self, message: Sent, now: datetime) -> Outcome:
         try:
@@ -141,71 +138,92 @@ class OpenWebhook:
         except LookupError as error:
             return unreachable(self._secrets.hide(str(error)))
         with hushed():
-            return self._runner.run(self._post(message, now, found), context=copy_context())
+            return self._send_to(found[:_ADDRESSES_TRIED], message, now)
 
     def close(self) -> None:
-        self._runner.run(self._client.aclose())
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    async def _post(self, message: Sent, now: datetime, found: list[str]) -> Outcome:
+    def _send_to(self, addresses: list[str], message: Sent, now: datetime) -> Outcome:
+        """To the very addresses that were checked, under the name that was asked for."""
+        self._line.allow(addresses, TOTAL_SECONDS)
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
-                *others, last = found[:_ADDRESSES_TRIED]
-                for address in others:
-                    with suppress(httpx.ConnectError):
-                        return await self._post_to(address, message, now)
-                return await self._post_to(last, message, now)
-        except (TimeoutError, httpx.TimeoutException):
+            return self._post(message, now)
+        except httpcore.TimeoutException:
             return unreachable("It did not answer in time.")
-        except httpx.ConnectError as error:
+        except httpcore.ConnectError as error:
             return unreachable(self._secrets.hide(f"It cannot be connected to: {error}."))
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             return unreachable(f"It broke the connection off ({type(error).__name__}).")
-        finally:
-            self._client.cookies.clear()
 
-    async def _post_to(self, address: str, message: Sent, now: datetime) -> Outcome:
-        """To the very address that was checked, under the name that was asked for."""
-        body, at = payload(message), int(now.timestamp())
-        headers = {
-            "host": self._address.netloc.decode("ascii"),
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": "CryptoSatX",
-            "idempotency-key": message.key,
-            "webhook-id": message.key,
-            "webhook-timestamp": str(at),
-            "webhook-signature": sign(self._key, message.key, at, body),
-        }
-        request = self._client.build_request(
-            "POST",
-            self._address.copy_with(host=address),
-            content=body,
-            headers=headers,
-            extensions={"sni_hostname": self._address.raw_host.decode("ascii")},
+    def _post(self, message: Sent, now: datetime) -> Outcome:
+        body = payload(message)
+        url = httpcore.URL(
+            scheme=self._address.raw_scheme,
+            host=self._address.raw_host,
+            port=_port(self._address),
+            target=self._address.raw_path,
         )
-        response = await self._client.send(request, stream=True)
-        try:
+        with self._connected(url).stream(
+            "POST",
+            url,
+            headers=self._headers(message, int(now.timestamp()), body),
+            content=body,
+            extensions={"timeout": {"read": READ_SECONDS, "write": READ_SECONDS}},
+        ) as response:
+            answered = httpx.Headers(response.headers)
             said = b""
-            if response.is_success:
-                await _read_out(response)
+            if 200 <= response.status < 300:
+                self._read_out(response, answered)
             else:
-                async for part in response.aiter_raw():
+                for part in response.iter_stream():
                     said += part
                     if len(said) >= MOST_BYTES:
                         break
-        finally:
-            await response.aclose()
-        wait = retry_after(response.headers.get("retry-after", ""), now)
+        wait = retry_after(answered.get("retry-after", ""), now)
         words = self._secrets.hide(said[:160].decode("utf-8", "replace"))
-        return from_status(response.status_code, wait, words)
+        return from_status(response.status, wait, words)
 
+    def _connected(self, url: httpcore.URL) -> httpcore.HTTPConnection:
+        """The connection of the message before, where it still can be used, or a new one."""
+        kept = self._connection
+        if kept is not None and kept.is_idle() and not kept.has_expired() and self._line.leads:
+            return kept
+        self.close()
+        self._connection = httpcore.HTTPConnection(
+            url.origin,
+            ssl_context=_trusted(),
+            keepalive_expiry=_KEPT_SECONDS,
+            network_backend=self._line,
+        )
+        return self._connection
 
-async def _read_out(response: httpx.Response) -> None:
-    """So that the next message finds the connection open; what was accepted is accepted anyhow."""
-    if int(response.headers.get("content-length") or MOST_BYTES + 1) <= MOST_BYTES:
-        with suppress(httpx.HTTPError, httpx.StreamError, TimeoutError):
-            async with asyncio.timeout(_READ_OUT_SECONDS):
-                async for _ in response.aiter_raw():  # never unpacked: it may be packed many times
+    def _headers(
+        self, message: Sent, at: int, body: bytes
+    ) -> list[tuple[bytes | str, bytes | str]]:
+        headers: list[tuple[bytes | str, bytes | str]] = [
+            ("host", self._address.netloc),
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("accept-encoding", "identity"),
+            ("user-agent", "CryptoSatX"),
+            ("idempotency-key", message.key),
+            ("webhook-id", message.key),
+            ("webhook-timestamp", str(at)),
+            ("webhook-signature", sign(self._key, message.key, at, body)),
+        ]
+        if self._address.userinfo:
+            person = f"{self._address.username}:{self._address.password}".encode()
+            headers.append(("authorization", f"Basic {base64.b64encode(person).decode()}"))
+        return headers
+
+    def _read_out(self, response: httpcore.Response, answered: httpx.Headers) -> None:
+        """So that the next message finds the connection open; what was accepted is accepted anyhow."""
+        if int(answered.get("content-length") or MOST_BYTES + 1) <= MOST_BYTES:
+            self._line.end_within(_READ_OUT_SECONDS)
+            with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+                for _ in response.iter_stream():  # never unpacked: it may be packed many times
                     pass
 
 
@@ -217,12 +235,11 @@ def _trusted() -> ssl.SSLContext:
 
 @contextmanager
 def open_webhook(webhook: Webhook, allowed: Allowed) -> Iterator[OpenWebhook]:
-    with asyncio.Runner() as runner:
-        opened = OpenWebhook(webhook, allowed, runner)
-        try:
-            yield opened
-        finally:
-            opened.close()
+    opened = OpenWebhook(webhook, allowed)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def _parse(url: str) -> httpx.URL:

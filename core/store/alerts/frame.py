@@ -19,7 +19,7 @@ from core.accuracy.tallies import DAY, RULES
 from core.alerts.names import Statistic
 from core.market.frame import INDEX
 from core.store.measures import AGES, MEASURED
-from core.store.reading import between, moments, numbers, raw, read_columns, words
+from core.store.reading import among, between, moments, numbers, raw, read_columns, words
 from core.store.record import Filters, load_tallies
 from core.store.tables import bars, measurements, signals, verdicts
 
@@ -100,7 +100,7 @@ def load_late(
         return {}
     query = select(signals.c.symbol, signals.c.time).where(
         signals.c.profile_name == profile_name,
-        signals.c.symbol.in_(sorted(symbols)),
+        among(conn, signals.c.symbol, symbols),
         signals.c.time > after,
         signals.c.time <= until,
         signals.c.recorded_at > judged_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -144,9 +145,15 @@ def load_rule(conn: Connection, rule_id: int) -> StoredRule:
     return _rule(row)
 
 
-def list_rules(conn: Connection) -> list[StoredRule]:
-    """Every rule in use, by name."""
-    return [_rule(row) for row in conn.execute(_rules().order_by(alert_rules.c.name))]
+def list_rules(
+    conn: Connection, known: Mapping[tuple[int, int], StoredRule] | None = None
+) -> list[StoredRule]:
+    """Every rule in use, by name; those ``known`` by id and version are not read anew."""
+    given = known or {}
+    return [
+        given.get((row.rule_id, row.version)) or _rule(row)
+        for row in conn.execute(_rules().order_by(alert_rules.c.name))
+    ]
 
 
 def list_versions(conn: Connection, rule_id: int) -> list[Version]:
