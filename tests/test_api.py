@@ -482,7 +482,7 @@ def test_every_refusal_is_a_problem(shared: Desk) -> None:
     is_problem(client.get("/api/a%0Ab"), 404)
     refused = client.put(f"{PREFIX}/alerts/rules", headers=own)
     is_problem(refused, 405)
-    assert set(refused.headers["allow"].split(", ")) == {"GET", "POST"}
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
     is_problem(client.get(f"{PREFIX}/signals", headers={**own, "Accept": "text/html"}), 406)
     is_problem(client.post(invoke, headers=own, content=b"{"), 415)
     typed = {**own, "Content-Type": "application/json"}

@@ -22,7 +22,14 @@ from core.accounts.home import open_accounts
 from core.errors import BackupError, Cancelled
 from core.keeping import places
 from core.keeping import schedule as scheduling
-from core.keeping.backup import LABEL, drop_old_backups, find_backup, list_backups, make_backup
+from core.keeping.backup import (
+    LABEL,
+    drop_old_backups,
+    find_backup,
+    list_backups,
+    make_backup,
+    mode_at,
+)
 from core.keeping.encryption import Keys, Seal, seal_of
 from core.keeping.manifest import archive_name
 from core.keeping.places import Folder, Place, open_place
@@ -85,6 +92,7 @@ def test_a_backup_goes_to_a_bucket_in_parts_and_comes_back(
         f"desk/nightly/{label.name}{LABEL}",
     ]
     assert list_backups(place).labels == (label,)
+    assert mode_at(place, label.name) == "recipients"
     other = settings.model_copy(update={"data_dir": tmp_path / "other"})
     restore(other, place, label, Keys(identities=(str(PAIR),)))
     assert (tmp_path / "other" / "live.sqlite").is_file()
@@ -130,6 +138,7 @@ def test_nothing_is_written_over_and_what_fails_does_not_appear(place: Place) ->
     assert place.names() == {"a": 5}
     with place.reading("a") as file:
         assert file.read() == b"first"
+    assert (place.beginning("a", 3), place.beginning("a", 50)) == (b"fir", b"first")
     with pytest.raises(BackupError, match="cannot be read"), place.reading("b") as file:
         file.read()
 

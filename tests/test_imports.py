@@ -65,6 +65,7 @@ LAYERS = (
         "core.secret_files",
         "core.settings",
         "core.settings_table",
+        "core.version",
         "core.production",
         "core.observing.instruments",
         "core.observing.masking",

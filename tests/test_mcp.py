@@ -21,12 +21,15 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.testclient import TestClient
 
 from core.accounts import keys, people
 from core.api import api_routes, mcp
 from core.api.mcp_endpoint import PATH
 from core.api.problems import Refusal
 from core.api.stdio import _with_key
+from core.edges import Gate
 from core.operations.every import all_operations
 from core.operations.sources import close_readers
 from tests.api import NOW, PREFIX, Desk, add_key, make_template, serve
@@ -422,6 +425,26 @@ def test_a_client_lists_and_calls_over_stdio_until_the_key_s_owner_is_disabled(
     assert found.structured_content == direct.structured_content
     assert refused.is_error
     assert "owner is disabled" in refused.content[0].text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Content-Type": "text/plain"}, (400, 415)), ({"Accept": "text/html"}, (400, 406))],
+)
+def test_what_the_protocol_s_library_refuses_is_a_problem_or_an_error_of_the_protocol(
+    served: Served, headers: dict[str, str], status: tuple[int, ...]
+) -> None:
+    app = Starlette(routes=api_routes(EVERY), middleware=[Middleware(Gate)])
+    usual = {"Content-Type": "application/json", "Authorization": f"Bearer {served.key()}"}
+    answer = TestClient(app).post(PATH, content=b"{}", headers={**usual, **headers})
+    assert answer.status_code in status
+    kind, told = answer.headers["content-type"].partition(";")[0], answer.json()
+    assert kind in ("application/problem+json", "application/json")
+    if kind == "application/json":
+        assert told["jsonrpc"] == "2.0"
+    else:
+        assert told["status"] == answer.status_code
+        assert "ratelimit" in answer.headers
 
 
 def test_over_stdio_a_key_is_counted_and_its_use_noted(

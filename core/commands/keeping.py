@@ -18,6 +18,7 @@ from rich.table import Column, Table
 
 from core.accounts.home import open_accounts
 from core.commands.console import beside, out
+from core.errors import BackupError
 from core.keeping.backup import check_backup, find_backup, list_backups, mode_at
 from core.keeping.copying import Progress as Told
 from core.keeping.encryption import Keys, keys_of, seal_of
@@ -77,7 +78,10 @@ def list_(at: At = None) -> None:
     for label in kept.labels:
         told = label.manifest
         entries = f"{sum(one.length for one in told.databases):,}"
-        mode = mode_at(place, label.name)
+        try:
+            mode: str = mode_at(place, label.name)
+        except BackupError:  # Empty in a bucket, or deleted just now: the others are told.
+            mode = "cannot be read"
         table.add_row(label.name, _size(label.bytes), mode, told.revision, entries)
     out.print(table)
     for name in kept.unfinished:
