@@ -14,6 +14,7 @@ from streamlit.web.server.app_discovery import discover_asgi_app
 from core.accounts import sessions
 from core.accounts.setup import create_first_admin
 from core.settings import load_settings
+from core.store import audit
 from core.ui.browser import BROWSER_COOKIE, SESSION_COOKIE
 from core.ui.lifespan import announcement, site_address
 from core.ui.navigation import ENTRIES, path_to, safe_path
@@ -167,6 +168,9 @@ def test_a_new_sign_in_ends_the_session_before_it(here, client):
     client.cookies.set(SESSION_COOKIE, open_session(here, ada.id))
     client.get(f"/session/start?ticket={make_ticket(here, ada.id)}")
     assert count_sessions(here) == 1
+    with here.accounts.connect() as conn:
+        told = [one.action for one in audit.list_changes(conn, by="ada")]
+    assert told == ["sign in", "sign out"]
 
 
 def test_the_root_is_the_first_page_with_its_query(client):

@@ -131,6 +131,19 @@ def test_people_are_added_changed_and_listed(core: Callable[..., str]) -> None:
     assert password not in listed
 
 
+def test_who_is_signed_out_is_said_to_have_keys_left_or_none(core: Callable[..., str]) -> None:
+    password = "a long enough passphrase"
+    core("user", "add", "ann", "--password", password)
+    assert "No key of ann opens anything." in core("user", "end-sessions", "ann")
+    for name in ("one", "two"):
+        core("key", "create", "ann", "--name", name, "--scope", "signals.read")
+    assert "2 keys stay good until they are revoked" in core("user", "end-sessions", "ann")
+    core("key", "revoke", "1")
+    changed = core("user", "password", "ann", "--password", f"{password} too")
+    assert "1 key stays good until it is revoked" in changed
+    assert "No key of ann opens anything." in core("user", "disable", "ann")
+
+
 def test_a_password_is_asked_for_twice_and_not_shown() -> None:
     phrase = "a long enough passphrase"
     answers = f"{phrase}\n{phrase}\n"

@@ -346,6 +346,7 @@ def test_a_person_ends_one_of_their_sessions_by_what_it_is(house):
     at = house.open(mine, "account.py")
     assert "Firefox on Linux" in said(at)
     assert "Chrome on Android" in said(at)
+    assert "A key stays good until it expires or is revoked" in said(at)
     assert len([one for one in at.button if one.label == "End"]) == 1
     at = press(at, "End")
     assert "Chrome on Android" not in said(at)

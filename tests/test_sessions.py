@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
 
-from core.accounts import passwords, people, sessions
+from core.accounts import passwords, people, second_factor, sessions
 from core.accounts.people import GUEST, Person
 from core.accounts.sessions import Limits
+from core.alerts.delivery.sealing import Sealer
 from core.store import audit, tables
 
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
@@ -96,6 +99,42 @@ def test_an_ended_session_is_over_and_can_be_ended_again(engine, ada):
             sessions.end(conn, token)
     assert read(engine, token) is None
     assert read(engine, other)
+
+
+def signs(engine: Engine) -> list[tuple[str, str, object]]:
+    """Who signed in and out, the first one first."""
+    with engine.connect() as conn:
+        told = audit.list_changes(conn)[::-1]
+    return [(one.by, one.action, one.after) for one in told if one.action.startswith("sign")]
+
+
+def test_signing_in_and_out_is_written_down_with_how_and_guests_are_not(engine, ada):
+    key = Sealer([Fernet.generate_key().decode()])
+
+    def come_and_go(person: Person) -> None:
+        with engine.begin() as conn:
+            token = sessions.start(conn, person.id, now=NOW)
+            sessions.note_sign_in(conn, token, now=NOW)
+        for _ in range(2):
+            with engine.begin() as conn:
+                sessions.end(conn, token, now=NOW)
+
+    come_and_go(GUEST)
+    assert signs(engine) == []
+    come_and_go(ada)
+    with engine.begin() as conn:
+        secret = second_factor.begin(conn, ada.id, key, now=NOW)
+        second_factor.confirm(conn, ada, pyotp.TOTP(secret).at(NOW), key, now=NOW)
+    come_and_go(ada)
+    with engine.begin() as conn:
+        conn.execute(tables.users.update().values(password_hash=None, issuer="x", subject="y"))
+    come_and_go(ada)
+    methods = ("password", "password and code", "organisation")
+    assert signs(engine) == [
+        entry
+        for method in methods
+        for entry in (("ada", "sign in", {"method": method}), ("ada", "sign out", None))
+    ]
 
 
 def test_signing_out_everywhere_else_spares_this_browser_and_other_people(engine, ada):

@@ -86,10 +86,8 @@ def create(
     now: datetime,
 ) -> tuple[Key, str]:
     """A new key of a person and its text, which is nowhere kept. Raises `AccountError`."""
+    hold(conn, _LOCK)  # Of two who make the last key there is room for, the second one is refused.
     user_id = _person(conn, owner)
-    hold(
-        conn, _LOCK
-    )  # Of two who make the last key that there is room for, the second one is refused.
     if ending.count_keys(conn, user_id, now=now) >= MOST_KEYS:
         raise AccountError(f"{owner} has {MOST_KEYS} keys: revoke one that is not used.")
     made, text = _insert(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, not_, or_, select
@@ -91,9 +91,27 @@ def list_sessions(
     return [_session(row) for row in conn.execute(asked.order_by(sessions.c.seen_at.desc()))]
 
 
-def end(conn: Connection, token: str) -> None:
-    """End the session of ``token``; one that is over already stays over."""
-    conn.execute(sessions.delete().where(sessions.c.token_hash == digest(token)))
+def note_sign_in(conn: Connection, token: str, *, now: datetime, limits: Limits = LIMITS) -> None:
+    """Write down that a person signed in to the session of ``token``, and by what; guests are nobody."""
+    session = read(conn, token, now=now, limits=limits)
+    if session is None or session.person.guest:
+        return
+    method = "password and code" if session.factor else "password"
+    if not session.password:
+        method = "organisation"
+    who = session.person
+    note_change(conn, who, "sign in", who.username, now, after={"method": method})
+
+
+def end(conn: Connection, token: str, *, now: datetime | None = None) -> None:
+    """End the session of ``token``, which is written down as signing out; one that is over already
+    stays over. ``now`` is the present unless it is given."""
+    mine = sessions.c.token_hash == digest(token)
+    row = conn.execute(_joined().where(mine)).first()
+    ended = conn.execute(sessions.delete().where(mine)).rowcount
+    if row is not None and row.user_id is not None and ended:
+        who = _session(row).person
+        note_change(conn, who, "sign out", who.username, now or datetime.now(UTC))
 
 
 def end_one(conn: Connection, person: Person, session_id: str, *, by: str, now: datetime) -> bool:

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from core.accounts import invitations, people, second_factor
+from core.accounts import ending, invitations, people, second_factor
 from core.accounts.home import open_accounts
 from core.accounts.people import Account
 from core.commands.console import out
@@ -91,15 +91,19 @@ def password(username: Username, password: Password) -> None:
     """Set a new password, and end the sessions opened with the old one."""
     with transaction() as conn:
         people.set_password(conn, username, password, now=_now())
+        keys = _keys_left(conn, username)
     out.print(f"{username} has a new password and must sign in again.")
+    out.print(keys)
 
 
 @app.command()
 def disable(username: Username) -> None:
-    """Refuse a person from now on, and end their sessions."""
+    """Refuse a person from now on, end their sessions, and revoke their keys."""
     with transaction() as conn:
         people.disable(conn, username, now=_now())
+        keys = _keys_left(conn, username)
     out.print(f"{username} can no longer sign in.")
+    out.print(keys)
 
 
 @app.command()
@@ -115,7 +119,9 @@ def end_sessions(username: Username) -> None:
     """Sign a person out everywhere."""
     with transaction() as conn:
         ended = people.end_sessions(conn, username, now=_now())
+        keys = _keys_left(conn, username)
     out.print(f"{ended} sessions of {username} ended.")
+    out.print(keys)
 
 
 @app.command("reset-factor")
@@ -124,7 +130,9 @@ def reset_factor(username: Username) -> None:
     with transaction() as conn:
         person = people.find_account(conn, username).person
         second_factor.remove(conn, person, by=COMMAND_LINE, now=_now())
+        keys = _keys_left(conn, username)
     out.print(f"{username} signs in with the password alone until they set up another one.")
+    out.print(keys)
 
 
 @app.command()
@@ -142,6 +150,16 @@ def invite(
             conn, role=role, by=COMMAND_LINE, now=_now(), note=note, lasts=timedelta(hours=hours)
         )
     out.print(f"{url.rstrip('/')}/join?token={token}", soft_wrap=True)
+
+
+def _keys_left(conn: Connection, username: str) -> str:
+    """Whether programs still get in for a person whose sessions have ended."""
+    person = people.find_account(conn, username).person
+    left = ending.count_keys(conn, person.id, now=_now())
+    if not left:
+        return f"No key of {username} opens anything."
+    which = "key stays good until it is" if left == 1 else "keys stay good until they are"
+    return f"{left} {which} revoked: see `python -m core key list {person.username}`."
 
 
 def _way(account: Account) -> str:

@@ -27,7 +27,8 @@ def draw_keys(person: Person) -> None:
     st.subheader("Keys for programs", anchor=False)
     st.caption(
         "A program asks the API under /api/v1 with a key: as you, and only for what the key allows. "
-        "What it can ask for is in the [reference](/api/v1/docs)."
+        "What it can ask for is in the [reference](/api/v1/docs). A key stays good until it expires or is "
+        "revoked: signing out, another password and another second factor do not end it."
     )
     _draw_new()
     now, clock = datetime.now(UTC), reader_clock()

@@ -192,7 +192,7 @@ def _draw_open_sessions(username: str, now: datetime) -> None:
         _draw_act(
             "End every session",
             lambda: people.end_sessions(username),
-            f"{username} has to sign in again everywhere.",
+            f"{username} has to sign in again everywhere; keys of programs stay good.",
         )
 
 

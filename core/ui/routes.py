@@ -45,10 +45,11 @@ def start_session(request: Request) -> Response:
         ticket = tickets.redeem(conn, asked, browser=browser, now=now)
         if ticket is None or (ticket.user_id is None and not here.guests_welcome):
             return _redirect(TOO_LATE)
-        sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
+        sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""), now=now)
         agent = request.headers.get("user-agent", "")
         limits = here.session_limits
         token = sessions.start(conn, ticket.user_id, now=now, user_agent=agent, limits=limits)
+        sessions.note_sign_in(conn, token, now=now, limits=limits)
     response = _redirect(safe_path(ticket.next_path))
     for name in request.cookies:
         if name.startswith(IDENTITY_COOKIE):  # It has been traded for this session.

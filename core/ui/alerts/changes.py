@@ -54,6 +54,8 @@ VERBS: Mapping[str, str] = {
     "factor on": "turned on the second factor of",
     "factor off": "turned off the second factor of",
     "recovery codes": "made new recovery codes for",
+    "sign in": "signed in as",
+    "sign out": "signed out as",
     "recovered": "used a recovery code of",
     "withdraw": "withdrew",
     "accept": "made an account by",
