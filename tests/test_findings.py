@@ -173,7 +173,6 @@ _DEBUGGERS = {"pdb", "ipdb", "pudb", "debugpy", "code"}
 
 # What makes a client of the network, and the file that does: each with what bounds its time.
 _CLIENTS = {
-    "core/alerts/delivery/webhook.py": {"httpx.AsyncClient"},
     "core/market/http.py": {"httpx.AsyncClient"},
     "core/market/stream/connection.py": {"connect"},
     "core/verdicts/model/asking.py": {"openai.AsyncOpenAI"},
@@ -181,8 +180,10 @@ _CLIENTS = {
     "core/observing/traces.py": {"OTLPSpanExporter"},
 }
 # ccxt asks through `core.market.http`, which it is given in the place of its own; Apprise gets its times
-# where its plugins are made; `limits` asks Redis.
+# where its plugins are made; a webhook's line has an end for all of a message; `limits` asks Redis.
 _BOUNDED_OTHERWISE = {
+    "core/alerts/delivery/line.py": "self._socket.settimeout(self._left(timeout))",
+    "core/alerts/delivery/webhook.py": "self._line.allow(",
     "core/alerts/delivery/services.py": "plugin.socket_read_timeout = min(",
     "core/api/limiting.py": '"socket_timeout": 1.0',
     "core/market/sources/exchange.py": '{"request": request}',
@@ -194,7 +195,17 @@ _BOUNDED_OTHERWISE = {
     "core/market/sources/__init__.py": "httpx.",
 }
 _NETWORK = {
-    *("httpx", "httpx2", "openai", "obstore", "websockets", "requests", "aiohttp", "urllib3"),
+    *(
+        "httpcore",
+        "httpx",
+        "httpx2",
+        "openai",
+        "obstore",
+        "websockets",
+        "requests",
+        "aiohttp",
+        "urllib3",
+    ),
     *("boto3", "botocore", "redis", "limits", "ccxt", "apprise", "smtplib", "ftplib"),
 }
 _MAKES = re.compile(
