@@ -17,6 +17,7 @@ import streamlit as st
 from sqlalchemy import Connection, update
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient, WebSocketTestSession
+from streamlit import config
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import Runtime
@@ -243,7 +244,8 @@ def serve(patch: pytest.MonkeyPatch, url: str, folder: Path, **settings: str) ->
     registry = heard(calls)
     patch.setattr(every, "all_operations", lambda: registry)
     patch.setattr(Runtime, "_instance", None)
-    patch.chdir(ROOT)
+    # An application finds its pages beside the script that the last one has set.
+    patch.setattr(config, "_main_script_path", str(ROOT / "app.py"))
     app = _assembled()
     patch.setattr(app, "_user_lifespan", _nothing)
     here = instance()

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
+from streamlit import config
 
 from core.api import api_routes
 from core.api.application import PREFIX
@@ -305,6 +306,8 @@ def test_every_refusal_at_any_address_of_the_api_is_a_problem(
     asked += [(method, "/api") for method in ("GET", "POST", "OPTIONS")]
     asked += [("GET", f"{PREFIX}/{end}") for end in ("signals%00", "%2e%2e/x", "signals/..%5c")]
     monkeypatch.setenv("CRYPTOSATX_EDGE_LIMITS", "requests=100000")
+    # An application finds its pages beside the script that the last one has set.
+    monkeypatch.setattr(config, "_main_script_path", str(ROOT / "app.py"))
     app = runpy.run_path(str(ROOT / "app.py"))["app"]
     for (method, path), answer in zip(asked, asyncio.run(ask(app, asked)), strict=True):
         assert 400 <= answer.status_code < 500, (method, path)
