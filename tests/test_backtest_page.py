@@ -198,6 +198,25 @@ def test_a_run_that_would_show_nothing_is_refused_where_it_is_asked_for(
         assert store.load_runs(conn, 5) == []
 
 
+def test_each_run_says_the_values_of_the_draft_for_browsers_that_have_missed_the_one_before(
+    sign_in: Callable[[str], None],
+) -> None:
+    sign_in("analyst")
+    at = open_backtest()
+    act(at.number_input("edit windows.least_history").set_value(600.0))
+    numbers = [one for one in at.number_input if str(one.key).startswith("edit ")]
+    sliders = [one for one in at.slider if str(one.key).startswith("edit ")]
+    assert {one.key: one.proto.default for one in numbers} == {
+        one.key: one.value for one in numbers
+    }
+    assert {one.key: one.proto.default[0] for one in sliders} == {
+        one.key: one.value for one in sliders
+    }
+    assert at.number_input("edit windows.least_history").proto.default == 600
+    assert len(numbers) > 5
+    assert len(sliders) > 5
+
+
 def test_a_draft_is_still_there_after_a_look_at_a_run(
     market: Instance, sign_in: Callable[[str], None]
 ) -> None:

@@ -128,27 +128,30 @@ def _draw_start() -> None:
 def _draw_field(
     field: Field, shown: dict[str, Any], beside: Mapping[str, Any], faults: Mapping[str, str]
 ) -> None:
-    key = _KEY.format(field.path)
+    key, now = _KEY.format(field.path), shown[field.path]
     if key not in st.session_state:
-        st.session_state[key] = shown[field.path]
+        st.session_state[key] = now
     label = f"{field.label}, {field.unit}" if field.unit else field.label
+    # The value goes along with every run: whose first run was broken off would show 0 else.
     value: Any
     if field.many:
-        value = st.text_input(label, key=key, help=field.meaning)
+        value = st.text_input(label, now, key=key, help=field.meaning)
     elif field.ends is not None and field.ends[0] <= st.session_state[key] <= field.ends[1]:
         low, high = field.ends
         value = st.slider(
-            label, low, high, step=field.step, key=key, help=field.meaning, format="%.4g"
+            label, low, high, now, step=field.step, key=key, help=field.meaning, format="%.4g"
         )
     else:
-        value = st.number_input(label, step=field.step, key=key, help=field.meaning, format="%.4g")
+        value = st.number_input(
+            label, value=now, step=field.step, key=key, help=field.meaning, format="%.4g"
+        )
     shown[field.path] = value
     fault = _fault_of(field, faults)
     if fault:
         st.markdown(f":material/error: **{field.label} {fault}.**")
-    now = field.words(beside[field.path])
+    in_force = field.words(beside[field.path])
     changed = value != beside[field.path]
-    st.caption(f"**{now} → {field.words(value)}**" if changed else f"as in force: {now}")
+    st.caption(f"**{in_force} → {field.words(value)}**" if changed else f"as in force: {in_force}")
 
 
 def _fault_of(field: Field, faults: Mapping[str, str]) -> str:
