@@ -119,7 +119,7 @@ def test_a_rule_fires_the_bell_shows_it_and_a_silence_stops_the_next_message(
 
         bell.click()
         expect(page).to_have_url(re.compile("/alerts"))
-        expect(page.get_by_text("3 critical fire.")).to_be_visible()
+        expect(page.get_by_text("3 critical alerts fire.")).to_be_visible()
         expect(page.locator(".alerts .head")).to_contain_text(HOSTILE)
         page.get_by_role("checkbox", name=f"{HOSTILE} on BTCUSDT").check()
         page.get_by_role("textbox", name="Note").fill("looking *at* it")

@@ -49,7 +49,7 @@ from tests.stored import list_events
 def test_what_fires_is_listed_by_rule_with_the_values_when_it_fired_and_now(fired):
     at = page()
     said = shown(at)
-    assert "3 critical and 3 warning fire." in said
+    assert "3 critical and 3 warning alerts fire." in said
     (given,) = lists(at)
     assert [len(group["rows"]) for group in given["groups"]] == [3, 3]
     first = given["groups"][0]["rows"][0]
@@ -231,7 +231,7 @@ def test_the_numbers_are_the_same_on_either_database(monkeypatch, new_url, tmp_p
         assert watch.judged_bar == bars[-1]
         assert [one.acknowledgement is not None for one in standings] == [True, False, False]
         assert (health["Up"].symbols, health["Off"].enabled) == (3, False)
-        assert "3 critical fire" in shown(page())
+        assert "3 critical alerts fire" in shown(page())
 
 
 def test_the_operator_sees_rules_and_outbox(fired):

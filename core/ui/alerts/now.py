@@ -132,8 +132,8 @@ def headline(shown: Sequence[Standing]) -> str:
     rest = [f"{noted} acknowledged"] if noted else []
     rest += [f"{pending} pending"] if pending else []
     said = " and ".join([", ".join(counted[:-1]), counted[-1]] if len(counted) > 1 else counted)
-    verb = "fires" if len(fires) == 1 else "fire"
-    return f"{said} {verb}{'; ' if rest else ''}{', '.join(rest)}."
+    what = "alert fires" if len(fires) == 1 else "alerts fire"
+    return f"{said} {what}{'; ' if rest else ''}{', '.join(rest)}."
 
 
 def listed(
