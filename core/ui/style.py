@@ -37,9 +37,13 @@ def style_entrance() -> None:
 
 
 def style_frame() -> None:
-    """Keep the account at the bottom of the sidebar, where the menu leaves room."""
+    """Keep the account at the bottom of the sidebar, where the menu leaves room, and have the tab that
+    is open and the value of a slider in the ink of text: the accent is too dark for words on dark ground."""
     st.html(
         """<style>
+        [data-testid="stMain"] [role="tab"][aria-selected="true"],
+        [data-testid="stMain"] [role="tab"][aria-selected="true"] p,
+        [data-testid="stSliderThumbValue"] { color: inherit; }
         [data-testid="stSidebarContent"] { display: flex; flex-direction: column; }
         [data-testid="stSidebarUserContent"] { margin-top: auto; }
         [data-testid="stSidebarNavSeparator"] { display: none; }
