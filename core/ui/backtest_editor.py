@@ -13,6 +13,7 @@ from core.errors import ProfileError
 from core.signals import PROFILE_NAMES, Profile, load_profile, parse_profile, profile_faults
 from core.ui import loaders
 from core.ui.backtest_fields import GROUPS, Field, body_of, differences, shown_values
+from core.ui.callbacks import of_page
 from core.ui.controls import chosen_mode, reader_clock
 from core.ui.formats import count
 
@@ -121,7 +122,7 @@ def _draw_start() -> None:
         index=None,
         placeholder="a mode or a stored version",
         key=_START,
-        on_change=start,
+        on_change=of_page(start),
     )
 
 

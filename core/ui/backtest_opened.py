@@ -17,6 +17,7 @@ from core.ui.backtest_held_back import draw_held_back
 from core.ui.backtest_results import draw_results
 from core.ui.backtest_runs import draw_save, run_again
 from core.ui.backtest_words import LOOKING, about, name_of, open_run, progress_words
+from core.ui.callbacks import of_page
 from core.ui.controls import reader_clock
 from core.ui.formats import count
 from core.ui.replaying import remaining
@@ -150,7 +151,7 @@ def _draw_others(run: Run) -> None:
         placeholder="another run on this history" if others else "no other run on this history yet",
         disabled=not others,
         format_func=lambda key: f"{others[key].asked.name} ({name_of(others[key].asked.profile)})",
-        on_change=compare,
+        on_change=of_page(compare),
         width=420,
     )
 

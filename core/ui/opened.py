@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.errors import StoreError
 from core.ui import loaders
+from core.ui.callbacks import of_page
 from core.ui.charts import Window, signal_runs
 from core.ui.charts.steps import step_of
 from core.ui.formats import Clock, number
@@ -38,7 +39,7 @@ def choose_symbol(symbols: Sequence[str]) -> str | None:
         placeholder="Search a market",
         icon=":material/search:",
         label_visibility="collapsed",
-        on_change=_forget,
+        on_change=of_page(_forget),
         width=230,
     )
     return symbol if symbol in symbols else None
@@ -115,7 +116,7 @@ def _draw_choice(
         options,
         key=_CHOSEN,
         format_func=labels.__getitem__,
-        on_change=lambda: _open(st.session_state[_CHOSEN]),
+        on_change=of_page(_open_chosen),
         label_visibility="collapsed",
     )
     at = options.index(st.session_state[_CHOSEN])
@@ -148,6 +149,10 @@ def _step(title: str, options: list[str], to: int) -> None:
         on_click=_open,
         args=(options[to] if inside else _NEWEST,),
     )
+
+
+def _open_chosen() -> None:
+    _open(st.session_state[_CHOSEN])
 
 
 def _open(option: str) -> None:

@@ -13,6 +13,7 @@ from core.ui.alerts.change_log import Entry, Place, Wanted, load_authors, load_c
 from core.ui.alerts.files import to_csv
 from core.ui.alerts.filters import ask_day, day_after, midnight
 from core.ui.alerts.listing import Bit, Cell, Column, Group, Listed, Row, bit, draw_list, muted
+from core.ui.callbacks import of_page
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock
 from core.ui.session import require_user
@@ -116,7 +117,7 @@ def _ask(clock: Clock) -> Wanted:
         placeholder="Of everything",
         label_visibility="collapsed",
         width=170,
-        on_change=_to_newest,
+        on_change=of_page(_to_newest),
     )
     by = st.selectbox(
         "By",
@@ -127,10 +128,10 @@ def _ask(clock: Clock) -> Wanted:
         placeholder="By anyone",
         label_visibility="collapsed",
         width=170,
-        on_change=_to_newest,
+        on_change=of_page(_to_newest),
     )
-    first = ask_day("From", "since", on_change=_to_newest)
-    last = ask_day("To", "until", on_change=_to_newest)
+    first = ask_day("From", "since", on_change=of_page(_to_newest))
+    last = ask_day("To", "until", on_change=of_page(_to_newest))
     return Wanted(
         SUBJECTS.get(subject or ""),
         by,

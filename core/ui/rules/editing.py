@@ -72,15 +72,19 @@ def draw_rule(stored: StoredRule | None, *, who: str) -> None:
     symbols = loaders.load_symbols(profile_name if profile_name in PROFILE_NAMES else chosen_mode())
     faults = saving_faults(definition_of(draft), channels)
     _draw_head(stored, channels)
-    if stored is not None and draft.based_on != stored.version:
-        _draw_conflict(stored, draft)
-    if stored is None and not draft.changed:
-        _draw_templates(draft)
+    # What comes and goes has a place of its own: a field that moved would lose what is being typed.
+    with st.container(key="rule_above"):
+        if stored is not None and draft.based_on != stored.version:
+            _draw_conflict(stored, draft)
+        if stored is None and not draft.changed:
+            _draw_templates(draft)
     draw_name(draft, faults if draft.body["name"] or stored is not None else {})
     check = draw_code(draft, symbols, who=who)
-    _say_short_past(check)
-    _draw_words(check)
-    _draw_save(stored, draft, faults)
+    with st.container(key="rule_reading"):
+        _say_short_past(check)
+        _draw_words(check)
+    with st.container(key="rule_saving"):
+        _draw_save(stored, draft, faults)
     view = choose_view(new=stored is None)
     if view == NOW:
         draw_newest(draft, check)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.ui.callbacks import of_page
 from core.ui.rules.drafts import NEW
 
 RULE, VIEW = "rule", "view"
@@ -55,7 +56,7 @@ def choose_view(*, new: bool) -> str:
         required=True,
         key=_SWITCH,
         label_visibility="collapsed",
-        on_change=_open_view,
+        on_change=of_page(_open_view),
         wrap=True,
     )
     return chosen or views[0]

@@ -1,0 +1,105 @@
+"""What the browser asks for before it has heard the answer to a click undoes nothing of the click."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
+from server import Server
+from test_browser import chromium, expect_signed_in, sign_in, visitor  # noqa: F401
+from test_rules_browser import at_rest, server  # noqa: F401
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass
+class Line:
+    """The connection of a page to its server, on which what the server says can be held back."""
+
+    page: Page
+    asked: list[bytes] = field(default_factory=list)
+    _holds: bool = False
+    _kept: list[tuple[WebSocketRoute, str | bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.route_web_socket(re.compile("_stcore/stream"), self._connect)
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """So long nothing of what the server says arrives."""
+        self._holds = True
+        yield
+        self._holds = False
+        for route, said in self._kept:
+            route.send(said)
+        self._kept.clear()
+
+    def _connect(self, route: WebSocketRoute) -> None:
+        there = route.connect_to_server()
+
+        def ask(said: str | bytes) -> None:
+            self.asked.append(said if isinstance(said, bytes) else said.encode())
+            there.send(said)
+
+        def answer(said: str | bytes) -> None:
+            if self._holds:
+                self._kept.append((route, said))
+            else:
+                route.send(said)
+
+        route.on_message(ask)
+        there.on_message(answer)
+
+
+def test_a_part_that_renews_itself_meanwhile_does_not_bring_an_old_address_back(
+    server: Server,  # noqa: F811
+    visitor: BrowserContext,  # noqa: F811
+) -> None:
+    page = visitor.new_page()
+    line, marks = Line(page), {}
+    page.route(re.compile("session/marks"), lambda route: route.fulfill(json=marks))
+    page.goto(f"{server.url}/rules?rule=new&view=On+history")
+    sign_in(page)
+    expect_signed_in(page)
+    expect(page.get_by_role("radio", name="On history")).to_be_checked()
+    at_rest(page)
+    with line.slow():
+        page.get_by_role("button", name="All rules").click()
+        before = len(line.asked)
+        marks["amiss"] = "another"
+        while len(line.asked) == before:
+            page.wait_for_timeout(100)
+    expect(page.get_by_role("button", name="Write the first one")).to_be_visible()
+    page.wait_for_timeout(1000)
+    at_rest(page)
+    expect(page).not_to_have_url(re.compile("rule=|view="))
+
+
+def test_a_name_that_is_typed_while_the_expression_is_read_is_kept(
+    server: Server,  # noqa: F811
+    visitor: BrowserContext,  # noqa: F811
+) -> None:
+    page = visitor.new_page()
+    line = Line(page)
+    page.goto(f"{server.url}/rules?rule=new")
+    sign_in(page)
+    expect_signed_in(page)
+    expect(page.get_by_text("Start from a template")).to_be_visible()
+    at_rest(page)
+    name = page.get_by_role("textbox", name="Name")
+    with line.slow():
+        before = len(line.asked)
+        page.get_by_role("textbox", name=re.compile("^Expression")).fill("score > 52")
+        name.press_sequentially("Hot and ")
+        while len(line.asked) == before:
+            page.wait_for_timeout(100)
+    expect(page.get_by_text("Start from a template")).to_be_hidden()
+    expect(name).to_be_focused()
+    name.press_sequentially("long")
+    name.press("Tab")
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
+    expect(name).to_have_value("Hot and long")
