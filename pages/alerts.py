@@ -8,7 +8,7 @@ from core.accounts import Person, may
 from core.ui.alerts.changes import draw_changes
 from core.ui.alerts.channels import draw_channels
 from core.ui.alerts.deliveries import draw_deliveries
-from core.ui.alerts.filters import follow_message
+from core.ui.alerts.filters import ask, follow_message
 from core.ui.alerts.history import draw_history
 from core.ui.alerts.now import draw_now
 from core.ui.alerts.silences import draw_silences
@@ -30,6 +30,8 @@ FOR_ADMINS: Mapping[str, Callable[[Person], None]] = {
     "Deliveries": draw_deliveries,
     "Changes": draw_changes,
 }
+# In which nothing is filtered.
+UNFILTERED = ("Silences", "Channels", "Deliveries")
 
 
 def main() -> None:
@@ -48,6 +50,8 @@ def main() -> None:
             wrap=True,
         )
         # An empty value in the address is no choice, whatever the widget requires.
+        if chosen in UNFILTERED:
+            ask()
         views.get(chosen or "Now", draw_now)(PERSON)
     # Last: it shows nothing, and would still take room above.
     watch_viewport()

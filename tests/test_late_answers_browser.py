@@ -6,12 +6,18 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 from server import Server
+from test_alerts_browser import desk, wait_for
 from test_browser import chromium, expect_signed_in, sign_in, visitor  # noqa: F401
 from test_rules_browser import at_rest, server  # noqa: F401
+
+from core.jobs.round import newest_bar
+from tests.world.receiver import Receiver
 
 pytestmark = pytest.mark.browser
 
@@ -33,10 +39,11 @@ class Line:
         """So long nothing of what the server says arrives."""
         self._holds = True
         yield
-        self._holds = False
-        for route, said in self._kept:
+        # What comes while these are handed on waits its turn.
+        while self._kept:
+            route, said = self._kept.pop(0)
             route.send(said)
-        self._kept.clear()
+        self._holds = False
 
     def _connect(self, route: WebSocketRoute) -> None:
         there = route.connect_to_server()
@@ -103,3 +110,32 @@ def test_a_name_that_is_typed_while_the_expression_is_read_is_kept(
     name.press("Tab")
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
     expect(name).to_have_value("Hot and long")
+
+
+def test_a_view_that_is_left_before_it_came_takes_no_filter_along(
+    tmp_path: Path,
+    visitor: BrowserContext,  # noqa: F811
+) -> None:
+    bar = newest_bar(datetime.now(UTC))
+    with Receiver() as receiver, desk(tmp_path, receiver) as here:
+        here.judge(bar)
+        wait_for(receiver, 3)
+        page = visitor.new_page()
+        line = Line(page)
+        page.goto(f"{here.server.url}/alerts?severity=critical&market=BTCUSDT")
+        sign_in(page, "tom")
+        expect_signed_in(page, "Tom")
+        expect(page.get_by_text("1 critical alert fires.")).to_be_visible()
+        at_rest(page)
+        for other in ("Channels", "Silences", "History"):
+            with line.slow():
+                page.get_by_role("radio", name=other, exact=True).click()
+                page.wait_for_timeout(1500)  # until the server has drawn it
+                page.get_by_role("radio", name="Now", exact=True).click()
+            expect(page.get_by_text("1 critical alert fires.")).to_be_visible()
+            at_rest(page)
+            expect(page.get_by_role("radio", name="Now", exact=True)).to_be_checked()
+            expect(page.locator(".st-key-severity")).to_contain_text("critical")
+            expect(page.locator(".st-key-market input")).to_have_value("BTCUSDT")
+            assert "severity=critical" in page.url
+            assert "market=BTCUSDT" in page.url

@@ -11,9 +11,8 @@ from core.accounts import Person
 from core.store.audit import Change
 from core.ui.alerts.change_log import Entry, Place, Wanted, load_authors, load_changes
 from core.ui.alerts.files import to_csv
-from core.ui.alerts.filters import ask_day, day_after, midnight
+from core.ui.alerts.filters import ask, day_after, midnight
 from core.ui.alerts.listing import Bit, Cell, Column, Group, Listed, Row, bit, draw_list, muted
-from core.ui.callbacks import of_page
 from core.ui.controls import reader_clock
 from core.ui.formats import Clock
 from core.ui.session import require_user
@@ -88,10 +87,12 @@ def draw_changes(_: Person) -> None:
     """A page of the log, the newest first."""
     require_user("admin")
     clock = reader_clock()
-    with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    with st.container(horizontal=True, vertical_alignment="center", key="changes_filters"):
         wanted = _ask(clock)
         _draw_download(wanted)
-    trail: list[Place] = st.session_state.get(_BEHIND, [])
+    of, trail = st.session_state.get(_BEHIND, (wanted, []))
+    # Other entries are wanted than those that were gone through: the newest of them first.
+    trail = trail if of == wanted else []
     found = load_changes(wanted, SHOWN + 1, trail[-1] if trail else None)
     if not found:
         _draw_nothing(filtered=wanted != Wanted())
@@ -104,7 +105,7 @@ def draw_changes(_: Person) -> None:
             f"Newest first. Times in {clock.label}. Changes of this market and of people; nobody can "
             "change or delete an entry."
         )
-    _draw_steps(trail, found)
+    _draw_steps(wanted, trail, found)
 
 
 def _ask(clock: Clock) -> Wanted:
@@ -117,7 +118,6 @@ def _ask(clock: Clock) -> Wanted:
         placeholder="Of everything",
         label_visibility="collapsed",
         width=170,
-        on_change=of_page(_to_newest),
     )
     by = st.selectbox(
         "By",
@@ -128,10 +128,9 @@ def _ask(clock: Clock) -> Wanted:
         placeholder="By anyone",
         label_visibility="collapsed",
         width=170,
-        on_change=of_page(_to_newest),
     )
-    first = ask_day("From", "since", on_change=of_page(_to_newest))
-    last = ask_day("To", "until", on_change=of_page(_to_newest))
+    days = ask("since", "until")
+    first, last = days.first, days.last
     return Wanted(
         SUBJECTS.get(subject or ""),
         by,
@@ -153,18 +152,18 @@ def _draw_nothing(*, filtered: bool) -> None:
         )
 
 
-def _draw_steps(trail: list[Place], found: list[Entry]) -> None:
+def _draw_steps(wanted: Wanted, trail: list[Place], found: list[Entry]) -> None:
     with st.container(horizontal=True, gap="small"):
         if trail:
             st.button(
                 "Newer", icon=":material/chevron_left:", key="changes_newer",
-                on_click=_go, args=(trail[:-1],),
+                on_click=_go, args=(wanted, trail[:-1]),
             )  # fmt: skip
         if len(found) > SHOWN:
             behind = (trail[-1] if trail else Place()).after(found[:SHOWN])
             st.button(
                 "Older", icon=":material/chevron_right:", key="changes_older",
-                on_click=_go, args=([*trail, behind],),
+                on_click=_go, args=(wanted, [*trail, behind]),
             )  # fmt: skip
 
 
@@ -249,9 +248,5 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _go(trail: list[Place]) -> None:
-    st.session_state[_BEHIND] = trail
-
-
-def _to_newest() -> None:
-    st.session_state.pop(_BEHIND, None)
+def _go(wanted: Wanted, trail: list[Place]) -> None:
+    st.session_state[_BEHIND] = wanted, trail

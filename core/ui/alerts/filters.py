@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import streamlit as st
@@ -12,16 +12,22 @@ from core.alerts.engine import KINDS as EVENT_KINDS
 from core.store.alerts.past import Asked
 from core.ui import loaders
 from core.ui.alerts.words import KINDS, WORST_FIRST
+from core.ui.controls import chosen_mode
 from core.ui.formats import Clock
 from core.ui.opened import parse_time
 from core.ui.viewport import is_narrow
 
 # Keys in the address are those of no other page: one that two pages bind would be taken along.
 NOTED: Mapping[str, bool | None] = {"All": None, "Open": False, "Acknowledged": True}
-_SHARED_USUAL: Mapping[str, object] = {"rule": None, "market": None, "severity": []}
 _USUAL: Mapping[str, object] = {
-    **_SHARED_USUAL,
+    "rule": None, "market": None, "severity": [],
     "noted": "All", "kind": [], "since": None, "until": None,
+}  # fmt: skip
+
+# What each is called where it is chosen.
+_FIELDS: Mapping[str, str] = {
+    "rule": "rule_ids", "market": "symbol", "severity": "severities",
+    "noted": "noted", "kind": "kinds", "since": "first", "until": "last",
 }  # fmt: skip
 
 
@@ -66,10 +72,17 @@ def follow_message() -> None:
         st.session_state["view"] = "History"
 
 
-def ask_now(symbols: Sequence[str]) -> Chosen:
-    """Draw the filters of what fires now."""
-    with _place("noted", *_SHARED_USUAL):
-        rule, symbol, severities = _ask_shared(symbols)
+def ask(*shown: str) -> Chosen:
+    """Draw the filters of which ``shown`` are of use in this view; the others are taken for unused.
+
+    Those are drawn too, out of sight: what the address holds belongs to fields that are drawn. Whoever
+    goes on to the next view before a view without them has come would find them empty, over lists that
+    are filtered.
+    """
+    hidden = ["filters"] if not shown else [key for key in _USUAL if key not in shown]
+    st.html(f"<style>{', '.join(f'.st-key-{key}' for key in hidden)} {{ display: none; }}</style>")
+    with _place(*shown):
+        rule, symbol, severities = _ask_shared()
         noted = st.segmented_control(
             "Acknowledged",
             list(NOTED),
@@ -79,14 +92,6 @@ def ask_now(symbols: Sequence[str]) -> Chosen:
             bind="query-params",
             label_visibility="collapsed",
         )
-        _draw_reset()
-    return Chosen(rule, symbol, severities, NOTED.get(noted or "All"))
-
-
-def ask_history(symbols: Sequence[str]) -> Chosen:
-    """Draw the filters of what happened."""
-    with _place("kind", "since", "until", *_SHARED_USUAL):
-        rule, symbol, severities = _ask_shared(symbols)
         kinds = st.multiselect(
             "What",
             list(EVENT_KINDS),
@@ -97,10 +102,16 @@ def ask_history(symbols: Sequence[str]) -> Chosen:
             placeholder="All that happens",
             width=170,
         )
-        first, last = ask_day("From", "since"), ask_day("To", "until")
-        _draw_reset()
-    at = parse_time(st.query_params.get("at"))
-    return Chosen(rule, symbol, severities, None, tuple(kinds), first, last, at)
+        first, last = _ask_day("From", "since"), _ask_day("To", "until")
+        _draw_reset(shown)
+    every = Chosen(rule, symbol, severities, NOTED.get(noted or "All"), tuple(kinds), first, last)
+    unused = {field: getattr(Chosen(), field) for key, field in _FIELDS.items() if key not in shown}
+    return replace(every, **unused)
+
+
+def asked_bar() -> datetime | None:
+    """The one bar that a message led to."""
+    return parse_time(st.query_params.get("at"))
 
 
 def clear() -> None:
@@ -113,11 +124,12 @@ def clear() -> None:
 def _place(*keys: str) -> st.delta_generator.DeltaGenerator:
     """Where filters stand: in a line, or on a phone folded away behind a button that counts those in
     use."""
+    place = st.container(horizontal=True, vertical_alignment="center", key="filters")
     if not is_narrow():
-        return st.container(horizontal=True, vertical_alignment="center", key="filters")
+        return place
     used = sum(_is_used(key) for key in keys)
     label = f"Filters, {used} in use" if used else "Filters"
-    return st.popover(label, icon=":material/filter_list:", key="alerts_filters")
+    return place.popover(label, icon=":material/filter_list:", key="alerts_filters")
 
 
 def _is_used(key: str) -> bool:
@@ -125,9 +137,7 @@ def _is_used(key: str) -> bool:
     return st.session_state.get(key, st.query_params.get(key)) not in (_USUAL[key], None, [], "All")
 
 
-def _ask_shared(
-    symbols: Sequence[str],
-) -> tuple[tuple[int, ...] | None, str | None, tuple[str, ...]]:
+def _ask_shared() -> tuple[tuple[int, ...] | None, str | None, tuple[str, ...]]:
     names = loaders.load_rule_names()
     rule = st.selectbox(
         "Rule",
@@ -141,7 +151,12 @@ def _ask_shared(
     )
     symbol = st.selectbox(
         "Market",
-        symbols,
+        sorted(
+            {
+                *loaders.load_symbols(chosen_mode()),
+                *(one.symbol for one in loaders.load_standings()),
+            }
+        ),
         index=None,
         key="market",
         bind="query-params",
@@ -162,8 +177,8 @@ def _ask_shared(
     return ids, symbol, tuple(severities)
 
 
-def ask_day(label: str, key: str, on_change: Callable[[], None] | None = None) -> date | None:
-    """A day of the reader's zone, or none; days are shared by the views that ask for some."""
+def _ask_day(label: str, key: str) -> date | None:
+    """A day of the reader's zone, or none."""
     found = st.date_input(
         label,
         value=None,
@@ -172,13 +187,13 @@ def ask_day(label: str, key: str, on_change: Callable[[], None] | None = None) -
         label_visibility="collapsed",
         format="YYYY-MM-DD",
         width=130,
-        on_change=on_change,
     )
     return found if isinstance(found, date) else None
 
 
-def _draw_reset() -> None:
-    if any(_is_used(key) for key in _USUAL) or "at" in st.query_params:
+def _draw_reset(shown: Sequence[str]) -> None:
+    used = any(_is_used(key) for key in shown) or ("kind" in shown and "at" in st.query_params)
+    if used and "rule" in shown:
         st.button(
             "Show everything",
             icon=":material/filter_alt_off:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -16,7 +17,7 @@ from core.store.alerts.states import StoredEvent
 from core.ui import loaders
 from core.ui.accuracy_opened import ROWS, draw_pages
 from core.ui.alerts.files import to_csv
-from core.ui.alerts.filters import Chosen, ask_history
+from core.ui.alerts.filters import Chosen, ask, asked_bar
 from core.ui.alerts.listing import (
     Bit,
     Cell,
@@ -39,7 +40,7 @@ from core.ui.alerts.words import (
     value_words,
 )
 from core.ui.charts.firings import firings_figure
-from core.ui.controls import chosen_mode, reader_clock
+from core.ui.controls import reader_clock
 from core.ui.draw import Ready, draw_figure
 from core.ui.formats import Clock, count, duration
 from core.ui.palette import palette
@@ -68,7 +69,7 @@ _FILE = (
 def draw_history(person: Person) -> None:
     """The events that the filters leave, a page at a time."""
     names, clock = loaders.load_rule_names(), reader_clock()
-    chosen = ask_history(loaders.load_symbols(chosen_mode()))
+    chosen = replace(ask("rule", "market", "severity", "kind", "since", "until"), at=asked_bar())
     asked = chosen.asked(clock)
     n = loaders.count_events(asked)
     with st.container(horizontal=True, vertical_alignment="center", key="alerts_history_head"):

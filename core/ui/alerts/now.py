@@ -15,7 +15,7 @@ from core.store.alerts.noting import LONGEST_NOTE
 from core.store.alerts.watching import FIRES, RuleHealth, Standing
 from core.ui import loaders
 from core.ui.alerts import actions
-from core.ui.alerts.filters import Chosen, ask_now
+from core.ui.alerts.filters import Chosen, ask
 from core.ui.alerts.judging import late_words, troubles
 from core.ui.alerts.listing import (
     Action,
@@ -68,7 +68,7 @@ def draw_now(person: Person) -> None:
     if not loaders.load_rule_health():
         draw_no_rules(person)
         return
-    chosen = ask_now(sorted({one.symbol for one in loaders.load_standings()}))
+    chosen = ask("rule", "market", "severity", "noted")
 
     def draw() -> None:
         with watch("alerts"):
