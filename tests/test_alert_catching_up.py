@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from core.alerts.definition import RuleDefinition, parse_definition
+from core.alerts.history import backtest
 from core.alerts.silences import parse_silence
 from core.backtest import decide
 from core.jobs.alerting import Alerting
@@ -299,3 +300,28 @@ def test_a_silence_holds_for_a_rule_that_is_renamed(engine: Engine, name: str) -
         )
     assert values == {(name, "Low"), ("S9USDT",)}
     assert (noted.by, noted.before) == ("ada", {"matchers": ["rule = high, Low"]})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"for": "3h"},
+        {"keep_firing": "4h"},
+        {"expires_at": f"{bar(3).isoformat()}"},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_hours_of_which_no_bar_is_stored_are_judged_as_on_history(
+    engine: Engine, changes: dict[str, str]
+) -> None:
+    row, seen = "FTtttTTTTFFtFFTT", (0, 1, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15)
+    desk = Desk(engine, row, **changes).judge(*seen)
+    frame = planned(row)
+    kept = [
+        time not in {bar(n) for n in (2, 3, 4, 11)} for time in frame.index.get_level_values("time")
+    ]
+    history = backtest(desk.rule.definition, frame[kept], bar(0), bar(len(row) - 1))
+    expected = [(one.at, one.kind) for one in history.events.named(history.symbols)]
+    with engine.connect() as conn:
+        assert sorted((one.at, one.kind) for one in list_events(conn)) == sorted(expected)
+    assert expected

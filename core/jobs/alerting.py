@@ -4,8 +4,8 @@ All that comes of a rule is written in one transaction, with some other rules. T
 sent come first, a few at a time, so that the first messages are on their way while the next ones are
 written; what no message waits for is written when they are sent.
 
-Every rule goes on from the bar it was judged at last, through every bar that was stored since, so
-nothing is missed while no worker runs. A bar that was judged already is left alone, so the same work
+Every rule goes on from the bar it was judged at last, through every hour up to the newest bar that is
+stored, so nothing is missed while no worker runs; of an hour without any bar nothing is known. A bar that was judged already is left alone, so the same work
 may be done again, or by two workers at once, without a second effect. Where a market's bar is stored
 after its rule was judged at that time, the market alone is judged at it in the next round, unless it
 was judged at a later bar already. All that happened is written down; what is old is not told.
@@ -62,7 +62,7 @@ from core.jobs.telling import Destinations, Parts, messages_of
 from core.store import outbox
 from core.store.alerts import rules as stored_rules
 from core.store.alerts import states as stored_states
-from core.store.alerts.frame import load_late, load_stored_bars, load_symbols_since
+from core.store.alerts.frame import load_hours, load_late, load_symbols_since
 from core.store.alerts.rules import StoredRule
 from core.store.alerts.silences import load_silences
 from core.store.alerts.states import Progress, StoredEvent
@@ -196,7 +196,7 @@ class Alerting:
         due = {each: found for each, found in begun.items() if found[1] < bar}
         if not due:
             return []
-        stored = load_stored_bars(conn, min(until for _, until in due.values()), bar)
+        stored = load_hours(conn, min(until for _, until in due.values()), bar)
         cold = [each for each in due if not self._knows(due[each][0], progress.get(each))]
         rows = stored_states.load_states(conn, cold)
         found = []
@@ -336,7 +336,7 @@ def _reopen(conn: Connection, work: Sequence[_Work], newest: datetime) -> None:
             if moved.any():
                 since = to_moment(int(one.states.table[SEEN_AT, moved].min()))
                 assert since is not None
-                one.again = load_stored_bars(conn, since, bar)
+                one.again = load_hours(conn, since, bar)
 
 
 def _expired(definition: RuleDefinition, bar: datetime) -> bool:

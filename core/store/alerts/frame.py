@@ -80,10 +80,18 @@ def load_alert_frame(
     return _with_statistics(conn, frame, profile_name, columns)
 
 
-def load_stored_bars(conn: Connection, after: datetime, until: datetime) -> list[datetime]:
-    """The closes of stored bars after a moment up to another, of whatever market, in order."""
+def load_hours(conn: Connection, after: datetime, until: datetime) -> list[datetime]:
+    """The closes of bars after a moment up to the last that is stored until another, in order.
+
+    An hour of which nothing is stored is among them: of it nothing is known, of whatever market.
+    """
     query = select(bars.c.time).where(bars.c.time > after, bars.c.time <= until)
-    return list(conn.scalars(query.distinct().order_by(bars.c.time)))
+    stored = list(conn.scalars(query.distinct().order_by(bars.c.time)))
+    if not stored:
+        return []
+    first = after.replace(minute=0, second=0, microsecond=0) + _BAR
+    between = [first + n * _BAR for n in range((stored[-1] - first) // _BAR + 1)]
+    return sorted({*stored, *between})
 
 
 def load_late(
