@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import streamlit as st
 
@@ -130,7 +130,7 @@ def _streams(names: tuple[str, ...], now: datetime, clock: Clock) -> str:
 
 
 @shared
-def _tape(asked: Asked, now: datetime, clock: Clock) -> list[dict[str, Any]]:
+def _tape(asked: Asked, now: datetime, clock: Clock) -> str:
     return tape_rows(read_events(asked, now, limit=_TAPE_ROWS), clock)
 
 
