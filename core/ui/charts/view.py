@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +39,7 @@ def levels_of(row: pd.Series, hours: float = 24) -> Levels | None:
     """The levels of a planned row, named (symbol, time), or what they would have been."""
     for prefix in ("", "counterfactual_"):
         prices = [float(row[f"{prefix}{name}_price"]) for name in ("entry", "stop", "target")]
-        if np.isfinite(prices).all():
+        if all(map(math.isfinite, prices)):
             _, time = bar_of(row)
             entry, stop, target = prices
             return Levels(entry, stop, target, time, time + pd.Timedelta(hours=hours))
