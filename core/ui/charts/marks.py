@@ -65,13 +65,14 @@ def mark_places(marks: pd.DataFrame, bars: pd.DataFrame, offset: float) -> pd.Se
 
     A mark in a gap stands by the candle before it.
     """
-    bars = bars[["low", "high"]]
-    if bars.isna().to_numpy().any():
-        bars = bars.ffill().bfill()
     at = np.minimum(bars.index.searchsorted(marks.index), max(len(bars) - 1, 0))
-    low, high = bars["low"].to_numpy()[at], bars["high"].to_numpy()[at]
+    low, high = (_filled(bars[name]).to_numpy()[at] for name in ("low", "high"))
     places = np.where(marks["direction"] > 0, low - offset, high + offset)
     return pd.Series(places, marks.index)
+
+
+def _filled(values: pd.Series) -> pd.Series:
+    return values.ffill().bfill() if values.hasnans else values
 
 
 def mark_traces(

@@ -126,7 +126,8 @@ def candles(bars: pd.DataFrame, window: Window) -> pd.DataFrame:
 
 def totals(bars: pd.DataFrame, names: list[str], window: Window) -> pd.DataFrame:
     """Sums over the window's bars, indexed by their close; NaN as in `candles`."""
-    steps = regular(bars.reindex(columns=names), window)
+    wanted = {name: bars[name] if name in bars.columns else np.nan for name in names}
+    steps = regular(pd.DataFrame(wanted, index=bars.index), window)
     if steps.empty or window.bar <= step_of(steps.index):
         return steps.assign(forming=False)
     return _gather(steps, window.bar, dict.fromkeys(names, "sum"))

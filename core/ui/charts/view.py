@@ -73,6 +73,11 @@ class View:
         """The bars of the window, one for every step; see `regular`."""
         return regular(self.bars, self.window)
 
+    def column(self, name: str) -> pd.Series:
+        """One column of the steps, NaN throughout where the market has none of it."""
+        steps = self.steps
+        return steps[name] if name in steps.columns else pd.Series(np.nan, steps.index, name=name)
+
     def across(self, times: pd.Index) -> npt.NDArray[np.float64]:
         """Every time of an index as the axis has it; that of all steps is worked out once."""
         return self._steps_across if self.steps.index.is_(times) else self.times.of(times)
@@ -159,8 +164,9 @@ def room(values: Iterable[float], around: float | None = None) -> tuple[float, f
 
 def last(values: pd.Series) -> float:
     """The last known value, NaN where there is none."""
-    known = values.dropna()
-    return float(known.iloc[-1]) if len(known) else float("nan")
+    found = values.to_numpy(dtype=np.float64)
+    known = found[~np.isnan(found)]
+    return float(known[-1]) if len(known) else float("nan")
 
 
 def nothing(title: str, why: str) -> Pane:
