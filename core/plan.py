@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.market.frame import label_codes, labels
 from core.market.grid import Floats, Grid, Ints, window_mean
 from core.verdicts.rules import VERDICTS
+from core.verdicts.standing import as_frame
 
 Flags = npt.NDArray[np.bool_]
 
@@ -35,6 +36,8 @@ _LEVELS: Mapping[str, tuple[float, float]] = {
     "AVOID": (2.5, 3.0),
 }
 _BASE_STOP_ATR = _LEVELS["NORMAL"][0]
+# What a plan is made from.
+_MADE_FROM = ("close", "direction", "verdict", "multiplier", "risk_mode", "atr", "normal_atr")
 
 
 class Account(BaseModel):
@@ -161,6 +164,11 @@ def plan(judged: pd.DataFrame, account: Account | None = None) -> pd.DataFrame:
     if not {"atr", "normal_atr"} <= set(judged.columns):
         atr, normal = atr_columns(judged)
         judged = judged.assign(atr=atr, normal_atr=normal)
+    return judged.assign(**_added(judged, account))
+
+
+def _added(judged: pd.DataFrame, account: Account) -> dict[str, Any]:
+    """The columns that a plan adds."""
     levels = _Levels.of(judged)
     sizes = _Sizes.of(judged, levels, account)
     verdict = label_codes(judged["verdict"], VERDICTS)
@@ -182,7 +190,19 @@ def plan(judged: pd.DataFrame, account: Account | None = None) -> pd.DataFrame:
         added[f"counterfactual_{name}"] = np.where(skipped, values, np.nan)
     added["binding_cap"] = labels(np.where(traded, sizes.cap, -1), CAPS, judged.index)
     added["no_plan"] = labels(refusal, _refusal_texts(account), judged.index)
-    return judged.assign(**added)
+    return added
+
+
+def plan_row(row: pd.Series, account: Account | None = None) -> dict[str, Any]:
+    """A judged and stored row, named (symbol, time), with the plan that `plan` makes of it.
+
+    A frame would have each of its columns put in by itself, which takes longer than the plan.
+    """
+    made_from = {name: row[name] for name in _MADE_FROM if name in row.index}
+    judged = as_frame(pd.Series(made_from, name=row.name, dtype=object))
+    added = _added(judged, account or Account())
+    said = {str(name): value for name, value in row.items()}
+    return said | {name: values.item() for name, values in added.items()}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -36,10 +37,15 @@ class Given:
 
 def relevant(environ: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
     """What of an environment is about settings, without what is empty."""
-    asked = {*names, *(name + _SUFFIX for name in names)}
-    # A page asks a dozen times in a run, and there are fewer variables than names.
+    asked = _asked(tuple(names))
+    # A page asks a hundred times in a run, and there are fewer variables than names.
     found = {name: environ[name].strip() for name in environ if name in asked}
     return {name: text for name, text in found.items() if text}
+
+
+@lru_cache(maxsize=8)
+def _asked(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset((*names, *(name + _SUFFIX for name in names)))
 
 
 def is_file_of_setting(name: str, names: Collection[str]) -> bool:

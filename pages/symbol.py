@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.instance import instance
-from core.plan import plan
+from core.plan import plan_row
 from core.store.tracing import Origin
 from core.ui import decision, loaders
 from core.ui.account_inputs import ask_account
@@ -20,7 +20,7 @@ from core.ui.session import renewed, require_user
 from core.ui.states import draw_nothing_stored, store_failures_shown
 from core.ui.symbol_view import Charted, read_chart, read_history
 from core.ui.viewport import is_narrow, watch_viewport
-from core.verdicts import as_frame, settle_row
+from core.verdicts import settle_row
 
 require_user("trader")
 
@@ -173,7 +173,7 @@ def _draw_rest(row: pd.Series, origin: Origin, model: dict[str, Any] | None) -> 
 @renewed()
 def _draw_plan(row: pd.Series) -> None:
     account = ask_account()
-    st.html(decision.plan_part(plan(as_frame(row), account).iloc[0]))
+    st.html(decision.plan_part(plan_row(row, account)))
 
 
 main()

@@ -83,7 +83,7 @@ def given(at: AppTest, name: str) -> list[dict[str, Any]]:
 
 def tape(at: AppTest) -> list[dict[str, Any]]:
     (one,) = given(at, "tape")
-    rows: list[dict[str, Any]] = one["rows"]
+    rows: list[dict[str, Any]] = json.loads(one["rows"])
     return rows
 
 

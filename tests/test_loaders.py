@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
+from streamlit.testing.v1 import AppTest
 
 from core.errors import StoreError
 from core.instance import Instance
@@ -18,7 +19,7 @@ from core.store.tables import replays
 from core.ui import loaders
 from core.ui.loaders import kept
 from tests.builders import make_frame
-from tests.pages import serve, store
+from tests.pages import run, serve, store
 
 
 @pytest.fixture
@@ -140,3 +141,47 @@ def test_every_cache_forgets_and_is_bounded():
     for line in caches:
         assert "ttl=" in line
         assert "max_entries=" in line
+
+
+_TABLES = """
+import pandas as pd
+import streamlit as st
+
+from core.ui.loaders.drawn import drawn_once
+
+drawn = st.session_state.setdefault("drawn", [])
+
+
+@drawn_once
+def draw(title):
+    drawn.append(title)
+    st.markdown(title)
+    st.dataframe(pd.DataFrame({"r": [-0.5, 0.25]}).style.format("{:+.2f}"), key=title, alt=title)
+
+
+st.session_state.setdefault("title", "Trades")
+with st.container():
+    draw(st.session_state.title)
+st.caption("below")
+"""
+
+
+def test_what_is_drawn_once_is_put_on_the_page_again(here: Instance) -> None:
+    def shown(at: AppTest) -> list[bytes]:
+        children = at.main.children[0].children
+        return [each.proto.SerializeToString() for each in children.values()]
+
+    page = run(AppTest.from_string(_TABLES))
+    whole = shown(page)
+    assert len(whole) == 2
+    again = run(AppTest.from_string(_TABLES))
+    assert shown(again) == whole
+    assert again.session_state["drawn"] == []
+    assert shown(run(page)) == whole
+    assert page.session_state["drawn"] == ["Trades"]
+    page.session_state["title"] = "Not traded"
+    assert shown(run(page)) != whole
+    assert page.session_state["drawn"] == ["Trades", "Not traded"]
+    replay_moves(here)
+    run(page)
+    assert page.session_state["drawn"] == ["Trades", "Not traded", "Not traded"]

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.backtest import decide
 from core.instance import Instance
-from core.plan import Account, plan
+from core.plan import Account, plan, plan_row
 from core.signals import load_profile
 from core.signals.words import explain, format_raw
 from core.store.signals import load_signal
@@ -26,7 +26,6 @@ from core.ui import decision, session
 from core.ui.formats import UTC_CLOCK, number
 from core.ui.opened import parse_time
 from core.ui.palette import DARK, LIGHT
-from core.verdicts import as_frame
 from tests.builders import START, make_frame
 from tests.pages import (
     RECORDED,
@@ -233,10 +232,20 @@ def test_no_plan_is_a_sentence_and_what_would_have_been_is_kept_apart(planned):
 def test_a_plan_can_be_made_again_for_another_account(planned):
     row = row_of(planned, planned["no_plan"].isna())
     account = Account(equity_usd=20_000)
-    again = plan(as_frame(row), account).iloc[0]
+    again = plan_row(row, account)
     whole = plan(planned, account).loc[row.name]
     assert again["quantity"] == whole["quantity"]
     assert again["risk_usd"] == whole["risk_usd"]
+
+
+def test_one_row_is_planned_as_in_its_frame(planned):
+    account = Account(equity_usd=5_000, leverage=20)
+    whole = plan(planned, account)
+    newest = whole.groupby("no_plan", dropna=False, observed=True).tail(2)
+    assert newest["no_plan"].nunique() >= 3
+    for bar, expected in newest.iterrows():
+        again = pd.Series(plan_row(planned.loc[bar], account), name=bar, dtype=object)
+        pd.testing.assert_series_equal(again, expected.astype(object), check_index_type=False)
 
 
 def test_missing_factors_are_named_with_their_weight_and_source(planned):

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, not_, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+)
 
 from core.accounts import ending
 from core.accounts.people import GUEST, Person, note_change
@@ -15,6 +28,8 @@ from core.store.tables import second_factors, sessions, users
 
 # A session is marked as seen at most this often, so that reading a page does not write each time.
 SEEN_EVERY = timedelta(minutes=5)
+# A time, or the place of one in a question that is put together once.
+Moment = datetime | BindParameter[Any]
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def start(
     limits: Limits = LIMITS,
 ) -> str:
     """The token of a new session; without a user it is a guest's. Stale sessions are swept out."""
-    conn.execute(sessions.delete().where(not_(_fresh(now, limits))))
+    conn.execute(sessions.delete().where(not_(_fresh(**_moments(now, limits)))))
     token = new_token()
     conn.execute(
         sessions.insert().values(
@@ -72,8 +87,8 @@ def start(
 
 def read(conn: Connection, token: str, *, now: datetime, limits: Limits = LIMITS) -> Session | None:
     """The session of ``token``, or None: unknown, ended, too old, too long unused, or disabled."""
-    asked = _joined().where(sessions.c.token_hash == digest(token), _alive(now, limits))
-    row = conn.execute(asked).first()
+    values = {"asked_hash": digest(token), **_moments(now, limits)}
+    row = conn.execute(_asked(), values).first()
     return None if row is None else _session(row)
 
 
@@ -156,17 +171,37 @@ def _joined() -> Select[Any]:
     )
 
 
-def _fresh(now: datetime, limits: Limits) -> ColumnElement[bool]:
+@cache
+def _asked() -> Select[Any]:
+    """The question of `read`, which every run of a page asks: to put it together takes most of that."""
+    names = ("ends_after", "begun_after", "used_after")
+    moments: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in names}
+    return _joined().where(sessions.c.token_hash == bindparam("asked_hash"), _enabled(**moments))
+
+
+def _moments(now: datetime, limits: Limits) -> dict[str, datetime]:
     # Its end was set when it began; limits that are narrower now count for it too.
+    return {
+        "ends_after": now,
+        "begun_after": now - limits.lifetime,
+        "used_after": now - limits.idle,
+    }
+
+
+def _fresh(ends_after: Moment, begun_after: Moment, used_after: Moment) -> ColumnElement[bool]:
     return and_(
-        sessions.c.expires_at > now,
-        sessions.c.created_at > now - limits.lifetime,
-        sessions.c.seen_at > now - limits.idle,
+        sessions.c.expires_at > ends_after,
+        sessions.c.created_at > begun_after,
+        sessions.c.seen_at > used_after,
     )
 
 
+def _enabled(**moments: Moment) -> ColumnElement[bool]:
+    return and_(_fresh(**moments), or_(sessions.c.user_id.is_(None), users.c.disabled.is_(False)))
+
+
 def _alive(now: datetime, limits: Limits) -> ColumnElement[bool]:
-    return and_(_fresh(now, limits), or_(sessions.c.user_id.is_(None), users.c.disabled.is_(False)))
+    return _enabled(**_moments(now, limits))
 
 
 def _session(row: Row[Any]) -> Session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -173,5 +174,9 @@ def label_codes(values: pd.Series, names: Sequence[str]) -> npt.NDArray[np.int64
     >>> label_codes(pd.Series(["WAIT", None, "SKIP"]), ["SKIP", "WAIT"]).tolist()
     [1, -1, 0]
     """
-    dtype = pd.CategoricalDtype(list(names))
-    return pd.Categorical(values, dtype=dtype).codes.astype(np.int64)
+    return pd.Categorical(values, dtype=_categories(tuple(names))).codes.astype(np.int64)
+
+
+@cache
+def _categories(names: tuple[str, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(list(names))

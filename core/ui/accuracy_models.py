@@ -19,6 +19,7 @@ from core.ui.accuracy_opened import ROWS, draw_pages
 from core.ui.accuracy_words import CAUTION_CAVEAT
 from core.ui.controls import reader_clock
 from core.ui.formats import count, interval, known, number, percent
+from core.ui.loaders.drawn import drawn_once
 from core.ui.palette import Palette, palette, verdict_sign
 from core.ui.record_table import draw_caution, draw_record
 from core.ui.signal_list import draw_signals
@@ -133,6 +134,7 @@ def _sign(verdict: str) -> str:
     return f"{sign.glyph} {escape(sign.word)}"
 
 
+@drawn_once
 def _draw_worth(asked: Filters) -> None:
     tallies = loaders.load_tallies(asked, KEYS, DAILY)
     st.markdown(
@@ -144,6 +146,7 @@ def _draw_worth(asked: Filters) -> None:
     draw_caution(value_of_caution(tallies), cautious, key="model")
 
 
+@drawn_once
 def _draw_records(asked: Filters) -> None:
     """The model's trades and those of the rules at the time, each with its own baseline."""
     rules = replace(asked, judge=RULES, recorded=LIVE)

@@ -25,6 +25,7 @@ from core.ui.charts.rates import rates_figure
 from core.ui.charts.spread_of_r import spread_figure
 from core.ui.claims import claims, headline, hours, looked_at
 from core.ui.draw import Ready, draw_figure
+from core.ui.loaders.drawn import drawn_once
 from core.ui.loaders.shared import shared
 from core.ui.palette import Palette, palette
 from core.ui.record_table import draw_caution, draw_record
@@ -50,11 +51,7 @@ def draw_verdicts(filters: Filters) -> None:
     _draw_rates(filters)
     _draw_courses(filters, horizons)
     _draw_spread(filters, horizons)
-    _draw_caution(filters)
-    draw_record(record.trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
-    draw_record(
-        record.shadows, "Not traded", "counterfactuals, never mixed with trades", traded=False
-    )
+    _draw_tables(filters)
 
 
 # What follows from the filters is made once for all readers who look at the same.
@@ -87,11 +84,6 @@ def _spread(filters: Filters, shown: tuple[str, ...], colours: Palette) -> Ready
     counts = loaders.load_totals(filters, ("horizon", "traded"), R_COUNTS)
     traded, not_traded = spreads(counts, traded=True), spreads(counts, traded=False)
     return Ready.of(spread_figure(traded, not_traded, shown, colours))
-
-
-@shared
-def _caution(filters: Filters) -> pd.DataFrame:
-    return value_of_caution(_tallies(filters))
 
 
 def _draw_cells(record: Record, horizons: tuple[str, ...]) -> None:
@@ -144,10 +136,16 @@ def _draw_spread(filters: Filters, horizons: tuple[str, ...]) -> None:
         st.caption(f"These are {hours(horizons[0])}; choose another horizon on top.")
 
 
-def _draw_caution(filters: Filters) -> None:
+@drawn_once
+def _draw_tables(filters: Filters) -> None:
+    record = _record(filters)
     st.markdown(
         "**What caution was worth**  \nLosses avoided less gains missed by not taking the full size, "
         "both after the same costs. Caution was worth having only where the whole interval is above 0. "
         f"{CAUTION_CAVEAT}"
     )
-    draw_caution(_caution(filters), _record(filters).cautious)
+    draw_caution(value_of_caution(_tallies(filters)), record.cautious)
+    draw_record(record.trades, "Trades", "CONFIRM and DOWNSIZE with a plan", traded=True)
+    draw_record(
+        record.shadows, "Not traded", "counterfactuals, never mixed with trades", traded=False
+    )

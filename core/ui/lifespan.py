@@ -26,6 +26,7 @@ from core.supervision import Beside, Work
 from core.ui import auto
 from core.ui.health import databases
 from core.ui.organisation import auth_secrets
+from core.ui.theme import tell_theme_once
 
 
 @asynccontextmanager
@@ -45,6 +46,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     address = site_address(here.settings)
     click.echo(await run_in_threadpool(announcement, here, address))
     collect_garbage_seldom()
+    tell_theme_once()
     async with Beside() as beside:
         if here.settings.worker:
             beside.begin(work_on(here.market))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import streamlit as st
 
@@ -59,7 +59,12 @@ def draw_moving(draw: Callable[[], None], every: float = REFRESH_SECONDS) -> Non
 
 
 def draw_headline(tally: Tally, asked: Asked) -> None:
-    st.html(parts.headline(tally, asked))
+    st.html(_headline(asked, tally.stretch.now, tally.hourly))
+
+
+@shared
+def _headline(asked: Asked, now: datetime, hourly: bool) -> str:
+    return parts.headline(_tally(asked, now, hourly), asked)
 
 
 def draw_flow(tally: Tally, asked: Asked, *panes: str) -> None:
@@ -130,7 +135,7 @@ def _streams(names: tuple[str, ...], now: datetime, clock: Clock) -> str:
 
 
 @shared
-def _tape(asked: Asked, now: datetime, clock: Clock) -> list[dict[str, Any]]:
+def _tape(asked: Asked, now: datetime, clock: Clock) -> str:
     return tape_rows(read_events(asked, now, limit=_TAPE_ROWS), clock)
 
 
@@ -139,7 +144,12 @@ def draw_judged(asked: Asked, now: datetime) -> None:
     clock = reader_clock()
     st.markdown(f"**Largest events of the window**  \nTimes in {clock.label}")
     st.html(_largest(asked, now, clock))
-    draw_spikes(read_spikes(asked, now))
+    _draw_spikes(_spikes(asked, now))
+
+
+@shared
+def _spikes(asked: Asked, now: datetime) -> str:
+    return parts.spikes_part(read_spikes(asked, now))
 
 
 @shared
@@ -148,11 +158,16 @@ def _largest(asked: Asked, now: datetime, clock: Clock) -> str:
 
 
 def draw_spikes(spikes: Spikes) -> None:
-    """Markets that stand out; of one height on a wide screen, so that nothing below it moves."""
+    """Markets that stand out."""
+    _draw_spikes(parts.spikes_part(spikes))
+
+
+def _draw_spikes(part: str) -> None:
+    """Of one height on a wide screen, so that nothing below it moves."""
     st.markdown("**What stands out now**")
     height: Literal["content"] | int = "content" if is_narrow() else _SPIKES_PX
     with st.container(height=height, border=False, key="spikes"):
-        st.html(parts.spikes_part(spikes))
+        st.html(part)
 
 
 def draw_map(asked: Asked, symbol: str, now: datetime) -> None:

@@ -30,11 +30,12 @@ function row(event) {
 }
 
 export default function ({ data, parentElement }) {
+  const rows = JSON.parse(data.rows)
   const list = parentElement.querySelector(".tape")
   list.style.height = `${data.height}px`
   const first = !list.dataset.begun
   list.dataset.begun = "yes"
-  const wanted = new Set(data.rows.map((event) => event.id))
+  const wanted = new Set(rows.map((event) => event.id))
   const top = list.getBoundingClientRect().top
   const stays = (line) => wanted.has(line.dataset.id) && line.getBoundingClientRect().bottom > top
   const held = list.scrollTop > 0 ? [...list.children].find(stays) : null
@@ -42,13 +43,13 @@ export default function ({ data, parentElement }) {
   for (const line of [...list.children]) if (!wanted.has(line.dataset.id)) line.remove()
   const kept = new Map([...list.children].map((line) => [line.dataset.id, line]))
   let next = list.firstElementChild
-  for (const event of data.rows) {
+  for (const event of rows) {
     const line = kept.get(event.id) ?? row(event)
     if (!kept.has(event.id) && !first) line.classList.add("fresh")
     if (line === next) next = next.nextElementSibling
     else list.insertBefore(line, next)
   }
   if (held) list.scrollTop += held.getBoundingClientRect().top - before
-  parentElement.querySelector(".none").hidden = data.rows.length > 0
+  parentElement.querySelector(".none").hidden = rows.length > 0
   parentElement.querySelector(".none").textContent = data.nothing
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pandas as pd
 import streamlit as st
 
@@ -35,17 +35,18 @@ _TOLD = (
 )
 
 
-def draw_tape(
-    rows: Sequence[Mapping[str, Any]], *, height: int, nothing: str, key: str = "tape"
-) -> None:
-    """Draw rows of `tape_rows` in a list of fixed height that scrolls by itself."""
+def draw_tape(rows: str, *, height: int, nothing: str, key: str = "tape") -> None:
+    """Draw `tape_rows` in a list of fixed height that scrolls by itself."""
     _TAPE(key=key, data={"rows": rows, "height": height, "nothing": nothing})
 
 
-def tape_rows(events: pd.DataFrame, clock: Clock) -> list[dict[str, Any]]:
-    """Every text of every event as the store gives them, and which it is."""
+def tape_rows(events: pd.DataFrame, clock: Clock) -> str:
+    """Every text of every event as the store gives them, and which it is, as JSON.
+
+    As one text, because what a component is given is written and hashed for each of its readers.
+    """
     rows = zip(*(events[name].tolist() for name in _TOLD), strict=True)
-    return [_row(clock, *row) for row in rows]
+    return orjson.dumps([_row(clock, *row) for row in rows]).decode()
 
 
 # Of a hundred rows a few are new each time, and readers see the same.

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from core.market.frame import INDEX
 from core.verdicts.rules import VERDICTS
 
 
@@ -52,9 +53,9 @@ def settle_row(row: pd.Series, model: Mapping[str, Any] | None) -> pd.Series:
 
 def as_frame(row: pd.Series) -> pd.DataFrame:
     """A stored row, named (symbol, time), as a frame of one row, which can be planned again."""
-    index = pd.MultiIndex.from_tuples(
-        [cast("tuple[str, pd.Timestamp]", row.name)], names=["symbol", "time"]
-    )
+    symbol, time = cast("tuple[str, pd.Timestamp]", row.name)
+    # Of one row there is nothing to sort and to check, which takes longer than all else here.
+    index = pd.MultiIndex([[symbol], [time]], [[0], [0]], names=INDEX, verify_integrity=False)
     return pd.DataFrame([row.to_dict()], index=index)
 
 

@@ -22,9 +22,9 @@ from core.operations.values import (
     direction_of,
     known,
 )
-from core.plan import Account, plan
+from core.plan import Account, plan_row
 from core.store.verdicts import load_verdict_of
-from core.verdicts import as_frame, settle_row
+from core.verdicts import settle_row
 
 _USUAL = Account()
 _NUMBERS = (
@@ -88,7 +88,7 @@ def one(context: Context, asked: PlanAsked) -> Plan:
         stored = stored_signal(conn, asked.symbol, asked.mode, asked.time, asked.version)
         time = cast("tuple[str, pd.Timestamp]", stored.name)[1].to_pydatetime()
         said = load_verdict_of(conn, asked.symbol, asked.mode, time, asked.version)
-    planned = plan(as_frame(settle_row(stored, said)), account).iloc[0]
+    planned = plan_row(settle_row(stored, said), account)
     return Plan(
         symbol=asked.symbol,
         time=time,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.ui.charts.marks import EVERY_BAR, half_discs, mark_places, mark_traces, signal_runs
@@ -12,6 +13,7 @@ from core.ui.charts.steps import HOUR, Window, candles, gaps
 from core.ui.charts.view import Levels, View, hover, last, nothing
 from core.ui.formats import number, price, price_decimals
 
+_PRICES = ("open", "high", "low", "close")
 _LOOK = "Did the price follow the marks?  ● confirm  ◐ downsize  ○ wait  ⊗ skip"
 
 
@@ -80,23 +82,21 @@ def price_ticks(low: float, high: float) -> dict[float, str]:
 
 def _candlesticks(bars: pd.DataFrame, view: View) -> dict[str, Any]:
     """Hollow where the price rose and filled where it fell: colour is left to the signals."""
-    colours, known = view.colours, bars[["open", "high", "low", "close"]].notna().all(axis=1)
+    colours = view.colours
+    prices = np.column_stack([bars[name].to_numpy(dtype=np.float64) for name in _PRICES])
+    known = ~np.isnan(prices).any(axis=1)
     if not known.all():
-        bars = bars[known]
+        bars, prices = bars[known], prices[known]
     edge = {"color": colours.muted, "width": 1}
-    prices = bars[["open", "high", "low", "close"]].to_numpy().tolist()
     said = [
         f"O {price(o)}  H {price(h)}  L {price(lo)}  C {price(c)}"
         f"{'  (still forming)' if forming else ''}"
-        for (o, h, lo, c), forming in zip(prices, bars["forming"].tolist(), strict=True)
+        for (o, h, lo, c), forming in zip(prices.tolist(), bars["forming"].tolist(), strict=True)
     ]
     return {
         "type": "candlestick",
         "x": view.across(bars.index),
-        "open": bars["open"].to_numpy(),
-        "high": bars["high"].to_numpy(),
-        "low": bars["low"].to_numpy(),
-        "close": bars["close"].to_numpy(),
+        **{name: prices[:, at].copy() for at, name in enumerate(_PRICES)},
         "increasing": {"line": edge, "fillcolor": colours.ground},
         "decreasing": {"line": edge, "fillcolor": colours.muted},
         "name": "price",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from core.ui.charts.stack import Label, Pane, axis_ticks
-from core.ui.charts.steps import Gap, gaps, regular, step_name, totals
+from core.ui.charts.steps import gaps, regular, step_name, totals
 from core.ui.charts.view import View, columns, last, level, line, nothing, room
 from core.ui.formats import compact, number, percent
 
@@ -22,7 +23,7 @@ _CROWD: Mapping[str, tuple[str, str]] = {
 
 def draw_score(view: View) -> Pane:
     """The score with its thresholds; the parts beyond them are drawn in their direction's colour."""
-    score = regular(view.history[["score"]], view.window)["score"]
+    score = regular(view.history["score"].to_frame(), view.window)["score"]
     if score.isna().all():
         return nothing("Score", "no score in this window: not enough data")
     colours, uppers = view.colours, _uppers(view, score)
@@ -85,9 +86,9 @@ def _uppers(view: View, score: pd.Series) -> pd.Series:
 def draw_liquidations(view: View) -> Pane:
     """What was liquidated per bar: longs above zero, shorts below, never netted."""
     sums = totals(view.steps, [_LONGS, _SHORTS], view.window)
-    if sums.empty or sums[[_LONGS, _SHORTS]].isna().all(axis=None):
-        return nothing("Liquidations", "no liquidations reported for this market")
     longs, shorts, colours = sums[_LONGS], sums[_SHORTS], view.colours
+    if longs.isna().all() and shorts.isna().all():
+        return nothing("Liquidations", "no liquidations reported for this market")
     reach = 1.08 * max(float(longs.max()), float(shorts.max()), 1.0)
     bar = step_name(view.window.bar)
     said_longs = [f"longs liquidated: {compact(value)} USD" for value in longs.tolist()]
@@ -117,9 +118,8 @@ def draw_liquidations(view: View) -> Pane:
 
 def draw_open_interest(view: View) -> Pane:
     """Open contracts in base units; in USD, which rises with the price, where only that is known."""
-    rows = view.steps.reindex(columns=["open_interest", "open_interest_usd"])
-    in_base = bool(rows["open_interest"].notna().any())
-    values = rows["open_interest" if in_base else "open_interest_usd"]
+    in_base = bool(view.column("open_interest").notna().any())
+    values = view.column("open_interest" if in_base else "open_interest_usd")
     if values.isna().all():
         return nothing("Open interest", "no open interest known for this market")
     unit = "base units" if in_base else "USD"
@@ -146,7 +146,7 @@ def draw_open_interest(view: View) -> Pane:
 
 def draw_funding(view: View) -> Pane:
     """The funding rate in percent per 8 hours, as settled, held until the next."""
-    rate = view.steps.reindex(columns=["funding_rate_8h"])["funding_rate_8h"]
+    rate = view.column("funding_rate_8h")
     if rate.isna().all():
         return nothing("Funding", "no funding known for this market")
     low, high = room(rate, around=0.0)
@@ -170,11 +170,12 @@ def draw_funding(view: View) -> Pane:
 
 def draw_crowd(view: View) -> Pane:
     """The share of all accounts and of the top traders' accounts that are long."""
-    rows = view.steps.reindex(columns=list(_CROWD))
+    rows = {name: view.column(name) for name in _CROWD}
     known = [name for name in _CROWD if rows[name].notna().any()]
     if not known:
         return nothing("Accounts that are long", "no long/short share known for this market")
-    low, high = room(rows[known].to_numpy().ravel(), around=0.5)
+    shares = np.stack([rows[name].to_numpy(dtype=np.float64) for name in known])
+    low, high = room(shares.ravel(), around=0.5)
     ink = dict(zip(_CROWD, (view.colours.ink, view.colours.muted), strict=True))
     traces, labels, said = [], [], []
     for name in known:
@@ -196,9 +197,6 @@ def draw_crowd(view: View) -> Pane:
         traces=traces,
         shapes=[level(0.5, view.colours.neutral)],
         labels=labels,
-        gaps=_missing_from_all(rows[known]),
+        # Where none of them is known.
+        gaps=gaps(pd.Series(np.fmax.reduce(shares), index=rows[known[0]].index)),
     )
-
-
-def _missing_from_all(rows: pd.DataFrame) -> list[Gap]:
-    return gaps(rows.mean(axis=1, skipna=True))

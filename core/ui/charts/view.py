@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +39,7 @@ def levels_of(row: pd.Series, hours: float = 24) -> Levels | None:
     """The levels of a planned row, named (symbol, time), or what they would have been."""
     for prefix in ("", "counterfactual_"):
         prices = [float(row[f"{prefix}{name}_price"]) for name in ("entry", "stop", "target")]
-        if np.isfinite(prices).all():
+        if all(map(math.isfinite, prices)):
             _, time = bar_of(row)
             entry, stop, target = prices
             return Levels(entry, stop, target, time, time + pd.Timedelta(hours=hours))
@@ -71,6 +72,11 @@ class View:
     def steps(self) -> pd.DataFrame:
         """The bars of the window, one for every step; see `regular`."""
         return regular(self.bars, self.window)
+
+    def column(self, name: str) -> pd.Series:
+        """One column of the steps, NaN throughout where the market has none of it."""
+        steps = self.steps
+        return steps[name] if name in steps.columns else pd.Series(np.nan, steps.index, name=name)
 
     def across(self, times: pd.Index) -> npt.NDArray[np.float64]:
         """Every time of an index as the axis has it; that of all steps is worked out once."""
@@ -158,8 +164,9 @@ def room(values: Iterable[float], around: float | None = None) -> tuple[float, f
 
 def last(values: pd.Series) -> float:
     """The last known value, NaN where there is none."""
-    known = values.dropna()
-    return float(known.iloc[-1]) if len(known) else float("nan")
+    found = values.to_numpy(dtype=np.float64)
+    known = found[~np.isnan(found)]
+    return float(known[-1]) if len(known) else float("nan")
 
 
 def nothing(title: str, why: str) -> Pane:

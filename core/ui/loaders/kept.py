@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
+from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -67,12 +70,45 @@ def _progress(address: str) -> list[dict[str, Any]]:  # noqa: ARG001
         return store.load_progress(conn)
 
 
-@st.cache_data(ttl=1, max_entries=8, show_spinner=False)
-def _state(address: str, newest_round: str) -> State:
+class _Kept:
+    """An answer for so many seconds, by what was asked.
+
+    `st.cache_data` takes longer to look one up than all else that `state_now` does, of which every look
+    into what is kept begins.
+    """
+
+    def __init__(self, ask: Callable[[str, str], State], seconds: float) -> None:
+        self._ask, self._seconds = ask, seconds
+        self._asking = Lock()
+        self._answers: dict[tuple[str, str], tuple[float, State]] = {}
+
+    def __call__(self, *asked: *tuple[str, str]) -> State:
+        if (found := self._look_up(asked)) is not None:
+            return found
+        with self._asking:
+            if (found := self._look_up(asked)) is None:
+                began, found = monotonic(), self._ask(*asked)
+                self.clear()
+                self._answers[asked] = began, found
+        return found
+
+    def _look_up(self, asked: tuple[str, str]) -> State | None:
+        began, found = self._answers.get(asked, (-inf, None))
+        return found if monotonic() - began < self._seconds else None
+
+    def clear(self) -> None:
+        """Ask anew."""
+        self._answers.clear()
+
+
+def _ask_state(address: str, newest_round: str) -> State:
     with reading() as conn:
         replays = store.load_progress(conn)
     parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
     return f"{address} {newest_round} {parts}"
+
+
+_state = _Kept(_ask_state, seconds=1.0)
 
 
 def load_progress() -> list[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import streamlit as st
 
+from core.alerts.definition import RuleDefinition
 from core.alerts.rule_files import dump_rules
 from core.errors import CryptoSatXError
 from core.instance import instance
@@ -73,7 +75,7 @@ def _draw_tools(found: Sequence[RuleNow], channels: Mapping[int, str]) -> None:
             draw_import()
         st.download_button(
             "Export all",
-            dump_rules([one.rule.definition for one in found], channels),
+            _file(tuple(one.rule.definition for one in found), tuple(channels.items())),
             "rules.yaml",
             "application/yaml",
             icon=":material/download:",
@@ -174,7 +176,7 @@ def _draw_row(one: RuleNow, channels: Mapping[int, str]) -> None:
 def draw_menu(rule: StoredRule, channels: Mapping[int, str]) -> None:
     """What can be done with a rule, whatever is open; its file names channels, by id, by their names."""
     definition = rule.definition
-    file = dump_rules([definition], channels)
+    file = _file((definition,), tuple(channels.items()))
     with st.popover(
         "More",
         help=f"What to do with {plain(rule.name)}",
@@ -196,6 +198,12 @@ def draw_menu(rule: StoredRule, channels: Mapping[int, str]) -> None:
             key=f"rule_delete_{rule.id}",
         ):  # fmt: skip
             draw_delete(rule)
+
+
+# Of every rule that is shown at each run, and seldom asked for.
+@lru_cache(maxsize=512)
+def _file(definitions: tuple[RuleDefinition, ...], channels: tuple[tuple[int, str], ...]) -> str:
+    return dump_rules(definitions, dict(channels))
 
 
 def _file_name(name: str) -> str:
