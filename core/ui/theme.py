@@ -17,7 +17,9 @@ def tell_theme_once() -> None:
 
     It looks through all its settings six times for that, on the one thread that answers everybody.
     """
-    vars(app_session)[_NAME] = kept(vars(app_session)[_NAME])
+    tell = vars(app_session).get(_NAME)
+    if tell is not None:  # Another version of Streamlit may do it by another name.
+        vars(app_session)[_NAME] = kept(tell)
 
 
 def kept(tell: Tell) -> Tell:
