@@ -75,7 +75,7 @@ GONE = timedelta(days=7)
 # What is written in one transaction: so many rules or so many events, whichever is met first. The first
 # of messages that are sent are few, and then twice as many each time: there is always something to send
 # while the next is written, and it takes few transactions.
-_RULES, _EVENTS = 125, 1_000
+_RULES, _EVENTS = 125, 1_500
 _FIRST_RULES = 16
 _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
