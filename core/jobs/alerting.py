@@ -2,7 +2,8 @@
 
 All that comes of a rule is written in one transaction, with some other rules. Those of which messages are
 sent come first, a few at a time, so that the first messages are on their way while the next ones are
-written; what no message waits for is written when they are sent.
+written, and of those the ones with the least to write, so that few wait for the many events of another;
+what no message waits for is written when they are sent.
 
 Every rule goes on from the bar it was judged at last, through every hour up to the newest bar that is
 stored, so nothing is missed while no worker runs; of an hour without any bar nothing is known. A bar that was judged already is left alone, so the same work
@@ -174,7 +175,7 @@ class Alerting:
             silences = load_silences(conn, _since(work, bar))
         _step(work, silences, now)
         people = None if self.people is None else cache(self.people)
-        telling = [one for one in work if one.tells]
+        telling = sorted((one for one in work if one.tells), key=lambda one: len(one.decisions))
         turns = _in_turn(telling, first=_FIRST_RULES)
         written = [self._write(some, people, now) for some in turns]
         if any(one.messages for one in written):

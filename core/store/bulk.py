@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -136,18 +137,21 @@ def _quoted(names: Iterable[str]) -> str:
 def _copy(
     conn: Connection, table: str, quoted: str, rows: Sequence[Values], on_conflict: str
 ) -> int:
-    """COPY knows no ON CONFLICT, so rows go through a table that lives as long as the transaction."""
+    """COPY knows no ON CONFLICT, so rows go through a table of the connection's own.
+
+    To make one takes as long as to insert a hundred rows, so it stays, empty once the transaction is over.
+    """
+    incoming = f"incoming_{zlib.crc32(quoted.encode()):08x}_{table}"
     conn.exec_driver_sql(
-        f"DROP TABLE IF EXISTS pg_temp.incoming_{table}; "
-        f"CREATE TEMP TABLE incoming_{table} ON COMMIT DROP AS "
-        f"SELECT {quoted} FROM {table} WITH NO DATA"
+        f"CREATE TEMP TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS "
+        f"SELECT {quoted} FROM {table} WITH NO DATA; DELETE FROM pg_temp.{incoming}"
     )
     driver: Any = conn.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY incoming_{table} FROM STDIN") as copy:
+    with driver.cursor() as cursor, cursor.copy(f"COPY pg_temp.{incoming} FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
     return conn.exec_driver_sql(
-        f"INSERT INTO {table} ({quoted}) SELECT {quoted} FROM incoming_{table} {on_conflict}"
+        f"INSERT INTO {table} ({quoted}) SELECT {quoted} FROM pg_temp.{incoming} {on_conflict}"
     ).rowcount
 
 
