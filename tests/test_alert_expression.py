@@ -525,6 +525,18 @@ def test_what_takes_too_long_is_refused_with_what_to_shorten() -> None:
     assert refused.value.position == 18
 
 
+@pytest.mark.parametrize("pick", ["min", "max"])
+@pytest.mark.parametrize("others", [", ".join(map(str, range(150))), ", ".join(["close"] * 120)])
+def test_min_and_max_take_longer_with_every_value_they_compare(pick: str, others: str) -> None:
+    few = compile_rule(f'change({pick}(close, 1), "30d") > 0').milliseconds
+    more = compile_rule(f'change({pick}(close, 1, 2), "30d") > 0').milliseconds
+    assert more > few + 5
+    assert compile_rule(f"{pick}(close, {others}) > 0").milliseconds < MOST_MILLISECONDS
+    with pytest.raises(RuleError, match="ms per 1,000 symbols") as refused:
+        compile_rule(f'change({pick}(close, {others}), "30d") > 0')
+    assert refused.value.position == 7
+
+
 # Documentation.
 
 
