@@ -311,6 +311,29 @@ def test_a_test_file_with_faults_says_the_line(old: str, new: str, says: str) ->
     assert says in str(refused.value)
 
 
+@pytest.mark.parametrize("interval", ["2h", "4h", "1d", "90m", "45m", "7m"])
+def test_bars_that_no_rule_is_judged_on_are_refused_with_those_that_it_is(interval: str) -> None:
+    said = (
+        f"interval: bars cannot be {'1h30m' if interval == '90m' else interval} apart: an hour must"
+    )
+    with pytest.raises(FileRefused, match=f"line 2: {said} be a multiple .* 30m, 20m, 15m"):
+        run(TESTS.replace("tests:", f"interval: {interval}\ntests:"))
+    with pytest.raises(FileRefused, match=f"line 4: {said}"):
+        run(TESTS.replace("    start:", f"    interval: {interval}\n    start:"))
+
+
+@pytest.mark.parametrize("interval", ["1h", "20m", "5m", "1m", "1s"])
+def test_every_part_of_an_hour_may_lie_between_bars(interval: str) -> None:
+    text = (
+        "rules: [{name: Hot, expression: score > 60}]\n"
+        f"interval: {interval}\n"
+        "tests:\n- series: {BTCUSDT: {score: 50 70x3}}\n"
+        f"  expect: [{{at: {interval}, rule: Hot, firing: [BTCUSDT], no_data: []}}]\n"
+        f"  expressions: [{{at: {interval}, expression: score > 60, holds: [BTCUSDT]}}]\n"
+    )
+    assert run(text).failures == ()
+
+
 @pytest.mark.parametrize("empty", ["''", "", "~"])
 def test_series_without_a_value_are_refused(empty: str) -> None:
     text = (

@@ -1,7 +1,7 @@
 """Unit tests of alert rules, as promtool's of Prometheus: series in, what should fire out.
 
 rules_file: rules.yaml          # or the rules themselves under rules:
-interval: 1h                    # distance of the bars
+interval: 1h                    # distance of the bars: an hour, or a part of it
 tests:
   - name: fires after two hours
     start: 2025-10-01T00:00Z    # close of the first bar
@@ -190,7 +190,7 @@ class _Reader:
         if not self._is_mapping(body, (), "file"):
             raise FileRefused(self.faults)
         rules = {rule.name: rule for rule in self._rules(body)}
-        interval = self._duration(body.get("interval", "1h"), ("interval",))
+        interval = self._interval(body.get("interval", "1h"), ("interval",))
         bodies = body.get("tests")
         if not isinstance(bodies, list) or not bodies:
             self._wrong(("tests",), "tests must be a list of tests")
@@ -225,7 +225,7 @@ class _Reader:
             return None
         before = len(self.faults)
         if "interval" in body:
-            interval = self._duration(body["interval"], (*path, "interval"))
+            interval = self._interval(body["interval"], (*path, "interval"))
         start = self._moment(body.get("start", _START), (*path, "start"))
         columns = self._series(body.get("series"), (*path, "series"))
         bars = max((len(v) for named in columns.values() for v in named.values()), default=0)
@@ -339,6 +339,18 @@ class _Reader:
         if found is None and not zero:
             self._wrong(path, f"{path[-1]} must be longer than nothing")
         return found or timedelta(hours=0 if zero else 1)
+
+    def _interval(self, value: Any, path: tuple[object, ...]) -> timedelta:
+        """The distance of the bars: rules are judged on bars that are a whole part of an hour apart."""
+        found = self._duration(value, path)
+        if timedelta(hours=1) % found:
+            self._wrong(
+                path,
+                f"{path[-1]}: bars cannot be {format_duration(found)} apart: an hour must be a multiple "
+                "of it, as of 1h, 30m, 20m, 15m, 10m, 5m and 1m",
+            )
+            return timedelta(hours=1)
+        return found
 
     def _moment(self, value: Any, path: tuple[object, ...]) -> datetime:
         try:
