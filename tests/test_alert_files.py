@@ -69,6 +69,13 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         (RULES.replace("for: 2h", "for: two hours"), "line 4, rule 'Hot', for: 'two hours' is no"),
         (RULES.replace("score > 60", "scor > 60"), "line 3, rule 'Hot', expression: at character"),
         (RULES.replace("start: 22:00", "start: 8"), None),
+        *(
+            (
+                RULES.replace("2026-01-01T00:00:00Z", moment),
+                "line 6, rule 'Hot', expires_at: '",
+            )
+            for moment in ("9999-12-31T23:59:59-01:00", "'9999-12-31T23:59:59-01:00'")
+        ),
         (RULES.replace("[mon, fri]", "[mo]"), "line 5, rule 'Hot', active_hours.weekdays: 'mo' is"),
         (RULES.replace("severity: info", "severty: info"), "line 9, rule 'Cold', severty: is no"),
         (RULES.replace("name: Cold", "name: Hot"), "line 7, rule 'Hot': this name stands twice"),
@@ -265,6 +272,21 @@ def test_rules_may_stand_in_the_file_and_words_in_a_series() -> None:
         ("rules_file: rules.yaml", "rules_file: none.yaml", "line 1: none.yaml cannot be read"),
         ("tests:", "testz:", "line 2: testz is not known here"),
         ("2025-09-01T00:00Z", "yesterday", "line 4: start: 'yesterday' is no moment"),
+        (
+            "2025-09-01T00:00Z",
+            "'9999-12-31T23:00:00-05:00'",
+            "line 4: start: '9999-12-31T23:00:00-05:00' is in UTC outside of the years 1 to 9999",
+        ),
+        (
+            "2025-09-01T00:00Z",
+            "2300-01-01T00:00:00Z",
+            "line 4: start: must lie in the years 1970 to",
+        ),
+        (
+            "2025-09-01T00:00Z",
+            "'0001-01-01T00:00:00Z'",
+            "line 4: start: must lie in the years 1970",
+        ),
         ("score: 50 70x3 50", "score: 50 70y3", "line 6: BTCUSDT, score: '70y3' is no piece"),
         ("{at: 1h, rule: Hot", "{at: 1h, rule: Warm", "line 11: there is no rule 'Warm'; there is"),
         (

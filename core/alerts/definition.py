@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,7 +37,6 @@ Duration = Annotated[
 Moment = Annotated[
     datetime,
     BeforeValidator(parse_moment),
-    AfterValidator(lambda value: value.astimezone(UTC)),
     PlainSerializer(lambda value: value.isoformat().replace("+00:00", "Z")),
 ]
 Line = Annotated[str, Field(max_length=200)]
