@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import Engine
 
+from core.alerts.definition import to_body
+from core.alerts.rule_files import FileRefused, Here, dump_rules, read_rules
+from core.errors import RuleError
 from core.store.alerts import changing
+from core.store.alerts import rules as store
 from core.store.alerts.watching import load_watch
-from core.store.tables import alert_progress
+from core.store.tables import alert_progress, alert_rule_versions, alert_rules
 from tests.alerted import rule, save
 
 NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
@@ -31,3 +36,39 @@ def test_a_rule_with_an_error_is_told_of_until_it_is_switched_off(engine: Engine
         assert (watch.failing, watch.rules, watch.judged_bar) == (0, 1, NOON)
         changing.switch(conn, failing.id, "enabled", to=True, by="ada", now=NOON + 2 * HOUR)
         assert load_watch(conn).failing == 1
+
+
+def test_names_that_differ_only_by_case_are_not_made(engine: Engine) -> None:
+    said = "There is a rule called Warm already, and upper and lower case"
+    save(engine, rule("Warm", "score > 60"), NOON)
+    other = save(engine, rule("Cold", "score > 60"), NOON)
+    with engine.begin() as conn:
+        with pytest.raises(RuleError, match=said) as refused:
+            store.create_rule(conn, rule("warm", "score > 70"), by="ada", now=NOON)
+        assert refused.value.field == "name"
+        with pytest.raises(RuleError, match=said):
+            store.change_rule(
+                conn, other.id, rule("WARM", "score > 60"), based_on=1, by="ada", now=NOON
+            )
+        store.change_rule(
+            conn, other.id, rule("COLD", "score > 60"), based_on=1, by="ada", now=NOON
+        )
+        assert store.free_name(conn, "warm") == "warm 2"
+
+
+def test_names_that_were_saved_once_stay(engine: Engine) -> None:
+    save(engine, rule("Warm", "score > 60"), NOON)
+    warm = rule("warm", "score > 60")
+    with engine.begin() as conn:
+        conn.execute(alert_rules.insert().values(id=99, name="warm", version=1, created_at=NOON))
+        version = {"rule_id": 99, "version": 1, "note": "", "author": "ada", "made_at": NOON}
+        conn.execute(alert_rule_versions.insert().values(body=to_body(warm), **version))
+        changing.switch(conn, 99, "muted", to=True, by="ada", now=NOON)
+        assert store.load_rule(conn, 99).definition.muted
+        kept = [one.definition for one in store.list_rules(conn)]
+        names = store.load_names(conn).values()
+    assert read_rules(dump_rules(kept), here=Here(names=names)).rules == kept
+    with pytest.raises(FileRefused, match="rule 'warm': There is a rule called Warm already"):
+        read_rules(dump_rules(kept))
+    with pytest.raises(FileRefused, match="line 2, rule 'WARM': There is a rule called Warm"):
+        read_rules("rules:\n- {name: WARM, expression: score > 60}", here=Here(names=["Warm"]))

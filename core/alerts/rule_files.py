@@ -12,14 +12,20 @@ ids are read as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 import yaml
 
-from core.alerts.definition import RuleDefinition, definition_faults, parse_definition, to_body
+from core.alerts.definition import (
+    RuleDefinition,
+    definition_faults,
+    parse_definition,
+    taken_name,
+    to_body,
+)
 from core.alerts.expression import compile_rule
 from core.errors import RuleError
 
@@ -157,11 +163,13 @@ class Here:
     """What rules of a file are held against beside their definition.
 
     ``channels`` are the names of the shared channels by id; None where nobody could look, and then what
-    a channel that has only a name is left out. ``further`` are faults of a rule by field.
+    a channel that has only a name is left out. ``further`` are faults of a rule by field. ``names``
+    are those of the rules that are here.
     """
 
     channels: Mapping[int, str] | None = None
     further: Further = lambda _: {}
+    names: Collection[str] = ()
 
 
 @dataclass
@@ -236,12 +244,18 @@ def rules_of(
             )
         if not wrong:
             definition = parse_definition(read)
-            if definition.name in seen:
-                fault = document.fault((*place, "name"), rule, "this name stands twice")
-                found.faults.append(fault)
+            if said := _name_fault(definition.name, seen, here.names):
+                found.faults.append(document.fault((*place, "name"), rule, said))
             seen.add(definition.name)
             found.rules.append(definition)
     return found
+
+
+def _name_fault(name: str, seen: Collection[str], here: Collection[str]) -> str:
+    """What is wrong with the name of a rule after those ``seen`` in the file; it may stand for one here."""
+    if name in seen:
+        return "this name stands twice"
+    return "" if name in here else taken_name(name, [*here, *seen])
 
 
 def _rule_faults(body: Mapping[Any, Any], here: Here) -> tuple[dict[str, str], dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 
 from core.alerts import compile_rule
-from core.alerts.definition import RuleDefinition, read_stored, to_body
+from core.alerts.definition import RuleDefinition, read_stored, taken_name, to_body
 from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
@@ -182,9 +182,15 @@ def load_definition(conn: Connection, rule_id: int, version: int) -> RuleDefinit
 
 def free_name(conn: Connection, wanted: str) -> str:
     """``wanted``, or with the lowest number behind it that no rule in use has."""
-    taken = set(conn.scalars(select(alert_rules.c.name).where(alert_rules.c.deleted_at.is_(None))))
+    taken = load_names(conn).values()
     numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
-    return next(name for name in (wanted, *numbered) if name not in taken)
+    return next(name for name in (wanted, *numbered) if not taken_name(name, taken))
+
+
+def load_names(conn: Connection) -> dict[int, str]:
+    """The names of the rules in use by id."""
+    query = select(alert_rules.c.id, alert_rules.c.name).where(alert_rules.c.deleted_at.is_(None))
+    return {row.id: row.name for row in conn.execute(query)}
 
 
 def _rules() -> Select[Any]:
@@ -211,11 +217,12 @@ def _rule(row: Any) -> StoredRule:
 
 
 def _check_name(conn: Connection, definition: RuleDefinition, rule_id: int | None = None) -> None:
-    query = select(alert_rules.c.id).where(
-        alert_rules.c.name == definition.name, alert_rules.c.deleted_at.is_(None)
-    )
-    if conn.scalar(query) not in (None, rule_id):
-        raise RuleError(f"There is a rule called {definition.name} already. Choose another name.")
+    names = load_names(conn)
+    if rule_id is not None and names.pop(rule_id, None) == definition.name:
+        # What was allowed once stays.
+        return
+    if said := taken_name(definition.name, names.values()):
+        raise RuleError(said, field="name")
 
 
 def _add_version(
