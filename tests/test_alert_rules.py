@@ -10,11 +10,15 @@ from sqlalchemy import Engine
 from core.alerts.definition import to_body
 from core.alerts.rule_files import FileRefused, Here, dump_rules, read_rules
 from core.errors import RuleError
+from core.store import audit
+from core.store import channels as channels_store
 from core.store.alerts import changing
 from core.store.alerts import rules as store
 from core.store.alerts.watching import load_watch
+from core.store.channels import Who
 from core.store.tables import alert_progress, alert_rule_versions, alert_rules
 from tests.alerted import rule, save
+from tests.channelled import add_channel
 
 NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -72,3 +76,24 @@ def test_names_that_were_saved_once_stay(engine: Engine) -> None:
         read_rules(dump_rules(kept))
     with pytest.raises(FileRefused, match="line 2, rule 'WARM': There is a rule called Warm"):
         read_rules("rules:\n- {name: WARM, expression: score > 60}", here=Here(names=["Warm"]))
+
+
+def test_a_rename_that_changes_a_subscription_is_written_down_with_it(engine: Engine) -> None:
+    hot = save(engine, rule("Hot", "score > 60"), NOON)
+    mine, other = add_channel(engine, owner="tom", name="mine"), add_channel(engine, owner="tim")
+    with engine.begin() as conn:
+        for channel, rules in ((mine, ["Cold", "Hot"]), (other, ["Cold"])):
+            body = {"rules": rules, "severities": ["critical"]}
+            channels_store.save_subscription(
+                conn, channel, body, who=Who("ada", is_admin=True), now=NOON
+            )
+        warm = rule("Warm", "score > 60")
+        store.change_rule(conn, hot.id, warm, based_on=1, by="ada", now=NOON + HOUR)
+        wanted = channels_store.load_subscription(conn, mine)
+        assert wanted == {"rules": ["Cold", "Warm"], "severities": ["critical"]}
+        noted = [one for one in audit.list_changes(conn, subject="channel") if one.at > NOON]
+    assert [(one.by, one.action, one.subject_id, one.name) for one in noted] == [
+        ("ada", "subscribe", str(mine), "mine")
+    ]
+    assert noted[0].before == {"rules": ["Cold", "Hot"]}
+    assert noted[0].after == {"rules": ["Cold", "Warm"]}

@@ -15,7 +15,7 @@ from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
 from core.store.alerts.silences import rename_in_silences
-from core.store.tables import alert_rule_versions, alert_rules, subscriptions
+from core.store.tables import alert_rule_versions, alert_rules, channels, subscriptions
 
 # A worker has a bar's second for all of them.
 MOST_RULES = 1_000
@@ -105,7 +105,7 @@ def change_rule(
             hint="Look at what changed, and save again if it is still right.",
         )
     if old.name != definition.name:
-        _rename_for_subscribers(conn, old.name, definition.name)
+        _rename_for_subscribers(conn, old.name, definition.name, by=by, now=now)
         rename_in_silences(conn, old.name, definition.name, by=by, now=now)
     before = to_body(old.definition)
     return _add_version(
@@ -113,17 +113,32 @@ def change_rule(
     )  # fmt: skip
 
 
-def _rename_for_subscribers(conn: Connection, old: str, new: str) -> None:
+def _rename_for_subscribers(
+    conn: Connection, old: str, new: str, *, by: str, now: datetime
+) -> None:
     """Who subscribed to a rule by its name goes on hearing of it."""
-    for row in conn.execute(select(subscriptions.c.channel_id, subscriptions.c.body)).all():
+    query = select(subscriptions.c.channel_id, subscriptions.c.body, channels.c.name)
+    for row in conn.execute(query.join_from(subscriptions, channels)).all():
         wanted = row.body.get("rules") or []
-        if old in wanted:
-            named = [new if name == old else name for name in wanted]
-            conn.execute(
-                update(subscriptions)
-                .where(subscriptions.c.channel_id == row.channel_id)
-                .values(body={**row.body, "rules": named})
-            )
+        if old not in wanted:
+            continue
+        named = [new if name == old else name for name in wanted]
+        conn.execute(
+            update(subscriptions)
+            .where(subscriptions.c.channel_id == row.channel_id)
+            .values(body={**row.body, "rules": named})
+        )
+        audit.note(
+            conn,
+            at=now,
+            by=by,
+            action="subscribe",
+            subject="channel",
+            subject_id=row.channel_id,
+            name=row.name,
+            before={"rules": wanted},
+            after={"rules": named},
+        )
 
 
 def delete_rule(conn: Connection, rule_id: int, *, by: str, now: datetime) -> StoredRule:
