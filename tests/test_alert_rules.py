@@ -97,3 +97,20 @@ def test_a_rename_that_changes_a_subscription_is_written_down_with_it(engine: En
     ]
     assert noted[0].before == {"rules": ["Cold", "Hot"]}
     assert noted[0].after == {"rules": ["Cold", "Warm"]}
+
+
+def test_a_version_comes_back_only_if_it_could_be_saved_today(engine: Engine) -> None:
+    channel, ada = add_channel(engine), Who("ada", is_admin=True)
+    hot = save(engine, rule("Hot", "score > 60", channels=[channel]), NOON)
+    with engine.begin() as conn:
+        other = rule("Hot", "score > 61")
+        store.change_rule(conn, hot.id, other, based_on=1, by="ada", now=NOON)
+        back = changing.restore(conn, hot.id, 1, based_on=2, by="ada", now=NOON)
+        assert (back.version, back.definition, back.note) == (
+            3, hot.definition, "Restored from version 1."
+        )  # fmt: skip
+        store.change_rule(conn, hot.id, other, based_on=3, by="ada", now=NOON)
+        channels_store.delete_channel(conn, channel, who=ada, now=NOON)
+        with pytest.raises(RuleError, match=f"channels: there is no shared channel {channel} here"):
+            changing.restore(conn, hot.id, 1, based_on=4, by="ada", now=NOON)
+        assert store.load_rule(conn, hot.id).version == 4

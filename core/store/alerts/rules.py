@@ -190,9 +190,15 @@ def list_versions(conn: Connection, rule_id: int) -> list[Version]:
 
 def load_definition(conn: Connection, rule_id: int, version: int) -> RuleDefinition:
     """What a rule said in a version that it has or had."""
+    return read_stored(load_body(conn, rule_id, version))[0]
+
+
+def load_body(conn: Connection, rule_id: int, version: int) -> dict[str, Any]:
+    """The same as it was stored."""
     table = alert_rule_versions.c
     query = select(table.body).where(table.rule_id == rule_id, table.version == version)
-    return read_stored(conn.execute(query).scalar_one())[0]
+    found: dict[str, Any] = conn.execute(query).scalar_one()
+    return found
 
 
 def free_name(conn: Connection, wanted: str) -> str:
