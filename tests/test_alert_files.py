@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -17,13 +18,22 @@ from sqlalchemy import Engine
 
 from core import __main__ as cli
 from core.alerts.definition import RuleDefinition, parse_definition
-from core.alerts.rule_files import FileRefused, Here, dump_rules, load_rules, read_rules
+from core.alerts.rule_files import (
+    MOST_MEGABYTES,
+    FileRefused,
+    Here,
+    dump_rules,
+    load_rules,
+    parse_document,
+    read_rules,
+)
 from core.alerts.rule_tests import Report, run_tests
 from core.alerts.series import parse_series
 from core.alerts.texts import writable
 from core.store import claim_market
 from tests.channelled import add_channel
 
+ROOT = Path(__file__).parent.parent
 RULES = """\
 rules:
   - name: Hot
@@ -93,10 +103,11 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
             "my.yaml, line 1: lists and mappings stand in each other more than 20 deep",
         ),
         ("rules:\n" + "- x\n" * 1001, "line 1: a file has 1,000 rules at most; here are 1,001"),
-        ("- x\n" * 240_000, "my.yaml, line 50000: there are more than 50,000 values up to here"),
+        ("[" + "a," * 300_000 + "]", "line 1: there are more than 300,000 values up to here"),
+        ("- x\n- " + ":".join(["59"] * 33_334), "line 2: a text is longer than 100,000 characters"),
         ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
-        ("#" * 1_000_001, "larger than 1 MB"),
+        ("#" * 10_000_001, "larger than 10 MB"),
     ],
 )
 def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> None:
@@ -109,6 +120,29 @@ def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> 
     said = str(refused.value)
     assert said.startswith(says if says.startswith("my.yaml") else "my.yaml, line ")
     assert says in said
+
+
+def test_what_is_called_or_says_a_dash_is_written_out() -> None:
+    dash = RuleDefinition(name="-", expression="-")
+    said = dump_rules([dash])
+    assert said == "rules:\n- name: '-'\n  expression: '-'\n"
+    named = dash.model_copy(update={"expression": "score > 60"})
+    assert load_rules(dump_rules([named])) == [named]
+
+
+def test_what_500_of_the_largest_rules_say_can_be_read() -> None:
+    longest = RuleDefinition(
+        name="x" * 90, expression=" or ".join(["score > 60"] * 60), title="t" * 200,
+        description="d: 'x'\n" * 250, body="{{ rule }}\n" * 360,
+        symbols=tuple(f"S{number:04d}USDT" for number in range(500)),
+    )  # fmt: skip
+    one = dump_rules([longest])
+    text = one + one.removeprefix("rules:\n") * 499
+    document = parse_document(text, "rules.yaml")
+    assert len(document.body["rules"]) == 500
+    assert parse_definition(document.body["rules"][499]) == longest
+    served = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert served["server"]["maxUploadSize"] == MOST_MEGABYTES
 
 
 @pytest.mark.parametrize(
