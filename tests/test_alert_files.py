@@ -321,6 +321,12 @@ def test_rules_may_stand_in_the_file_and_words_in_a_series() -> None:
             "'0001-01-01T00:00:00Z'",
             "line 4: start: must lie in the years 1970",
         ),
+        (
+            "tests:",
+            "rules: [{name: hot, expression: score > 1}]\ntests:",
+            "line 2: there is a rule 'hot' in rules.yaml as well: leave one of them out",
+        ),
+        ("ETHUSDT: {", "btcusdt: {", "line 7: btcusdt is BTCUSDT again: write its columns there"),
         ("score: 50 70x3 50", "score: 50 70y3", "line 6: BTCUSDT, score: '70y3' is no piece"),
         ("{at: 1h, rule: Hot", "{at: 1h, rule: Warm", "line 11: there is no rule 'Warm'; there is"),
         (

@@ -208,16 +208,26 @@ class _Reader:
             self._wrong(("rules",), "rules must be a list of rules")
             inline = []
         found = rules_of(self.document, inline, ("rules",))
-        rules = found.rules
         self.faults += found.faults
-        if named is not None:
-            try:
-                rules += load_rules(self.read(str(named)), str(named))
-            except OSError as error:
-                self._wrong(("rules_file",), f"{named} cannot be read: {error.strerror or error}")
-            except FileRefused as error:
-                self.faults += error.faults
-        return rules
+        if named is None:
+            return found.rules
+        rules: list[RuleDefinition] = []
+        try:
+            rules = load_rules(self.read(str(named)), str(named))
+        except OSError as error:
+            self._wrong(("rules_file",), f"{named} cannot be read: {error.strerror or error}")
+        except FileRefused as error:
+            self.faults += error.faults
+        self._refuse_twice(inline, {rule.name.casefold() for rule in rules}, str(named))
+        return [*found.rules, *rules]
+
+    def _refuse_twice(self, inline: list[Any], there: Collection[str], file: str) -> None:
+        """Of a rule that stands here and in the file of rules, nobody knows which one is meant."""
+        for number, body in enumerate(inline):
+            name = body.get("name") if isinstance(body, dict) else None
+            if isinstance(name, str) and name.strip().casefold() in there:
+                said = f"there is a rule {name.strip()!r} in {file} as well: leave one of them out"
+                self._wrong(("rules", number, "name"), said)
 
     def _test(
         self, body: Any, number: int, rules: Mapping[str, RuleDefinition], interval: timedelta
@@ -250,7 +260,12 @@ class _Reader:
             self._wrong(path, "series must give each symbol its columns: BTCUSDT: {score: 50 70x3}")
             return {}
         found: dict[str, dict[str, list[float | str]]] = {}
+        seen: dict[str, object] = {}
         for symbol, columns in body.items():
+            other = seen.setdefault(str(symbol).upper(), symbol)
+            if other is not symbol:
+                self._wrong((*path, symbol), f"{symbol} is {other} again: write its columns there")
+                continue
             if not isinstance(columns, dict) or not columns:
                 self._wrong((*path, symbol), f"{symbol} needs columns: score: 50 70x3")
                 continue
