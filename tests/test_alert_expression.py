@@ -489,7 +489,27 @@ def test_the_frame_is_left_as_it_was() -> None:
         ('min(close, "4h") > 1', 0, "min compares two or more numbers.", "lowest"),
         ("score >", 7, "The rule is not complete", "follow >"),
         ("score > 60 AND close > 1", 11, "AND is written in small letters.", "and"),
-        ("ｓcore > 1", 0, "Outside of quotes a rule is plain letters", "Type s"),
+        (
+            "ｓcore > 1",
+            0,
+            "Outside of quotes a rule is plain letters",
+            "It looks like s: type score in plain letters.",
+        ),
+        (
+            "score > 60 an\u0501 coverage > 0.5",
+            13,
+            "Outside of quotes a rule is plain letters; this is cyrillic small letter komi de.",
+            "It looks like d: type and in plain letters.",
+        ),
+        ("\u03b1bs(score) > 3", 0, "Outside of quotes", "It looks like a: type abs in plain"),
+        ("s\u0441or > 60", 1, "Outside of quotes", "Type c instead."),
+        (
+            "60 € > score",
+            3,
+            "Outside of quotes a rule is plain letters; this is euro",
+            "Delete it.",
+        ),
+        ('symbol == "\u0412TCUSDT"', 11, "A text cannot hold cyrillic", "Type B instead."),
         ('symbol == "币安人生USDT" and scor > 3', 25, "There is no scor.", "score"),
     ],
 )
