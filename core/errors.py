@@ -33,10 +33,12 @@ class BacktestError(CryptoSatXError):
 
 
 class RuleError(CryptoSatXError, ValueError):
-    """An alert rule is refused. Has the position in its text and a hint."""
+    """An alert rule is refused. Has the position in its text and a hint, or the field of the rule."""
 
-    def __init__(self, reason: str, *, position: int | None = None, hint: str = "") -> None:
-        self.reason, self.position, self.hint = reason, position, hint
+    def __init__(
+        self, reason: str, *, position: int | None = None, hint: str = "", field: str = ""
+    ) -> None:
+        self.reason, self.position, self.hint, self.field = reason, position, hint, field
         super().__init__(f"{reason} {hint}".strip())
 
 

@@ -88,6 +88,8 @@ def test_a_definition_cannot_be_changed() -> None:
         ("repeat", "10s", "must be 1m or longer"),
         ("expires_at", "2025-10-01 12:00", "has no time zone"),
         ("expires_at", "soon", "is no moment: write it as"),
+        ("expires_at", "9999-12-31T23:59:59-01:00", "outside of the years 1 to 9999"),
+        ("expires_at", "0001-01-01T00:00:00+05:00", "outside of the years 1 to 9999"),
         ("active_hours", "nights", "must have the fields weekdays, start and end"),
         ("group", "all", "must be 'rule' or 'symbol'"),
         ("symbols", "BTCUSDT", "must be a list of symbols"),

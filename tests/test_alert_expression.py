@@ -489,7 +489,27 @@ def test_the_frame_is_left_as_it_was() -> None:
         ('min(close, "4h") > 1', 0, "min compares two or more numbers.", "lowest"),
         ("score >", 7, "The rule is not complete", "follow >"),
         ("score > 60 AND close > 1", 11, "AND is written in small letters.", "and"),
-        ("ｓcore > 1", 0, "Outside of quotes a rule is plain letters", "Type s"),
+        (
+            "ｓcore > 1",
+            0,
+            "Outside of quotes a rule is plain letters",
+            "It looks like s: type score in plain letters.",
+        ),
+        (
+            "score > 60 an\u0501 coverage > 0.5",
+            13,
+            "Outside of quotes a rule is plain letters; this is cyrillic small letter komi de.",
+            "It looks like d: type and in plain letters.",
+        ),
+        ("\u03b1bs(score) > 3", 0, "Outside of quotes", "It looks like a: type abs in plain"),
+        ("s\u0441or > 60", 1, "Outside of quotes", "Type c instead."),
+        (
+            "60 € > score",
+            3,
+            "Outside of quotes a rule is plain letters; this is euro",
+            "Delete it.",
+        ),
+        ('symbol == "\u0412TCUSDT"', 11, "A text cannot hold cyrillic", "Type B instead."),
         ('symbol == "币安人生USDT" and scor > 3', 25, "There is no scor.", "score"),
     ],
 )
@@ -523,6 +543,18 @@ def test_what_takes_too_long_is_refused_with_what_to_shorten() -> None:
     assert "ms per 1,000 symbols" in refused.value.reason
     assert refused.value.hint == 'Shorten what begins here: std(close, "30d").'
     assert refused.value.position == 18
+
+
+@pytest.mark.parametrize("pick", ["min", "max"])
+@pytest.mark.parametrize("others", [", ".join(map(str, range(150))), ", ".join(["close"] * 120)])
+def test_min_and_max_take_longer_with_every_value_they_compare(pick: str, others: str) -> None:
+    few = compile_rule(f'change({pick}(close, 1), "30d") > 0').milliseconds
+    more = compile_rule(f'change({pick}(close, 1, 2), "30d") > 0').milliseconds
+    assert more > few + 5
+    assert compile_rule(f"{pick}(close, {others}) > 0").milliseconds < MOST_MILLISECONDS
+    with pytest.raises(RuleError, match="ms per 1,000 symbols") as refused:
+        compile_rule(f'change({pick}(close, {others}), "30d") > 0')
+    assert refused.value.position == 7
 
 
 # Documentation.

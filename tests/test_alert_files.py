@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -17,13 +18,22 @@ from sqlalchemy import Engine
 
 from core import __main__ as cli
 from core.alerts.definition import RuleDefinition, parse_definition
-from core.alerts.rule_files import FileRefused, Here, dump_rules, load_rules, read_rules
+from core.alerts.rule_files import (
+    MOST_MEGABYTES,
+    FileRefused,
+    Here,
+    dump_rules,
+    load_rules,
+    parse_document,
+    read_rules,
+)
 from core.alerts.rule_tests import Report, run_tests
 from core.alerts.series import parse_series
 from core.alerts.texts import writable
 from core.store import claim_market
 from tests.channelled import add_channel
 
+ROOT = Path(__file__).parent.parent
 RULES = """\
 rules:
   - name: Hot
@@ -69,6 +79,13 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         (RULES.replace("for: 2h", "for: two hours"), "line 4, rule 'Hot', for: 'two hours' is no"),
         (RULES.replace("score > 60", "scor > 60"), "line 3, rule 'Hot', expression: at character"),
         (RULES.replace("start: 22:00", "start: 8"), None),
+        *(
+            (
+                RULES.replace("2026-01-01T00:00:00Z", moment),
+                "line 6, rule 'Hot', expires_at: '",
+            )
+            for moment in ("9999-12-31T23:59:59-01:00", "'9999-12-31T23:59:59-01:00'")
+        ),
         (RULES.replace("[mon, fri]", "[mo]"), "line 5, rule 'Hot', active_hours.weekdays: 'mo' is"),
         (RULES.replace("severity: info", "severty: info"), "line 9, rule 'Cold', severty: is no"),
         (RULES.replace("name: Cold", "name: Hot"), "line 7, rule 'Hot': this name stands twice"),
@@ -86,10 +103,11 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
             "my.yaml, line 1: lists and mappings stand in each other more than 20 deep",
         ),
         ("rules:\n" + "- x\n" * 1001, "line 1: a file has 1,000 rules at most; here are 1,001"),
-        ("- x\n" * 240_000, "my.yaml, line 50000: there are more than 50,000 values up to here"),
+        ("[" + "a," * 300_000 + "]", "line 1: there are more than 300,000 values up to here"),
+        ("- x\n- " + ":".join(["59"] * 33_334), "line 2: a text is longer than 100,000 characters"),
         ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
-        ("#" * 1_000_001, "larger than 1 MB"),
+        ("#" * 10_000_001, "larger than 10 MB"),
     ],
 )
 def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> None:
@@ -102,6 +120,29 @@ def test_a_fault_names_file_line_rule_and_field(text: str, says: str | None) -> 
     said = str(refused.value)
     assert said.startswith(says if says.startswith("my.yaml") else "my.yaml, line ")
     assert says in said
+
+
+def test_what_is_called_or_says_a_dash_is_written_out() -> None:
+    dash = RuleDefinition(name="-", expression="-")
+    said = dump_rules([dash])
+    assert said == "rules:\n- name: '-'\n  expression: '-'\n"
+    named = dash.model_copy(update={"expression": "score > 60"})
+    assert load_rules(dump_rules([named])) == [named]
+
+
+def test_what_500_of_the_largest_rules_say_can_be_read() -> None:
+    longest = RuleDefinition(
+        name="x" * 90, expression=" or ".join(["score > 60"] * 60), title="t" * 200,
+        description="d: 'x'\n" * 250, body="{{ rule }}\n" * 360,
+        symbols=tuple(f"S{number:04d}USDT" for number in range(500)),
+    )  # fmt: skip
+    one = dump_rules([longest])
+    text = one + one.removeprefix("rules:\n") * 499
+    document = parse_document(text, "rules.yaml")
+    assert len(document.body["rules"]) == 500
+    assert parse_definition(document.body["rules"][499]) == longest
+    served = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert served["server"]["maxUploadSize"] == MOST_MEGABYTES
 
 
 @pytest.mark.parametrize(
@@ -265,6 +306,27 @@ def test_rules_may_stand_in_the_file_and_words_in_a_series() -> None:
         ("rules_file: rules.yaml", "rules_file: none.yaml", "line 1: none.yaml cannot be read"),
         ("tests:", "testz:", "line 2: testz is not known here"),
         ("2025-09-01T00:00Z", "yesterday", "line 4: start: 'yesterday' is no moment"),
+        (
+            "2025-09-01T00:00Z",
+            "'9999-12-31T23:00:00-05:00'",
+            "line 4: start: '9999-12-31T23:00:00-05:00' is in UTC outside of the years 1 to 9999",
+        ),
+        (
+            "2025-09-01T00:00Z",
+            "2300-01-01T00:00:00Z",
+            "line 4: start: must lie in the years 1970 to",
+        ),
+        (
+            "2025-09-01T00:00Z",
+            "'0001-01-01T00:00:00Z'",
+            "line 4: start: must lie in the years 1970",
+        ),
+        (
+            "tests:",
+            "rules: [{name: hot, expression: score > 1}]\ntests:",
+            "line 2: there is a rule 'hot' in rules.yaml as well: leave one of them out",
+        ),
+        ("ETHUSDT: {", "btcusdt: {", "line 7: btcusdt is BTCUSDT again: write its columns there"),
         ("score: 50 70x3 50", "score: 50 70y3", "line 6: BTCUSDT, score: '70y3' is no piece"),
         ("{at: 1h, rule: Hot", "{at: 1h, rule: Warm", "line 11: there is no rule 'Warm'; there is"),
         (
@@ -309,6 +371,29 @@ def test_a_test_file_with_faults_says_the_line(old: str, new: str, says: str) ->
     with pytest.raises(FileRefused) as refused:
         run(TESTS.replace(old, new))
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("interval", ["2h", "4h", "1d", "90m", "45m", "7m"])
+def test_bars_that_no_rule_is_judged_on_are_refused_with_those_that_it_is(interval: str) -> None:
+    said = (
+        f"interval: bars cannot be {'1h30m' if interval == '90m' else interval} apart: an hour must"
+    )
+    with pytest.raises(FileRefused, match=f"line 2: {said} be a multiple .* 30m, 20m, 15m"):
+        run(TESTS.replace("tests:", f"interval: {interval}\ntests:"))
+    with pytest.raises(FileRefused, match=f"line 4: {said}"):
+        run(TESTS.replace("    start:", f"    interval: {interval}\n    start:"))
+
+
+@pytest.mark.parametrize("interval", ["1h", "20m", "5m", "1m", "1s"])
+def test_every_part_of_an_hour_may_lie_between_bars(interval: str) -> None:
+    text = (
+        "rules: [{name: Hot, expression: score > 60}]\n"
+        f"interval: {interval}\n"
+        "tests:\n- series: {BTCUSDT: {score: 50 70x3}}\n"
+        f"  expect: [{{at: {interval}, rule: Hot, firing: [BTCUSDT], no_data: []}}]\n"
+        f"  expressions: [{{at: {interval}, expression: score > 60, holds: [BTCUSDT]}}]\n"
+    )
+    assert run(text).failures == ()
 
 
 @pytest.mark.parametrize("empty", ["''", "", "~"])

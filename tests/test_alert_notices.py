@@ -158,6 +158,8 @@ def test_a_silence_holds_from_its_start_up_to_its_end() -> None:
         ("symbol =~ BTC*", True),
         ("symbol =~ ???", False),
         ("symbol !~ ETH*, SOL*", True),
+        ("symbol =~ [ABC]TC*", False),
+        ("symbol !~ [!A]*", True),
         ("rule = hot", True),
         ("severity != critical", True),
         ("severity = critical", False),

@@ -527,6 +527,10 @@ def test_parameters_that_are_not_right_are_named_one_by_one(shared: Desk) -> Non
     assert hostile["status"] == 422
     rule = shared.refusal("alerts_create_rule", name="x", expression="scor > 60")
     assert rule["errors"][0]["message"].startswith("at character 1: There is no scor.")
+    taken = shared.invoke("alerts_rules")["items"][0]["definition"]["name"].swapcase()
+    twice = shared.refusal("alerts_create_rule", name=taken, expression="score > 60")
+    assert twice["errors"][0]["field"] == "name"
+    assert "upper and lower case make no other name" in twice["errors"][0]["message"]
 
 
 class Nothing(Parameters):

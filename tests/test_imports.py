@@ -26,6 +26,7 @@ PURE = (
     "core.alerts.history",
     "core.alerts.hours",
     "core.alerts.kernels",
+    "core.alerts.lookalikes",
     "core.alerts.names",
     "core.alerts.notices",
     "core.alerts.ranges",

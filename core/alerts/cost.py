@@ -61,7 +61,7 @@ class _Counting:
             return
         self._seen.add((node.key, reach))
         self.reach = max(self.reach, reach)
-        inside, nanoseconds = reach, _PLAIN_NS[0]
+        inside, nanoseconds, passes = reach, _PLAIN_NS[0], 1
         children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
         if isinstance(node, ast.Constant):
             return
@@ -72,10 +72,18 @@ class _Counting:
             name = node.func.id  # type: ignore[attr-defined]
             inside += _hours_back(name, node.args)
             nanoseconds = _FUNCTION_NS.get(name, _PLAIN_NS)[reach > 0]
+            passes = _passes(name, node.args)
         values = SYMBOLS * (inside + 1)
-        self.spent.append((_CALL_MS + values * nanoseconds / 1e6, node))
+        self.spent.append((passes * (_CALL_MS + values * nanoseconds / 1e6), node))
         for child in children:
             self.add(child, inside)
+
+
+def _passes(name: str, args: list[Any]) -> int:
+    """How often a call goes over its values: min and max take in one argument more each time, a fixed
+    number too."""
+    function = functions.BY_NAME.get(name)
+    return len(args) - 1 if function is not None and function.takes == ("numbers",) else 1
 
 
 def _hours_back(name: str, args: list[Any]) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,7 +37,6 @@ Duration = Annotated[
 Moment = Annotated[
     datetime,
     BeforeValidator(parse_moment),
-    AfterValidator(lambda value: value.astimezone(UTC)),
     PlainSerializer(lambda value: value.isoformat().replace("+00:00", "Z")),
 ]
 Line = Annotated[str, Field(max_length=200)]
@@ -196,6 +194,26 @@ def new_definition(body: Mapping[str, object]) -> RuleDefinition:
     if faults := definition_faults(body):
         raise RuleError("; ".join(f"{field}: {said}" for field, said in faults.items()))
     return parse_definition(body)
+
+
+def taken_name(name: str, others: Collection[str]) -> str:
+    """Why a rule cannot be called so beside ``others``; empty where it can.
+
+    >>> taken_name("warm", ["Hot", "Warm"])
+    'There is a rule called Warm already, and upper and lower case make no other name. Choose another one.'
+    >>> taken_name("Warm", ["Hot"])
+    ''
+    """
+    if name in others:
+        return f"There is a rule called {name} already. Choose another name."
+    # Silences and subscriptions do not tell such names apart.
+    alike = next((one for one in others if one.casefold() == name.casefold()), None)
+    if alike is None:
+        return ""
+    return (
+        f"There is a rule called {alike} already, and upper and lower case make no other name. "
+        "Choose another one."
+    )
 
 
 def fields_changed(old: RuleDefinition, new: RuleDefinition) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d{1,9}[wdhms])+", re.ASCII)
@@ -94,9 +94,9 @@ def format_clock(minutes: int) -> str:
 
 
 def parse_moment(value: object) -> datetime:
-    """An aware moment from ISO 8601 or a datetime. Raises ValueError where the zone is missing.
+    """A moment in UTC from ISO 8601 or a datetime. Raises ValueError where the zone is missing.
 
-    >>> parse_moment("2025-10-01T12:00Z").isoformat()
+    >>> parse_moment("2025-10-01T14:00+02:00").isoformat()
     '2025-10-01T12:00:00+00:00'
     >>> parse_moment("2025-10-01 12:00")
     Traceback (most recent call last):
@@ -112,4 +112,8 @@ def parse_moment(value: object) -> datetime:
         raise ValueError(f"{str(value)[:40]!r} is no moment: write it as 2025-10-01T12:00Z")
     if moment.utcoffset() is None:
         raise ValueError(f"{str(value)[:40]!r} has no time zone: write it as 2025-10-01T12:00Z")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        said = f"{str(value)[:40]!r} is in UTC outside of the years 1 to 9999: write another year"
+        raise ValueError(said) from None

@@ -1,7 +1,7 @@
 """Unit tests of alert rules, as promtool's of Prometheus: series in, what should fire out.
 
 rules_file: rules.yaml          # or the rules themselves under rules:
-interval: 1h                    # distance of the bars
+interval: 1h                    # distance of the bars: an hour, or a part of it
 tests:
   - name: fires after two hours
     start: 2025-10-01T00:00Z    # close of the first bar
@@ -49,6 +49,8 @@ from core.alerts.states import FIRING, HEALTH, OK, PENDING, RECOVERING, States, 
 from core.errors import RuleError
 
 _START = datetime(2025, 1, 1, tzinfo=UTC)
+# Frames count nanoseconds, which end in 2262; a test may last for more than a year.
+_YEARS = range(1970, 2201)
 _PHASES = {"firing": FIRING, "pending": PENDING, "recovering": RECOVERING}
 _EXPECTED = (*_PHASES, "no_data")
 # The columns that names look at, with the words that may stand in them.
@@ -190,7 +192,7 @@ class _Reader:
         if not self._is_mapping(body, (), "file"):
             raise FileRefused(self.faults)
         rules = {rule.name: rule for rule in self._rules(body)}
-        interval = self._duration(body.get("interval", "1h"), ("interval",))
+        interval = self._interval(body.get("interval", "1h"), ("interval",))
         bodies = body.get("tests")
         if not isinstance(bodies, list) or not bodies:
             self._wrong(("tests",), "tests must be a list of tests")
@@ -206,16 +208,26 @@ class _Reader:
             self._wrong(("rules",), "rules must be a list of rules")
             inline = []
         found = rules_of(self.document, inline, ("rules",))
-        rules = found.rules
         self.faults += found.faults
-        if named is not None:
-            try:
-                rules += load_rules(self.read(str(named)), str(named))
-            except OSError as error:
-                self._wrong(("rules_file",), f"{named} cannot be read: {error.strerror or error}")
-            except FileRefused as error:
-                self.faults += error.faults
-        return rules
+        if named is None:
+            return found.rules
+        rules: list[RuleDefinition] = []
+        try:
+            rules = load_rules(self.read(str(named)), str(named))
+        except OSError as error:
+            self._wrong(("rules_file",), f"{named} cannot be read: {error.strerror or error}")
+        except FileRefused as error:
+            self.faults += error.faults
+        self._refuse_twice(inline, {rule.name.casefold() for rule in rules}, str(named))
+        return [*found.rules, *rules]
+
+    def _refuse_twice(self, inline: list[Any], there: Collection[str], file: str) -> None:
+        """Of a rule that stands here and in the file of rules, nobody knows which one is meant."""
+        for number, body in enumerate(inline):
+            name = body.get("name") if isinstance(body, dict) else None
+            if isinstance(name, str) and name.strip().casefold() in there:
+                said = f"there is a rule {name.strip()!r} in {file} as well: leave one of them out"
+                self._wrong(("rules", number, "name"), said)
 
     def _test(
         self, body: Any, number: int, rules: Mapping[str, RuleDefinition], interval: timedelta
@@ -225,7 +237,7 @@ class _Reader:
             return None
         before = len(self.faults)
         if "interval" in body:
-            interval = self._duration(body["interval"], (*path, "interval"))
+            interval = self._interval(body["interval"], (*path, "interval"))
         start = self._moment(body.get("start", _START), (*path, "start"))
         columns = self._series(body.get("series"), (*path, "series"))
         bars = max((len(v) for named in columns.values() for v in named.values()), default=0)
@@ -248,7 +260,12 @@ class _Reader:
             self._wrong(path, "series must give each symbol its columns: BTCUSDT: {score: 50 70x3}")
             return {}
         found: dict[str, dict[str, list[float | str]]] = {}
+        seen: dict[str, object] = {}
         for symbol, columns in body.items():
+            other = seen.setdefault(str(symbol).upper(), symbol)
+            if other is not symbol:
+                self._wrong((*path, symbol), f"{symbol} is {other} again: write its columns there")
+                continue
             if not isinstance(columns, dict) or not columns:
                 self._wrong((*path, symbol), f"{symbol} needs columns: score: 50 70x3")
                 continue
@@ -340,12 +357,27 @@ class _Reader:
             self._wrong(path, f"{path[-1]} must be longer than nothing")
         return found or timedelta(hours=0 if zero else 1)
 
+    def _interval(self, value: Any, path: tuple[object, ...]) -> timedelta:
+        """The distance of the bars: rules are judged on bars that are a whole part of an hour apart."""
+        found = self._duration(value, path)
+        if timedelta(hours=1) % found:
+            self._wrong(
+                path,
+                f"{path[-1]}: bars cannot be {format_duration(found)} apart: an hour must be a multiple "
+                "of it, as of 1h, 30m, 20m, 15m, 10m, 5m and 1m",
+            )
+            return timedelta(hours=1)
+        return found
+
     def _moment(self, value: Any, path: tuple[object, ...]) -> datetime:
         try:
-            return parse_moment(value).astimezone(UTC)
+            found = parse_moment(value)
+            if found.year not in _YEARS:
+                raise ValueError(f"must lie in the years {_YEARS[0]} to {_YEARS[-1]}")
         except ValueError as error:
             self._wrong(path, f"{path[-1]}: {error}")
             return _START
+        return found
 
     def _is_mapping(self, body: Any, path: tuple[object, ...], kind: str) -> bool:
         known = _FIELDS[kind]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from core.alerts.definition import definition_faults
+from core.alerts.definition import definition_faults, taken_name
 from core.alerts.delivery.messages import check_template
 from core.errors import DeliveryError
 from core.signals import PROFILE_NAMES
 
 
-def saving_faults(body: Mapping[str, Any], channel_ids: Collection[int]) -> dict[str, str]:
+def saving_faults(
+    body: Mapping[str, Any], channel_ids: Collection[int], other_names: Collection[str] = ()
+) -> dict[str, str]:
     """Everything that keeps a rule from being saved: by field what to do."""
     faults = definition_faults(body)
     found = further_faults(body) | strange_channels(body, channel_ids)
+    if said := taken_name(str(body.get("name", "")).strip(), other_names):
+        found["name"] = said
     return faults | {field: said for field, said in found.items() if field not in faults}
 
 

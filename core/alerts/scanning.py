@@ -10,6 +10,7 @@ import unicodedata
 from difflib import get_close_matches
 
 from core.alerts import functions, names
+from core.alerts.lookalikes import plain_letters, word_around
 from core.errors import RuleError
 
 MOST_CHARACTERS = 1_000
@@ -134,7 +135,7 @@ def _scan_tokens(text: str) -> None:
         kind = found.lastgroup if found else None
         token = found.group() if found else text[place]
         if kind in (None, "foreign"):
-            _refuse_foreign(token, place)
+            _refuse_foreign(token, place, text)
         if kind == "word":
             _check_word(token, touching, place)
         elif kind == "text":
@@ -164,12 +165,11 @@ def _counted(bracket: str, already_open: int, place: int) -> int:
     return now
 
 
-def _refuse_foreign(token: str, place: int) -> None:
+def _refuse_foreign(token: str, place: int, text: str) -> None:
     reason, hint = _FOREIGN.get(token, ("", ""))
     if not reason and not token.isascii():
         reason = f"Outside of quotes a rule is plain letters; this is {_called(token)}."
-        plain = unicodedata.normalize("NFKC", token)
-        hint = f"Type {plain} instead." if plain.isascii() and plain.strip() else ""
+        hint = _plain_hint(token, place, text)
         hint = "Type a plain space instead." if token.isspace() else hint
         if token in "“”„«»‘’":
             hint = 'Type the plain quote " instead.'
@@ -178,6 +178,18 @@ def _refuse_foreign(token: str, place: int) -> None:
     raise RuleError(
         reason or f"{token} is not of this language.", position=place, hint=hint or "Delete it."
     )
+
+
+def _plain_hint(token: str, place: int, text: str) -> str:
+    """What a letter looks like, and the word that it makes where the language has that one."""
+    plain = plain_letters(token).strip()
+    if not plain or not plain.isascii():
+        return ""
+    start, end = word_around(text, place)
+    word = plain_letters(text[start:end])
+    if word in names.BY_NAME or word in functions.BY_NAME or word in _OPERATORS:
+        return f"It looks like {plain}: type {word} in plain letters."
+    return f"Type {plain} instead."
 
 
 def _check_word(word: str, touching: str, place: int) -> None:
@@ -214,7 +226,7 @@ def _check_text(token: str, touching: str, before: str, place: int) -> None:
             raise RuleError(
                 f"A text cannot hold {_called(character)}.",
                 position=place + offset,
-                hint="Type the letter it looks like.",
+                hint=_plain_hint(character, offset, token) or "Type the letter it looks like.",
             )
 
 

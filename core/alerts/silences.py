@@ -103,11 +103,17 @@ class Matcher(BaseModel):
     def matches(self, about: About) -> bool:
         """Whether this is about it."""
         text: str = getattr(about, self.field).lower()
-        compare: Callable[[str, str], bool] = (
-            fnmatchcase if self.operator.endswith("~") else str.__eq__
-        )
+        compare: Callable[[str, str], bool] = _fits if self.operator.endswith("~") else str.__eq__
         found = any(compare(text, value.lower()) for value in self.values)
         return found != self.operator.startswith("!")
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """
+    >>> _fits("hot [1] x", "hot [1]*"), _fits("b", "[ab]")
+    (True, False)
+    """
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _split(text: str) -> dict[str, object]:

@@ -147,6 +147,6 @@ def _again(status: int) -> dict[str, str]:
 
 def _rule_fault(error: RuleError) -> list[Fault]:
     if error.position is None:
-        return []
+        return [Fault(field=error.field, message=str(error))] if error.field else []
     where = f"at character {error.position + 1}: {error}"
     return [Fault(field="expression", message=where)]

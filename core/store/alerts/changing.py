@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core.alerts.definition import new_definition
+from core.alerts.definition import RuleDefinition, new_definition
 from core.alerts.saving import saving_faults
 from core.errors import RuleError
 from core.store.alerts import rules
@@ -35,14 +35,25 @@ def save(
     now: datetime,
 ) -> StoredRule:
     """Save a new rule, or a further version of one. Raises `RuleError` with what is wrong."""
-    definition = new_definition(body)
-    faults = saving_faults(body, [one.id for one in list_channels(conn)])
-    if faults:
-        raise RuleError("; ".join(f"{field}: {said}" for field, said in faults.items()))
+    definition = _checked(conn, body)
     if rule_id is None:
         return rules.create_rule(conn, definition, by=by, now=now, note=note)
     return rules.change_rule(
         conn, rule_id, definition, based_on=based_on, by=by, now=now, note=note
+    )
+
+
+def restore(
+    conn: Connection, rule_id: int, version: int, *, based_on: int, by: str, now: datetime
+) -> StoredRule:
+    """Save what a rule said in an earlier version as its newest.
+
+    Raises `RuleError` where that cannot be saved any more, as of a channel that is gone.
+    """
+    definition = _checked(conn, rules.load_body(conn, rule_id, version))
+    note = f"Restored from version {version}."
+    return rules.change_rule(
+        conn, rule_id, definition, based_on=based_on, by=by, now=now, note=note, action="restore"
     )
 
 
@@ -60,3 +71,12 @@ def switch(
         now=now,
         action=SWITCHED[field, to],
     )
+
+
+def _checked(conn: Connection, body: Mapping[str, Any]) -> RuleDefinition:
+    """The definition of what is to be saved. Raises `RuleError` with everything that is wrong."""
+    definition = new_definition(body)
+    faults = saving_faults(body, [one.id for one in list_channels(conn)])
+    if faults:
+        raise RuleError("; ".join(f"{field}: {said}" for field, said in faults.items()))
+    return definition

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 
 from core.alerts import compile_rule
-from core.alerts.definition import RuleDefinition, read_stored, to_body
+from core.alerts.definition import RuleDefinition, read_stored, taken_name, to_body
 from core.alerts.texts import writable
 from core.errors import RuleError
 from core.store import audit
 from core.store.alerts.silences import rename_in_silences
-from core.store.tables import alert_rule_versions, alert_rules, subscriptions
+from core.store.tables import alert_rule_versions, alert_rules, channels, subscriptions
 
 # A worker has a bar's second for all of them.
 MOST_RULES = 1_000
@@ -105,7 +105,7 @@ def change_rule(
             hint="Look at what changed, and save again if it is still right.",
         )
     if old.name != definition.name:
-        _rename_for_subscribers(conn, old.name, definition.name)
+        _rename_for_subscribers(conn, old.name, definition.name, by=by, now=now)
         rename_in_silences(conn, old.name, definition.name, by=by, now=now)
     before = to_body(old.definition)
     return _add_version(
@@ -113,17 +113,32 @@ def change_rule(
     )  # fmt: skip
 
 
-def _rename_for_subscribers(conn: Connection, old: str, new: str) -> None:
+def _rename_for_subscribers(
+    conn: Connection, old: str, new: str, *, by: str, now: datetime
+) -> None:
     """Who subscribed to a rule by its name goes on hearing of it."""
-    for row in conn.execute(select(subscriptions.c.channel_id, subscriptions.c.body)).all():
+    query = select(subscriptions.c.channel_id, subscriptions.c.body, channels.c.name)
+    for row in conn.execute(query.join_from(subscriptions, channels)).all():
         wanted = row.body.get("rules") or []
-        if old in wanted:
-            named = [new if name == old else name for name in wanted]
-            conn.execute(
-                update(subscriptions)
-                .where(subscriptions.c.channel_id == row.channel_id)
-                .values(body={**row.body, "rules": named})
-            )
+        if old not in wanted:
+            continue
+        named = [new if name == old else name for name in wanted]
+        conn.execute(
+            update(subscriptions)
+            .where(subscriptions.c.channel_id == row.channel_id)
+            .values(body={**row.body, "rules": named})
+        )
+        audit.note(
+            conn,
+            at=now,
+            by=by,
+            action="subscribe",
+            subject="channel",
+            subject_id=row.channel_id,
+            name=row.name,
+            before={"rules": wanted},
+            after={"rules": named},
+        )
 
 
 def delete_rule(conn: Connection, rule_id: int, *, by: str, now: datetime) -> StoredRule:
@@ -175,16 +190,28 @@ def list_versions(conn: Connection, rule_id: int) -> list[Version]:
 
 def load_definition(conn: Connection, rule_id: int, version: int) -> RuleDefinition:
     """What a rule said in a version that it has or had."""
+    return read_stored(load_body(conn, rule_id, version))[0]
+
+
+def load_body(conn: Connection, rule_id: int, version: int) -> dict[str, Any]:
+    """The same as it was stored."""
     table = alert_rule_versions.c
     query = select(table.body).where(table.rule_id == rule_id, table.version == version)
-    return read_stored(conn.execute(query).scalar_one())[0]
+    found: dict[str, Any] = conn.execute(query).scalar_one()
+    return found
 
 
 def free_name(conn: Connection, wanted: str) -> str:
     """``wanted``, or with the lowest number behind it that no rule in use has."""
-    taken = set(conn.scalars(select(alert_rules.c.name).where(alert_rules.c.deleted_at.is_(None))))
+    taken = load_names(conn).values()
     numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
-    return next(name for name in (wanted, *numbered) if name not in taken)
+    return next(name for name in (wanted, *numbered) if not taken_name(name, taken))
+
+
+def load_names(conn: Connection) -> dict[int, str]:
+    """The names of the rules in use by id."""
+    query = select(alert_rules.c.id, alert_rules.c.name).where(alert_rules.c.deleted_at.is_(None))
+    return {row.id: row.name for row in conn.execute(query)}
 
 
 def _rules() -> Select[Any]:
@@ -211,11 +238,12 @@ def _rule(row: Any) -> StoredRule:
 
 
 def _check_name(conn: Connection, definition: RuleDefinition, rule_id: int | None = None) -> None:
-    query = select(alert_rules.c.id).where(
-        alert_rules.c.name == definition.name, alert_rules.c.deleted_at.is_(None)
-    )
-    if conn.scalar(query) not in (None, rule_id):
-        raise RuleError(f"There is a rule called {definition.name} already. Choose another name.")
+    names = load_names(conn)
+    if rule_id is not None and names.pop(rule_id, None) == definition.name:
+        # What was allowed once stays.
+        return
+    if said := taken_name(definition.name, names.values()):
+        raise RuleError(said, field="name")
 
 
 def _add_version(

@@ -29,7 +29,7 @@ class Watch:
     """The bell's numbers. ``open_by_severity`` fires and nobody took note of it.
 
     ``judged_bar`` is the newest bar that any rule was judged at, ``judged_at`` when that was done;
-    ``since`` is when the first rule in use was made, ``failing`` how many have an error.
+    ``since`` is when the first rule in use was made, ``failing`` how many enabled ones have an error.
     """
 
     rules: int
@@ -109,18 +109,20 @@ def load_watch(conn: Connection) -> Watch:
         else:
             found[row.severity or "warning"] = row.n
     in_use = alert_rules.c.deleted_at.is_(None)
+    enabled = body["enabled"].as_boolean().is_not(False)
     rules = conn.execute(
         select(func.count(), func.min(alert_rules.c.created_at))
         .select_from(alert_rules.join(alert_rule_versions, _newest_version()))
-        .where(in_use, body["enabled"].as_boolean().is_not(False))
+        .where(in_use, enabled)
     ).one()
     judged = conn.execute(
         select(
             func.max(alert_progress.c.bar),
             func.max(alert_progress.c.stepped_at),
-            func.count().filter(alert_progress.c.health == "error"),
+            # One that is switched off is not judged any more: its last error would stay for ever.
+            func.count().filter(alert_progress.c.health == "error", enabled),
         )
-        .select_from(alert_progress.join(alert_rules))
+        .select_from(alert_progress.join(alert_rules).join(alert_rule_versions, _newest_version()))
         .where(in_use)
     ).one()
     return Watch(rules[0], found, noted, judged[0], judged[1], rules[1], judged[2])

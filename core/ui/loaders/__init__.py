@@ -65,6 +65,7 @@ from core.ui.loaders.operation import (
     load_published,
 )
 from core.ui.loaders.rules import (
+    load_names_of_rules,
     load_newest_rows,
     load_rule,
     load_rule_versions,
@@ -116,6 +117,7 @@ __all__ = [
     "load_liquidations",
     "load_looks",
     "load_model_record",
+    "load_names_of_rules",
     "load_newest",
     "load_newest_rows",
     "load_newest_verdicts",

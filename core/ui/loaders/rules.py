@@ -47,6 +47,12 @@ def load_rule(rule_id: int) -> store.StoredRule | None:
             return None
 
 
+def load_names_of_rules() -> dict[int, str]:
+    """The names of the rules in use by id."""
+    with reading() as conn:
+        return store.load_names(conn)
+
+
 def load_rule_versions(rule_id: int) -> list[store.Version]:
     """All versions of a rule, the newest first."""
     with reading() as conn:

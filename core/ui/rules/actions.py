@@ -53,16 +53,7 @@ def restore(rule_id: int, version: int, *, based_on: int) -> store.StoredRule:
     """Save what a rule said in an earlier version as its newest."""
     who = _writer()
     with instance().engine.begin() as conn:
-        return store.change_rule(
-            conn,
-            rule_id,
-            store.load_definition(conn, rule_id, version),
-            based_on=based_on,
-            by=who,
-            now=_now(),
-            note=f"Restored from version {version}.",
-            action="restore",
-        )
+        return changing.restore(conn, rule_id, version, based_on=based_on, by=who, now=_now())
 
 
 def import_rules(definitions: Sequence[RuleDefinition], based_on: Mapping[str, int]) -> int:

@@ -70,7 +70,7 @@ def draw_rule(stored: StoredRule | None, *, who: str) -> None:
     channels = loaders.load_shared_channels()
     profile_name = draft.body["profile_name"]
     symbols = loaders.load_symbols(profile_name if profile_name in PROFILE_NAMES else chosen_mode())
-    faults = saving_faults(definition_of(draft), channels)
+    faults = saving_faults(definition_of(draft), channels, _other_names(draft))
     _draw_head(stored, channels)
     # What comes and goes has a place of its own: a field that moved would lose what is being typed.
     with st.container(key="rule_above"):
@@ -99,6 +99,13 @@ def draw_rule(stored: StoredRule | None, *, who: str) -> None:
     elif view == VERSIONS and stored is not None:
         draw_versions(stored, draft)
     draw_reference()
+
+
+def _other_names(draft: Draft) -> list[str]:
+    """The names that a new or renamed rule cannot have."""
+    if "name" not in draft.changed:
+        return []
+    return [name for id, name in loaders.load_names_of_rules().items() if id != draft.rule_id]
 
 
 def draw_lost(asked: object) -> None:

@@ -180,7 +180,7 @@ def _expiry(draft: Draft, faults: Faults) -> None:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        return None if text is None else parse_moment(text).astimezone(UTC).replace(tzinfo=None)
+        return None if text is None else parse_moment(text).replace(tzinfo=None)
     except ValueError:
         return None
 

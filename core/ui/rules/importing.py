@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -35,9 +35,11 @@ class Plan:
         return [*self.new, *(after for _, after in self.changed)]
 
 
-def read_file(text: str, file: str, channels: Mapping[int, str]) -> RuleFile:
-    """A file as it could be saved here. Raises `FileRefused` with every fault."""
-    return read_rules(text, file, Here(channels, further_faults))
+def read_file(
+    text: str, file: str, channels: Mapping[int, str], names: Collection[str] = ()
+) -> RuleFile:
+    """A file as it could be saved beside rules of these names. Raises `FileRefused` with every fault."""
+    return read_rules(text, file, Here(channels, further_faults, names))
 
 
 def plan(definitions: list[RuleDefinition], stored: list[StoredRule]) -> Plan:
@@ -68,7 +70,8 @@ def draw_import() -> None:
     try:
         text = pasted if file is None else file.getvalue().decode("utf-8")
         name = "pasted text" if file is None else file.name
-        read = read_file(text, name, loaders.load_shared_channels())
+        names = loaders.load_names_of_rules().values()
+        read = read_file(text, name, loaders.load_shared_channels(), names)
     except UnicodeDecodeError:
         st.markdown(":material/error: **The file is no text in UTF-8.**")
         return
