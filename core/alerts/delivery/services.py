@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _REFUSED = {"deltachat", "deltachats", "nostr", "vapid", "mqtt", "mqtts", "smpp"
 # Messages a minute, where a service is known to take less than `PER_MINUTE`.
 PER_MINUTE = 60
 _SLOWER = {"tgram": 20, "discord": 30, "mailto": 20, "mailtos": 20, "pover": 30, "twilio": 30}
+_ELSEWHERE = "the page Alerts of the dashboard"
 _STATUS = re.compile(
     r"\berror[=: ]+(\d{3})\b|\bHTTP (?:error )?(\d{3})\b|\bstatus[=: ]+(\d{3})\b", re.I
 )
@@ -57,6 +59,7 @@ class Service:
 def check_service(url: str, allowed: Allowed) -> Service:
     """What an address is; `DeliveryError` says which part of it is wrong."""
     plugin = _instantiate(url)
+    _refuse_several(plugin)
     _check_host(plugin, url, allowed)
     schema = str(plugin.schema)
     return Service(
@@ -73,7 +76,8 @@ class OpenService:
         with guarded(allowed):
             self._plugin = _instantiate(url)
 
-    def send(self, severity: str, title: str, text: str) -> Outcome:
+    def send(self, severity: str, title: str, text: str, link: str = "") -> Outcome:
+        """Send it as one message; ``link`` is where all of it is, should it have to be cut."""
         from apprise import Apprise
 
         try:
@@ -87,7 +91,7 @@ class OpenService:
         with hushed() as heard, guarded(self._allowed) as forbidden:
             sent = bool(
                 one.notify(
-                    body=text,
+                    body=_fitting(self._plugin, title, text, link),
                     title=title,
                     notify_type=_IMPORTANCE.get(severity, "info"),
                     body_format="text",
@@ -186,8 +190,8 @@ def _instantiate(url: str) -> NotifyBase:
     # Trying again is ours, and a failure is one, whatever the address says.
     plugin.retry, plugin.wait, plugin.optional = 0, 0.0, False
     plugin.redirects = False
-    # A text that is too long for a service comes in parts, and is not refused.
-    plugin.overflow_mode = OverflowMode.SPLIT
+    # It answers for all parts of a message together: were one not taken, those before it would come again.
+    plugin.overflow_mode = OverflowMode.TRUNCATE
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, CONNECT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout, READ_SECONDS)
     return plugin
@@ -212,6 +216,54 @@ def _refuse_files(url: str) -> None:
             raise DeliveryError(
                 f"{name}= names a file of this machine, which is not read for a channel."
             )
+
+
+def _refuse_several(plugin: NotifyBase) -> None:
+    """It answers for all recipients together: were one not reached, the others would get it again."""
+    from apprise import NotifyBase
+
+    recipients = len(plugin)
+    if type(plugin).__len__ is NotifyBase.__len__:
+        recipients = max(recipients, len(getattr(plugin, "targets", None) or ()))
+    if recipients > 1:
+        raise DeliveryError(
+            f"The address names {recipients} recipients: make a channel for each, so that one who is "
+            "not reached is tried again without the others getting it twice."
+        )
+    is_everywhere = (getattr(plugin, "mode", ""), getattr(plugin, "rooms", None)) == ("off", [])
+    if is_everywhere and not getattr(plugin, "users", ()):
+        raise DeliveryError("The address names no room: add one, as in matrixs://.../#room.")
+
+
+def _fitting(plugin: NotifyBase, title: str, text: str, link: str) -> str:
+    """The text; where it is too long for the service, what fits of it and where the rest is."""
+    if _fits(plugin, title, text):
+        return text
+    rest = f"\n... cut here: too long for this channel. All of it: {link or _ELSEWHERE}"
+    letters = bisect_left(
+        range(len(text)), True, key=lambda kept: not _fits(plugin, title, text[:kept] + rest)
+    )
+    if letters == 0:
+        return text  # Not even that fits, and Apprise cuts it.
+    kept = text[: letters - 1]
+    whole_lines = kept.rpartition("\n")[0]
+    return (whole_lines if len(whole_lines) > len(kept) / 2 else kept) + rest
+
+
+def _fits(plugin: NotifyBase, title: str, text: str) -> bool:
+    """Whether it is one message, as Apprise writes it for the service."""
+    from apprise import conversion
+
+    convert: Any = conversion.convert_between
+    written = plugin.resolve_format("text")
+    calls = plugin._build_send_calls(
+        body=convert("text", written, text),
+        title=convert("text", written, title) if plugin.title_maxlen <= 0 else title,
+        body_format=written,
+        body_passthrough=False,
+        overflow="split",
+    )
+    return sum(1 for _ in calls) <= 1
 
 
 def _form(schema: str) -> str:

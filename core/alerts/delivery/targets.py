@@ -83,8 +83,8 @@ def open_target(target: Target, allowed: Allowed) -> Iterator[Send]:
     with open_service(target.url, allowed) as service:
 
         def send(message: Sent, _now: datetime) -> Outcome:
-            return service.send(
-                message.severity, str(message.body["title"]), str(message.body["text"])
-            )
+            title, text = str(message.body["title"]), str(message.body["text"])
+            link = str(message.body.get("content", {}).get("link", ""))
+            return service.send(message.severity, title, text, link)
 
         yield send
