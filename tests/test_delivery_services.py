@@ -238,6 +238,26 @@ def test_telegram_says_how_long_to_wait(
 
 
 @pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [("300", 300.0), ("Mon, 02 Jun 2025 12:05:00 GMT", 300.0), ("soon", None), ("9" * 400, 3600.0)],
+)
+@pytest.mark.parametrize("service", ["json", "gotify", "matrix"])
+def test_what_a_service_asks_to_wait_is_heard_though_apprise_drops_it(
+    receiver: Receiver, service: str, asked: str, seconds: float | None
+) -> None:
+    here = f"127.0.0.1:{receiver.port}"
+    url = {
+        "json": f"json://{here}/x",
+        "gotify": f"gotify://{here}/AbCdEfGhIjKlMn1",
+        "matrix": f"matrix://ops:s3cretpass@{here}/#desk",
+    }[service]
+    receiver.mode, receiver.retry_after = "429", asked
+    outcome = send(url)
+    assert (outcome.retry_after, outcome.permanent, outcome.sent) == (seconds, False, False)
+    assert "asked too often" in outcome.message
+
+
+@pytest.mark.parametrize(
     ("plugin", "attribute", "url"),
     [
         ("discord.NotifyDiscord", "notify_url", f"discord://417421629832/{TOKEN}"),

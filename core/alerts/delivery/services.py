@@ -11,15 +11,17 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.alerts.delivery.addresses import Allowed, resolve
+from core.alerts.delivery.answers import Answer, listening, longest_wait
 from core.alerts.delivery.guarding import guarded
 from core.alerts.delivery.hiding import HIDDEN, Secrets, hushed, secrets_of
 from core.alerts.delivery.outcome import Outcome, from_status, refused, unreachable
@@ -39,6 +41,8 @@ _ELSEWHERE = "the page Alerts of the dashboard"
 _STATUS = re.compile(
     r"\berror[=: ]+(\d{3})\b|\bHTTP (?:error )?(\d{3})\b|\bstatus[=: ]+(\d{3})\b", re.I
 )
+# Answers that say to try again.
+_PASSING = {429, 500, 502, 503, 504}
 _WAIT = re.compile(r"retry[ _-]?after\D{0,5}(\d+(?:\.\d+)?)", re.I)
 _MAIL, _WEB = ("mailto", "mailtos"), ("http", "https")
 _FILES = {"template", "keyfile", "subfile", "pgpkey", "key", "cert", "attach"}
@@ -76,7 +80,9 @@ class OpenService:
         with guarded(allowed):
             self._plugin = _instantiate(url)
 
-    def send(self, severity: str, title: str, text: str, link: str = "") -> Outcome:
+    def send(
+        self, severity: str, title: str, text: str, *, now: datetime, link: str = ""
+    ) -> Outcome:
         """Send it as one message; ``link`` is where all of it is, should it have to be cut."""
         from apprise import Apprise
 
@@ -88,7 +94,7 @@ class OpenService:
             return unreachable(self._secrets.hide(str(error)))
         one = Apprise(asset=self._plugin.asset)
         one.add(self._plugin)
-        with hushed() as heard, guarded(self._allowed) as forbidden:
+        with hushed() as heard, guarded(self._allowed) as forbidden, listening() as answers:
             sent = bool(
                 one.notify(
                     body=_fitting(self._plugin, title, text, link),
@@ -101,7 +107,7 @@ class OpenService:
             return Outcome(True, f"{self._plugin.service_name} took it.", answered=True)
         if forbidden:
             return refused(self._secrets.hide(forbidden[0]))
-        return _reason(" ".join(heard), self._secrets)
+        return _reason(" ".join(heard), answers, now, self._secrets)
 
 
 @contextmanager
@@ -296,15 +302,21 @@ def _shown(plugin: NotifyBase, url: str) -> str:
     return Secrets(strong).hide(f"{schema}://{masked}")[:256] or f"{schema}://{HIDDEN}"
 
 
-def _reason(said: str, secrets: Secrets) -> Outcome:
-    """What Apprise's complaints tell; it answers only whether a message was taken."""
+def _reason(said: str, answers: Sequence[Answer], now: datetime, secrets: Secrets) -> Outcome:
+    """What Apprise's complaints tell, and what was answered to it.
+
+    It answers only whether a message was taken. Not every answer is to the message itself, so where it
+    complains of no status one counts only if another try may help.
+    """
     plain = secrets.hide(said) or "It did not take the message and gave no reason."
-    found = _STATUS.search(said)
-    if found is None:
-        return Outcome(False, plain)
-    status = int(next(group for group in found.groups() if group))
     wait = _WAIT.search(said)
-    seconds = None if wait is None else float(wait.group(1))
+    waits = [longest_wait(answers, now), None if wait is None else float(wait.group(1))]
+    seconds = max((one for one in waits if one is not None), default=None)
+    found = _STATUS.search(said)
+    if found is not None:
+        status = int(next(group for group in found.groups() if group))
+    else:
+        status = next((one.status for one in answers if one.status in _PASSING), 0)
     if not 300 <= status < 600:
-        return Outcome(False, plain)
+        return Outcome(False, plain, retry_after=seconds)
     return from_status(status, seconds, plain)
