@@ -153,6 +153,39 @@ def test_whatever_a_template_runs_into_is_told_in_a_sentence(template: str) -> N
         preview(template)
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{%if rule%}" * 110 + "x" + "{%endif%}" * 110, "nested deeper than 16 levels"),
+        ("{{ " + "1 if rule=='a' else " * 180 + "2 }}", "nested deeper than 16 levels"),
+        ("{{ rule" + "|upper" * 500 + " }}", "nested deeper than 16 levels"),
+        ("{{rule|upper}}" * 280, "more than 500 parts"),
+    ],
+)
+def test_a_template_that_takes_long_to_compile_is_refused_before_it_is(
+    template: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(*_: object) -> None:
+        raise AssertionError("it was compiled")
+
+    monkeypatch.setattr("core.alerts.delivery.sandbox._environment.from_string", compiled)
+    with pytest.raises(DeliveryError, match=said):
+        check_template(template)
+
+
+def test_whatever_python_refuses_of_a_template_is_told_and_loses_no_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It compiles what Jinja makes of it, and has limits of its own, such as a hundred indentations."""
+    monkeypatch.setattr("core.alerts.delivery.sandbox.DEEPEST", 200)
+    template = "{%if rule%}" * 110 + "x" + "{%endif%}" * 110
+    with pytest.raises(DeliveryError, match="it cannot be used: too many levels of indentation"):
+        check_template(template)
+    title, text, complaint = compose(None, template, EXAMPLE)
+    assert (title, "BTCUSDT SHORT" in text) == ("WARNING: Crowded longs: BTCUSDT, ETHUSDT", True)
+    assert complaint is not None
+
+
 @pytest.mark.parametrize("template", ATTACKS)
 def test_what_a_template_must_not_do_is_refused_in_a_sentence_and_at_once(template: str) -> None:
     began = time.process_time()
