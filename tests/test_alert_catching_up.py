@@ -150,6 +150,18 @@ def test_what_outlasts_a_silence_is_told_once_when_that_ends(engine: Engine) -> 
     assert f"since {bar(1):%Y-%m-%d %H:%M} UTC (still firing, was silenced" in late["text"]
 
 
+def test_an_end_outside_of_active_hours_is_told_where_its_firing_was(engine: Engine) -> None:
+    hours = {"start": f"{bar(1):%H:%M}", "end": f"{bar(3):%H:%M}"}
+    desk = Desk(engine, "FTTTF", "FTFFF", active_hours=hours)
+    desk.judge(0).silence("symbol = S1USDT", hours=1.5)
+    desk.judge(1, 2, 3, 4)
+    assert desk.happened == [
+        "1 S0USDT fired (fired)", "1 S1USDT fired (silenced)",
+        "2 S1USDT ended (untold)", "4 S0USDT ended (ended)",
+    ]  # fmt: skip
+    assert desk.told == ["1 fired: S0USDT fires", "4 resolved: S0USDT ended"]
+
+
 def test_a_silence_that_is_ended_early_ends_what_it_kept_back(engine: Engine) -> None:
     desk = Desk(engine, "FTTTT")
     desk.judge(0)

@@ -98,9 +98,9 @@ def decide(
     """Whether ``event`` of the rule is sent; ``now`` is when that is decided, by default at its bar.
 
     An acknowledged firing is not repeated, but its end is sent: whoever waits for it wants to know.
-    Outside of active hours nothing is sent, not even an end. The end that comes of disabling a rule
-    is not sent either: somebody did that, and knows. What is old is not sent, but for the end of a
-    firing that was told.
+    Outside of active hours nothing is sent but the end of a firing that was told. The end that comes
+    of disabling a rule is not sent: somebody did that, and knows. What is old is not sent, but for the
+    end of a firing that was told.
     """
     reason = _kept_back(event, definition)
     if reason is not None:
@@ -114,8 +114,7 @@ def decide(
     silence = silenced_by(silences, about, at) or silenced_by(silences, about, now or at)
     if silence is not None:
         return Decision(event, False, "silenced", silence)
-    # Asked of one time only where there are such hours: there are thousands of events.
-    if definition.active_hours and not is_inside(definition, np.array([to_us(at)]))[0]:
+    if event.kind != "ended" and not _is_active(definition, at):
         return Decision(event, False, "outside_active_hours")
     if event.kind == "late":
         return Decision(event, True, "late", _was_silenced(event, about, silences))
@@ -138,6 +137,11 @@ def _kept_back(event: Event, definition: RuleDefinition) -> Reason | None:
     if event.kind in ("repeat", "late") and event.acknowledged:
         return "acknowledged"
     return None
+
+
+def _is_active(definition: RuleDefinition, at: datetime) -> bool:
+    # Asked of one time only where there are such hours: there are thousands of events.
+    return not definition.active_hours or bool(is_inside(definition, np.array([to_us(at)]))[0])
 
 
 def _was_silenced(event: Event, about: Subject, silences: Iterable[Silence]) -> Silence | None:
