@@ -285,7 +285,7 @@ def test_a_message_has_one_word_for_what_it_tells_and_notes_for_what_is_not_new(
     (whole,) = notices("7", rule(), decisions)
     assert whole.symbols == ("FUSDT", "LUSDT", "RUSDT")
     assert whole.notes == {
-        "RUSDT": "still firing", "LUSDT": "still firing, not told before"
+        ("RUSDT", "repeat"): "still firing", ("LUSDT", "late"): "still firing, not told before"
     }  # fmt: skip
 
 

@@ -259,6 +259,21 @@ def test_the_defaults_say_what_fires_and_what_has_ended() -> None:
     check_template(DEFAULT_TEXT)
 
 
+def test_an_end_names_its_markets_and_why_where_the_condition_was_not_over() -> None:
+    ended = EXAMPLE["resolved"][0]
+    other = {**ended, "symbol": "ADAUSDT", "note": "the rule expired", "reason": "expired"}
+    values = {**EXAMPLE, "kind": "resolved", "fired": [], "resolved": [ended, other]}
+    title, text, complaint = compose(None, None, values)
+    assert title == "WARNING: Crowded longs has ended for SOLUSDT, ADAUSDT"
+    assert text.splitlines()[2:4] == [
+        "SOLUSDT has ended at 2025-06-02 12:00 UTC (since 2025-06-02 08:00 UTC)",
+        "ADAUSDT has ended at 2025-06-02 12:00 UTC (since 2025-06-02 08:00 UTC): the rule expired",
+    ]
+    assert complaint is None
+    said = preview("{% for one in resolved %}{{ one.reason }} {{ one.note }};{% endfor %}", values)
+    assert said == "resolved ;expired the rule expired;"
+
+
 @pytest.mark.parametrize("kind", ["late", "repeat"])
 def test_a_title_of_what_is_not_new_says_so_whatever_its_template(kind: str) -> None:
     values = {**EXAMPLE, "kind": kind}

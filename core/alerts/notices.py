@@ -54,6 +54,15 @@ WORDS: Mapping[str, str] = {
     "old": "not sent: it was old news when it was judged",
 }
 
+# Why a firing ended.
+ENDED: Mapping[str, str] = {
+    "resolved": "the condition was over",
+    "expired": "the rule expired",
+    "disabled": "the rule was disabled",
+    "rule_changed": "the rule's condition was changed",
+    "removed": "the market or the rule is gone",
+}
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -71,7 +80,9 @@ class Decision:
 
     @property
     def note(self) -> str:
-        """What is said of a firing that is not new; nothing of others."""
+        """What is said of a firing that is not new, and of an end but for that of the condition."""
+        if self.event.kind == "ended":
+            return "" if self.event.reason == "resolved" else ENDED.get(self.event.reason, "")
         if self.event.kind == "repeat":
             return "still firing"
         if self.event.kind != "late":
@@ -188,7 +199,7 @@ class Notice:
     repeated: tuple[Event, ...]
     values: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     late: tuple[Event, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def firing(self) -> tuple[Event, ...]:
@@ -268,7 +279,7 @@ def _notice(
         of("repeat"),
         {e.symbol: values[e.symbol] for e in events if e.symbol in values},
         of("late"),
-        {one.event.symbol: one.note for one in sent if one.note},
+        {(one.event.symbol, one.event.kind): one.note for one in sent if one.note},
     )
 
 
