@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
+from core.alerts.delivery.retrying import GIVEN_UP
 from core.store import audit
 from core.store.database import UtcDateTime, dump_json
 from core.store.tables import RowId, channels, deliveries, delivery_attempts, subscriptions
@@ -41,6 +42,7 @@ DEAD_KEPT = timedelta(days=90)
 # Who holds what waits for the end of quiet hours: nobody gets it before it is asked again.
 QUIET = "quiet hours"
 UNDER_WAY = "Begun; what came of it is not known."
+STALE = "Not sent: the channel was switched off for a day."
 _DROPPED_AT_ONCE, _HELD_AT_ONCE = 5_000, 500
 # How many messages an entry of the log of changes calls by their titles.
 _NAMED = 5
@@ -488,6 +490,25 @@ def drop_waiting(conn: Connection, channel_id: int) -> int:
     )
     dropped = update(deliveries).where(unsent).values(state="dropped", holder=None, held_until=None)
     return conn.execute(dropped).rowcount
+
+
+def give_up_stale(conn: Connection, now: datetime, channel_id: int | None = None) -> int:
+    """Give up what has waited a day for a channel that is switched off; how many.
+
+    It is no news any more, and would come as such once the channel is switched on. With
+    ``channel_id`` of that channel alone, which is just about to be. It can still be sent again.
+    """
+    off = select(channels.c.id).where(~channels.c.enabled, channels.c.deleted_at.is_(None))
+    if channel_id is not None:
+        off = off.where(channels.c.id == channel_id)
+    of = deliveries.c
+    stale = and_(
+        of.state == "waiting",
+        of.since <= now - GIVEN_UP,
+        of.channel_id.in_(off),
+        or_(of.held_until.is_(None), of.held_until <= now),
+    )
+    return _end(conn, stale, state="dead", last_error=STALE)
 
 
 def drop_old_deliveries(conn: Connection, now: datetime) -> int:
