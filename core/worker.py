@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.accounts.home import open_accounts
-from core.accounts.people import list_people
+from core.accounts.home import may_sign_in
 from core.jobs.alerting import Alerting
 from core.jobs.backtests import Backtests
 from core.jobs.collecting import Collector, NoSources
@@ -135,7 +134,7 @@ class Worker:
                 self.clock,
                 sending.wake,
                 settings.url or "",
-                lambda: self._people(settings),
+                lambda: may_sign_in(self.engine, settings),
                 sending.go_first,
             ),
         )
@@ -161,19 +160,6 @@ class Worker:
     def is_well(self) -> bool:
         """Whether it still says that it lives, and has not been asked to end."""
         return not self.stopping.is_set() and monotonic() - self._alive_at < WELL_SECONDS
-
-    def _people(self, settings: Settings) -> frozenset[str]:
-        """Who may sign in now; people live in a database of their own where each market has a file."""
-        shared = settings.database_url is not None
-        accounts = self.engine if shared else open_accounts(settings)
-        try:
-            with accounts.connect() as conn:
-                return frozenset(
-                    one.person.username for one in list_people(conn) if not one.disabled
-                )
-        finally:
-            if not shared:
-                accounts.dispose()
 
     def _opinions(self) -> Opinions | None:
         if self.settings is None or self.settings.model is None:

@@ -77,6 +77,7 @@ def courier(engine: Engine, clock: Callable[[], datetime], name: str = "one") ->
 
 def send_due(sender: Courier) -> int:
     """Everything that can be sent now, channel by channel; how many channels there were."""
+    sender.ask_again()
     with sender.engine.connect() as conn:
         found = outbox.load_due(conn, sender.clock())
     for due in found:

@@ -151,6 +151,40 @@ def test_what_outlasts_a_silence_is_told_once_when_that_ends(engine: Engine) -> 
     assert f"since {bar(1):%Y-%m-%d %H:%M} UTC (still firing, was silenced" in late["text"]
 
 
+def test_an_end_outside_of_active_hours_is_told_where_its_firing_was(engine: Engine) -> None:
+    hours = {"start": f"{bar(1):%H:%M}", "end": f"{bar(3):%H:%M}"}
+    desk = Desk(engine, "FTTTF", "FTFFF", active_hours=hours)
+    desk.judge(0).silence("symbol = S1USDT", hours=1.5)
+    desk.judge(1, 2, 3, 4)
+    assert desk.happened == [
+        "1 S0USDT fired (fired)", "1 S1USDT fired (silenced)",
+        "2 S1USDT ended (untold)", "4 S0USDT ended (ended)",
+    ]  # fmt: skip
+    assert desk.told == ["1 fired: S0USDT fires", "4 resolved: S0USDT ended"]
+
+
+def test_a_message_of_an_end_says_of_which_market_and_why(engine: Engine) -> None:
+    desk = Desk(engine, "FTTTT", "FTFFF").judge(0, 1, 2)
+    desk.change(expression="close > 1.6")
+    desk.judge(3)
+    desk.change(expression="close > 1.6", expires_at=bar(4).isoformat())
+    desk.judge(4)
+    said = [(one.body["title"], one.body["content"]["resolved"]) for one in desk.messages]
+    found = [
+        (title, [(one["symbol"], one["reason"], one["note"]) for one in ended])
+        for title, ended in said
+    ]
+    changed = "the rule's condition was changed"
+    assert found == [
+        ("WARNING: High: S0USDT, S1USDT", []),
+        ("WARNING: High has ended for S1USDT", [("S1USDT", "resolved", "")]),
+        ("WARNING: High has ended for S0USDT", [("S0USDT", "rule_changed", changed)]),
+        ("WARNING: High: S0USDT", []),
+        ("WARNING: High has ended for S0USDT", [("S0USDT", "expired", "the rule expired")]),
+    ]
+    assert f"UTC): {changed}\n" in desk.messages[2].body["text"]
+
+
 def test_a_silence_that_is_ended_early_ends_what_it_kept_back(engine: Engine) -> None:
     desk = Desk(engine, "FTTTT")
     desk.judge(0)

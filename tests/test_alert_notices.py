@@ -38,6 +38,8 @@ from core.errors import RuleError
 
 AT = datetime(2025, 9, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+# Over when the bar closes at which everything happens here.
+MORNING = {"start": "00:00", "end": "12:00"}
 
 
 def rule(**changes: Any) -> RuleDefinition:
@@ -75,11 +77,8 @@ def test_what_happens_is_sent(kind: str) -> None:
         (event("late", acknowledged=True), rule(), "acknowledged"),
         (event("ended", reason="disabled"), rule(), "disabled"),
         (event("ended", untold=True), rule(), "untold"),
-        (
-            event("ended"),
-            rule(active_hours={"start": "00:00", "end": "12:00"}),
-            "outside_active_hours",
-        ),
+        (event(), rule(active_hours=MORNING), "outside_active_hours"),
+        (event("ended", untold=True), rule(active_hours=MORNING), "untold"),
     ],
 )
 def test_what_is_not_sent_has_its_reason(
@@ -88,6 +87,12 @@ def test_what_is_not_sent_has_its_reason(
     decision = decide(what, definition)
     assert (decision.sent, decision.reason) == (False, reason)
     assert decision.words.startswith("not sent: ")
+
+
+@pytest.mark.parametrize("now", [AT, AT + 9 * HOUR])
+def test_the_end_of_what_was_told_is_told_outside_of_active_hours_too(now: datetime) -> None:
+    decision = decide(event("ended"), rule(active_hours=MORNING), now=now)
+    assert (decision.sent, decision.reason) == (True, "ended")
 
 
 @pytest.mark.parametrize("kind", ["fired", "late", "repeat"])
@@ -282,7 +287,7 @@ def test_a_message_has_one_word_for_what_it_tells_and_notes_for_what_is_not_new(
     (whole,) = notices("7", rule(), decisions)
     assert whole.symbols == ("FUSDT", "LUSDT", "RUSDT")
     assert whole.notes == {
-        "RUSDT": "still firing", "LUSDT": "still firing, not told before"
+        ("RUSDT", "repeat"): "still firing", ("LUSDT", "late"): "still firing, not told before"
     }  # fmt: skip
 
 

@@ -153,6 +153,39 @@ def test_whatever_a_template_runs_into_is_told_in_a_sentence(template: str) -> N
         preview(template)
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{%if rule%}" * 110 + "x" + "{%endif%}" * 110, "nested deeper than 16 levels"),
+        ("{{ " + "1 if rule=='a' else " * 180 + "2 }}", "nested deeper than 16 levels"),
+        ("{{ rule" + "|upper" * 500 + " }}", "nested deeper than 16 levels"),
+        ("{{rule|upper}}" * 280, "more than 500 parts"),
+    ],
+)
+def test_a_template_that_takes_long_to_compile_is_refused_before_it_is(
+    template: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(*_: object) -> None:
+        raise AssertionError("it was compiled")
+
+    monkeypatch.setattr("core.alerts.delivery.sandbox._environment.from_string", compiled)
+    with pytest.raises(DeliveryError, match=said):
+        check_template(template)
+
+
+def test_whatever_python_refuses_of_a_template_is_told_and_loses_no_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It compiles what Jinja makes of it, and has limits of its own, such as a hundred indentations."""
+    monkeypatch.setattr("core.alerts.delivery.sandbox.DEEPEST", 200)
+    template = "{%if rule%}" * 110 + "x" + "{%endif%}" * 110
+    with pytest.raises(DeliveryError, match="it cannot be used: too many levels of indentation"):
+        check_template(template)
+    title, text, complaint = compose(None, template, EXAMPLE)
+    assert (title, "BTCUSDT SHORT" in text) == ("WARNING: Crowded longs: BTCUSDT, ETHUSDT", True)
+    assert complaint is not None
+
+
 @pytest.mark.parametrize("template", ATTACKS)
 def test_what_a_template_must_not_do_is_refused_in_a_sentence_and_at_once(template: str) -> None:
     began = time.process_time()
@@ -224,6 +257,21 @@ def test_the_defaults_say_what_fires_and_what_has_ended() -> None:
     ]
     check_template(DEFAULT_TITLE, title=True)
     check_template(DEFAULT_TEXT)
+
+
+def test_an_end_names_its_markets_and_why_where_the_condition_was_not_over() -> None:
+    ended = EXAMPLE["resolved"][0]
+    other = {**ended, "symbol": "ADAUSDT", "note": "the rule expired", "reason": "expired"}
+    values = {**EXAMPLE, "kind": "resolved", "fired": [], "resolved": [ended, other]}
+    title, text, complaint = compose(None, None, values)
+    assert title == "WARNING: Crowded longs has ended for SOLUSDT, ADAUSDT"
+    assert text.splitlines()[2:4] == [
+        "SOLUSDT has ended at 2025-06-02 12:00 UTC (since 2025-06-02 08:00 UTC)",
+        "ADAUSDT has ended at 2025-06-02 12:00 UTC (since 2025-06-02 08:00 UTC): the rule expired",
+    ]
+    assert complaint is None
+    said = preview("{% for one in resolved %}{{ one.reason }} {{ one.note }};{% endfor %}", values)
+    assert said == "resolved ;expired the rule expired;"
 
 
 @pytest.mark.parametrize("kind", ["late", "repeat"])

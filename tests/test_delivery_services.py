@@ -238,6 +238,26 @@ def test_telegram_says_how_long_to_wait(
 
 
 @pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [("300", 300.0), ("Mon, 02 Jun 2025 12:05:00 GMT", 300.0), ("soon", None), ("9" * 400, 3600.0)],
+)
+@pytest.mark.parametrize("service", ["json", "gotify", "matrix"])
+def test_what_a_service_asks_to_wait_is_heard_though_apprise_drops_it(
+    receiver: Receiver, service: str, asked: str, seconds: float | None
+) -> None:
+    here = f"127.0.0.1:{receiver.port}"
+    url = {
+        "json": f"json://{here}/x",
+        "gotify": f"gotify://{here}/AbCdEfGhIjKlMn1",
+        "matrix": f"matrix://ops:s3cretpass@{here}/#desk",
+    }[service]
+    receiver.mode, receiver.retry_after = "429", asked
+    outcome = send(url)
+    assert (outcome.retry_after, outcome.permanent, outcome.sent) == (seconds, False, False)
+    assert "asked too often" in outcome.message
+
+
+@pytest.mark.parametrize(
     ("plugin", "attribute", "url"),
     [
         ("discord.NotifyDiscord", "notify_url", f"discord://417421629832/{TOKEN}"),
@@ -266,17 +286,54 @@ def test_the_usual_services_get_the_message_and_fail_without_telling_secrets(
         assert secret not in outcome.message + caplog.text
 
 
-def test_a_text_that_is_too_long_for_a_service_comes_in_parts(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+LONG = "".join(f"line {number} of a message\n" for number in range(200))
+
+
+@pytest.mark.parametrize(
+    ("plugin", "url", "text", "kept"),
+    [
+        ("discord.NotifyDiscord.notify_url", f"discord://417421629832/{TOKEN}", LONG[:3_900], 60),
+        ("discord.NotifyDiscord.notify_url", f"discord://417421629832/{TOKEN}", "x" * 3_900, 1),
+        (
+            "telegram.NotifyTelegram.notify_url",
+            f"tgram://123456789:{BOT}/-1001234567",
+            LONG[:3_900].replace("line", "&<>"),
+            40,
+        ),
+    ],
+)
+def test_a_text_that_is_too_long_for_a_service_is_one_message_that_says_where_the_rest_is(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, plugin: str, url: str, text: str, kept: int
 ) -> None:
-    monkeypatch.setattr("apprise.plugins.discord.NotifyDiscord.notify_url", receiver.url("/api"))
-    receiver.mode = "ok"
-    told = Told(body={"title": "Long", "text": "line of a message\n" * 200, "content": {}})
-    with open_target(Target("apprise", f"discord://417421629832/{TOKEN}"), HERE) as tell:
-        assert tell(told, NOON).sent
-    parts = [one.json["content"] for one in receiver.received]
-    assert len(parts) == 2
-    assert sum(part.count("line of a message") for part in parts) == 200
+    """In parts, the first would come again whenever a later one was not taken."""
+    monkeypatch.setattr(f"apprise.plugins.{plugin}", receiver.url("/api"))
+    link = "https://desk.example/alerts?rule=7"
+    told = Told(body={"title": "Long", "text": text, "content": {"link": link}})
+    receiver.mode = "503"
+    with open_target(Target("apprise", url), HERE) as tell:
+        assert not tell(told, NOON).sent
+    (one,) = receiver.received
+    body = one.json.get("content") or one.json["text"]
+    assert len(body) <= 4_096
+    assert body.rstrip().endswith(f"too long for this channel. All of it: {link}")
+    assert body.count("\n") > kept
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"tgram://123456789:{BOT}/-1001234567/-1007654321", "2 recipients: make a channel for"),
+        (f"slack://T1JJ3T3L2/A1BRTD4JD/{SLACK}/#desk/#risk", "2 recipients"),
+        ("mailtos://ops:s3cretpass@mail.example?to=a@mail.example,b@mail.example", "2 recipients"),
+        ("ntfys://ntfy.example/desk/risk", "2 recipients"),
+        ("matrixs://ops:s3cretpass@matrix.example/#desk/#risk", "2 recipients"),
+        ("matrixs://ops:s3cretpass@matrix.example", "names no room"),
+    ],
+)
+def test_a_channel_is_one_recipient(url: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several, those who were reached would get it again with every try for the others."""
+    with names(monkeypatch, **EXAMPLES), pytest.raises(DeliveryError, match=said):
+        parse_target("apprise", url, PUBLIC)
 
 
 def test_a_name_that_resolves_to_this_machine_the_second_time_gets_nothing(

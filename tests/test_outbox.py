@@ -151,6 +151,9 @@ def test_a_message_for_later_holds_nothing_back(engine: Engine) -> None:
     put(engine, message(channel, 1, not_before=later), message(channel, 2))
     assert sent(engine, claimed(engine, channel))
     assert claim(engine, channel) is None
+    assert claim(engine, channel, now=later) is None
+    with engine.begin() as conn:
+        outbox.let_go(conn, [one.id for one in outbox.load_held(conn, later)])
     assert claimed(engine, channel, now=later).key == f"{channel}-1"
 
 

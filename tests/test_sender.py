@@ -17,7 +17,8 @@ from sqlalchemy import Engine
 from core.alerts.delivery import Sealer
 from core.jobs.sender import Sender
 from core.settings import load_settings
-from tests.channelled import add_webhook, message, put, states
+from core.store.delivery_log import list_deliveries
+from tests.channelled import add_channel, add_webhook, message, put, states
 from tests.world.receiver import Receiver
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +77,19 @@ def test_a_process_of_its_own_sends_once_there_is_a_channel_and_again_when_it_wa
         assert receiver.repeated == 0
         last = sender.pid
     assert not is_alive(last)
+
+
+def test_the_process_drops_what_was_held_for_who_may_not_sign_in_any_more(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    settings = load_settings({"CRYPTOSATX_SECRET_KEY": KEY, "CRYPTOSATX_DATA": str(tmp_path)})
+    channel, now = add_channel(sqlite_engine, owner="tom"), datetime.now(UTC)
+    put(sqlite_engine, message(channel, 1, not_before=now), now=now)
+    with Sender(sqlite_engine, settings, "worker"):
+        wait_for(lambda: states(sqlite_engine) == ["dropped"])
+    with sqlite_engine.connect() as conn:
+        (dropped,) = list_deliveries(conn)
+    assert dropped.last_error == "Not sent when quiet hours ended: tom may not sign in any more."
 
 
 def test_the_process_ends_when_its_worker_is_killed(sqlite_engine: Engine, tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from sqlalchemy.exc import OperationalError
 from core.alerts.delivery import Outcome, Sealer, Target, Written, parse_target, webhook
 from core.errors import AccessDenied, DeliveryError, SettingsError
 from core.jobs import sending
+from core.jobs.retention import drop_old
 from core.jobs.sending import Courier, Sending, send_test, sending_for
 from core.settings import load_settings
 from core.store import channels, delivery_log, outbox
+from core.store.channels import Who
 from core.store.delivery_log import Counts
 from core.store.tables import deliveries
 from core.worker import Worker
@@ -322,6 +324,36 @@ def test_what_fails_for_a_day_is_given_up_and_can_be_sent_again(
     send_due(sender)
     assert states(engine) == ["sent"]
     assert {one.key for one in receiver.received} == {f"{channel}-0"}
+
+
+def test_what_waits_a_day_for_a_channel_that_is_off_is_no_news_when_that_is_on_again(
+    engine: Engine, receiver: Receiver
+) -> None:
+    clock, ada = Clock(), Who("ada", is_admin=True)
+    ids = [add_webhook(engine, receiver.url(path)) for path in ("/off", "/stays", "/on")]
+
+    def switch(*channel_ids: int, enabled: bool) -> None:
+        with engine.begin() as conn:
+            for one in channel_ids:
+                channels.change_channel(conn, one, who=ada, now=clock.at, enabled=enabled)
+
+    switch(*ids[:2], enabled=False)
+    put(engine, *(message(one, 1) for one in ids))
+    clock.move(3_600)
+    put(engine, *(message(one, 2) for one in ids), now=clock.at)
+    clock.move(23 * 3_600)
+    switch(ids[0], enabled=True)
+    send_due(courier(engine, clock))
+    # Whoever is off stays so, and what waits there is given up while it does.
+    drop_old(engine, clock.at + timedelta(seconds=1))
+    assert sorted(receiver.keys()) == [f"{ids[0]}-2", f"{ids[2]}-1", f"{ids[2]}-2"]
+    assert states(engine) == ["dead", "dead", "sent", "sent", "waiting", "sent"]
+    said = "Not sent: the channel was switched off for a day."
+    assert errors(engine) == [said, said, None, None, None, None]
+    with engine.begin() as conn:
+        assert outbox.resend(conn, by="ada", now=clock.at, channel_id=ids[0]) == 1
+    send_due(courier(engine, clock))
+    assert receiver.keys("/off") == [f"{ids[0]}-2", f"{ids[0]}-1"]
 
 
 def test_a_message_that_a_receiver_cannot_take_holds_the_others_back_for_minutes_only(

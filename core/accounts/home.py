@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 
-from core.accounts.people import any_people
+from core.accounts.people import any_people, list_people
 from core.market.choice import ACCOUNTS, accounts_url
 from core.settings import Settings
 from core.store import audit, open_store
@@ -40,6 +40,18 @@ def open_accounts(settings: Settings) -> Engine:
     engine = open_store(accounts_url(settings), ACCOUNTS)
     take_over(engine, settings.data_dir)
     return engine
+
+
+def may_sign_in(engine: Engine, settings: Settings) -> frozenset[str]:
+    """Who may, now; ``engine`` is the market's, where people live too unless each market has a file."""
+    shared = settings.database_url is not None
+    accounts = engine if shared else open_accounts(settings)
+    try:
+        with accounts.connect() as conn:
+            return frozenset(one.person.username for one in list_people(conn) if not one.disabled)
+    finally:
+        if not shared:
+            accounts.dispose()
 
 
 def take_over(engine: Engine, folder: Path) -> int:

@@ -54,6 +54,15 @@ WORDS: Mapping[str, str] = {
     "old": "not sent: it was old news when it was judged",
 }
 
+# Why a firing ended.
+ENDED: Mapping[str, str] = {
+    "resolved": "the condition was over",
+    "expired": "the rule expired",
+    "disabled": "the rule was disabled",
+    "rule_changed": "the rule's condition was changed",
+    "removed": "the market or the rule is gone",
+}
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -71,7 +80,9 @@ class Decision:
 
     @property
     def note(self) -> str:
-        """What is said of a firing that is not new; nothing of others."""
+        """What is said of a firing that is not new, and of an end but for that of the condition."""
+        if self.event.kind == "ended":
+            return "" if self.event.reason == "resolved" else ENDED.get(self.event.reason, "")
         if self.event.kind == "repeat":
             return "still firing"
         if self.event.kind != "late":
@@ -98,9 +109,9 @@ def decide(
     """Whether ``event`` of the rule is sent; ``now`` is when that is decided, by default at its bar.
 
     An acknowledged firing is not repeated, but its end is sent: whoever waits for it wants to know.
-    Outside of active hours nothing is sent, not even an end. The end that comes of disabling a rule
-    is not sent either: somebody did that, and knows. What is old is not sent, but for the end of a
-    firing that was told.
+    Outside of active hours nothing is sent but the end of a firing that was told. The end that comes
+    of disabling a rule is not sent: somebody did that, and knows. What is old is not sent, but for the
+    end of a firing that was told.
     """
     reason = _kept_back(event, definition)
     if reason is not None:
@@ -114,8 +125,7 @@ def decide(
     silence = silenced_by(silences, about, at) or silenced_by(silences, about, now or at)
     if silence is not None:
         return Decision(event, False, "silenced", silence)
-    # Asked of one time only where there are such hours: there are thousands of events.
-    if definition.active_hours and not is_inside(definition, np.array([to_us(at)]))[0]:
+    if event.kind != "ended" and not _is_active(definition, at):
         return Decision(event, False, "outside_active_hours")
     if event.kind == "late":
         return Decision(event, True, "late", _was_silenced(event, about, silences))
@@ -138,6 +148,11 @@ def _kept_back(event: Event, definition: RuleDefinition) -> Reason | None:
     if event.kind in ("repeat", "late") and event.acknowledged:
         return "acknowledged"
     return None
+
+
+def _is_active(definition: RuleDefinition, at: datetime) -> bool:
+    # Asked of one time only where there are such hours: there are thousands of events.
+    return not definition.active_hours or bool(is_inside(definition, np.array([to_us(at)]))[0])
 
 
 def _was_silenced(event: Event, about: Subject, silences: Iterable[Silence]) -> Silence | None:
@@ -184,7 +199,7 @@ class Notice:
     repeated: tuple[Event, ...]
     values: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     late: tuple[Event, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def firing(self) -> tuple[Event, ...]:
@@ -264,7 +279,7 @@ def _notice(
         of("repeat"),
         {e.symbol: values[e.symbol] for e in events if e.symbol in values},
         of("late"),
-        {one.event.symbol: one.note for one in sent if one.note},
+        {(one.event.symbol, one.event.kind): one.note for one in sent if one.note},
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -12,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from core.alerts.definition import Severity
 from core.alerts.durations import DAY_MINUTES
 from core.alerts.hours import WEEKDAYS, Window
-from core.alerts.notices import Notice
 
 When = Literal["now", "held", "no"]
 
@@ -46,6 +46,17 @@ class Subscription(BaseModel):
         return str(value)
 
 
+class Told(Protocol):
+    """What of a notice decides to whom it goes; ``firing`` is empty where it tells of ends only."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def firing(self) -> Collection[object]: ...
+
+
 @dataclass(frozen=True)
 class Routing:
     """Whether a notice goes to a person now, is held until ``until``, or does not go; and why."""
@@ -55,7 +66,7 @@ class Routing:
     until: datetime | None = None
 
 
-def route(notice: Notice, subscription: Subscription, at: datetime) -> Routing:
+def route(notice: Told, subscription: Subscription, at: datetime) -> Routing:
     """When the notice goes to the one who subscribed, at the moment ``at``."""
     if not subscription.enabled:
         return Routing("no", "the subscription is switched off")

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, delete
 
 from core.store.liquidations import drop_liquidations
 from core.store.observations import drop_observations
-from core.store.outbox import drop_old_deliveries
+from core.store.outbox import drop_old_deliveries, give_up_stale
 from core.store.tables import leases, rounds, stream_gaps
 
 # The bars made of them stay; observations are kept for as long as a bar may be asked about.
@@ -25,6 +25,7 @@ def drop_old(engine: Engine, now: datetime) -> dict[str, int]:
     with engine.begin() as conn:
         events = drop_liquidations(conn, now - EVENTS)
     with engine.begin() as conn:
+        give_up_stale(conn, now)
         drop_old_deliveries(conn, now)
     with engine.begin() as conn:
         old_rounds = conn.execute(delete(rounds).where(rounds.c.time < now - ROUNDS)).rowcount

@@ -24,6 +24,7 @@ from typing import TextIO
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.accounts.home import may_sign_in
 from core.jobs.sending import FIRST_SECONDS, sending_for
 from core.settings import ROOT, Settings, load_settings
 from core.store.channels import has_channels
@@ -165,6 +166,7 @@ class Sender:
     def _told(self) -> dict[str, object]:
         key = self.settings.secret_key
         settings = {
+            "DATABASE_URL": self.settings.database_url,
             "CRYPTOSATX_DATA": str(self.settings.data_dir),
             "CRYPTOSATX_SECRET_KEY": None if key is None else key.get_secret_value(),
             "CRYPTOSATX_PRIVATE_TARGETS": self.settings.private_targets,
@@ -195,7 +197,12 @@ def serve(words: TextIO, answers: TextIO) -> None:
     engine = open_database(told["url"])
     gc.collect()
     gc.freeze()
-    with sending_for(engine, load_settings(told["settings"]), told["name"]) as sending:
+    settings = load_settings(told["settings"])
+
+    def people() -> frozenset[str]:
+        return may_sign_in(engine, settings)
+
+    with sending_for(engine, settings, told["name"], people) as sending:
         for line in words:
             sending.wake()
             if line.strip() == FIRST:

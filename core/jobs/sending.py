@@ -37,6 +37,7 @@ from core.alerts.delivery.retrying import HOLDING_ATTEMPTS
 from core.alerts.delivery.services import usable_schemas
 from core.alerts.delivery.targets import Send, open_target
 from core.errors import DeliveryError, SettingsError
+from core.jobs.quiet_hours import People, ask_again, quiet_for
 from core.jobs.sending_apart import send_apart
 from core.settings import Settings
 from core.store import channels, outbox
@@ -50,6 +51,8 @@ THREADS, FAILING_THREADS = 24, 24
 # A thread that has nothing more to send waits so long for more, with its connection: the rest of a bar's
 # messages may just be written.
 LINGER_SECONDS = 0.3
+# How often what was held for quiet hours is looked through.
+HELD_SECONDS = 1.0
 # How often leases of what is being sent are prolonged, and for how long at most.
 PROLONG_SECONDS, HUNG_SECONDS = 15.0, 180.0
 # Most receivers answer within this: so long those wait to be written down that were answered before.
@@ -97,6 +100,8 @@ class Courier:
     clock: Callable[[], datetime] = now
     chance: Callable[[], float] = random.random
     lease: timedelta = LEASE
+    # Who may sign in; None lets all.
+    people: People | None = None
     _steps: list[_Step] = field(default_factory=list)
     # By attempt, when the message was claimed that is not answered yet.
     _unanswered: dict[int, float] = field(default_factory=dict)
@@ -142,6 +147,10 @@ class Courier:
                 return channels.load_target(conn, channel_id, sealer)
         except (DeliveryError, SettingsError) as error:
             return unreachable(str(error))
+
+    def ask_again(self) -> int:
+        """What was held for quiet hours that are over is sent, or dropped where nobody wants it."""
+        return ask_again(self.engine, self.clock(), self.people)
 
     def claim(self, channel_id: int) -> Claimed | None:
         return self._together(_Step(channel_id, None, claim_next=True))
@@ -227,13 +236,16 @@ class Courier:
                 outbox.note_sent(conn, sent, at)
             for claimed, outcome, took_ms in done:
                 if not outcome.sent:
+                    again = self._next_at(claimed, outcome, at)
+                    quiet = None if again is None else quiet_for(conn, claimed, again)
                     outbox.note_failed(
                         conn,
                         claimed,
                         took_ms=took_ms,
                         message=outcome.message,
-                        next_at=self._next_at(claimed, outcome, at),
+                        next_at=quiet or again,
                         set_aside=outcome.answered and claimed.attempt >= HOLDING_ATTEMPTS,
+                        quiet=quiet is not None,
                     )
             wanting = [one.channel_id for one in steps if one.claim_next]
             found = outbox.claim(conn, wanting, self.name, at, self.lease) if wanting else {}
@@ -330,13 +342,16 @@ class Sending:
             self._told.notify_all()
 
     def _run(self) -> None:
-        prolonged = monotonic()
+        prolonged, asked = monotonic(), -HELD_SECONDS
         self._prepare()
         while not self._stopping.is_set():
             try:
                 # What is put from here on wakes it again.
                 self._awake.clear()
                 self._start_due()
+                if monotonic() - asked > HELD_SECONDS:
+                    asked = monotonic()
+                    self.courier.ask_again()
                 if monotonic() - prolonged > PROLONG_SECONDS:
                     prolonged = monotonic()
                     self._prolong()
@@ -429,11 +444,12 @@ class Sending:
                 outbox.prolong(conn, held, self.courier.clock(), self.courier.lease)
 
 
-def sending_for(engine: Engine, settings: Settings, worker: str) -> Sending:
+def sending_for(
+    engine: Engine, settings: Settings, worker: str, people: People | None = None
+) -> Sending:
     """Sends for a worker. The key of secrets is read, or made, when something is sent first."""
-    return Sending(
-        Courier(engine, cache(lambda: load_sealer(settings)), allowed_targets(settings), worker)
-    )
+    sealer, allowed = cache(lambda: load_sealer(settings)), allowed_targets(settings)
+    return Sending(Courier(engine, sealer, allowed, worker, people=people))
 
 
 def send_test(

@@ -96,7 +96,9 @@ def _values(
         "kind": notice.kind,
         "at": moment(notice.at),
         "fired": [_said(event, parts, notice) for event in notice.firing],
-        "resolved": [_said(event, parts, notice) for event in notice.ended],
+        "resolved": [
+            {**_said(event, parts, notice), "reason": event.reason} for event in notice.ended
+        ],
         "link": f"{link.rstrip('/')}/alerts?{query}" if link else "",
     }
 
@@ -109,6 +111,7 @@ def _said(event: Event, parts: Parts, notice: Notice) -> dict[str, Any]:
         "direction": values.get("direction"),
         "since": None if event.began_at is None else moment(event.began_at),
         "at": moment(event.at),
-        "note": notice.notes.get(event.symbol, "") if event.kind != "ended" else "",
+        # One that ended may be told of the same symbol beside one that fires.
+        "note": notice.notes.get((event.symbol, event.kind), ""),
         "values": values,
     }

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.alerts.delivery import Sealer, Target, Written
 from core.errors import AccessDenied, DeliveryError
 from core.store import audit, database
-from core.store.outbox import drop_waiting
+from core.store.outbox import drop_waiting, give_up_stale
 from core.store.tables import audit_log, channels, subscriptions
 
 MOST_OWN = 5
@@ -118,6 +118,7 @@ def change_channel(
         values["per_minute"] = _checked_rate(per_minute)
     if enabled is not None:
         values["enabled"] = enabled
+        give_up_stale(conn, now, channel_id)
     conn.execute(update(channels).where(channels.c.id == channel_id).values(values))
     after = _found(conn, channel_id)
     was, became = audit.differences(before.described(), after.described())

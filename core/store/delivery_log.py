@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import Connection, and_, case, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.store.outbox import MINUTE
+from core.store.outbox import MINUTE, is_quiet
 from core.store.tables import channels, deliveries, delivery_attempts
 
 
@@ -92,7 +92,7 @@ def load_counts(conn: Connection, now: datetime) -> list[Counts]:
     """Every channel that is not deleted, by id. What is to wait for a time to come is not counted as
     waiting before it."""
     state, at = deliveries.c.state, deliveries.c.sent_at
-    waits = and_(state == "waiting", or_(deliveries.c.attempts > 0, deliveries.c.next_at <= now))
+    waits = and_(state == "waiting", ~is_quiet)
     sent = state == "sent"
     query = (
         select(

@@ -29,17 +29,21 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
+from core.alerts.delivery.retrying import GIVEN_UP
 from core.store import audit
 from core.store.database import UtcDateTime, dump_json
-from core.store.tables import RowId, channels, deliveries, delivery_attempts
+from core.store.tables import RowId, channels, deliveries, delivery_attempts, subscriptions
 
 # How long a claim lasts unless it is prolonged.
 LEASE = timedelta(seconds=60)
 MINUTE = timedelta(minutes=1)
 SENT_KEPT = timedelta(days=30)
 DEAD_KEPT = timedelta(days=90)
+# Who holds what waits for the end of quiet hours: nobody gets it before it is asked again.
+QUIET = "quiet hours"
 UNDER_WAY = "Begun; what came of it is not known."
-_DROPPED_AT_ONCE = 5_000
+STALE = "Not sent: the channel was switched off for a day."
+_DROPPED_AT_ONCE, _HELD_AT_ONCE = 5_000, 500
 # How many messages an entry of the log of changes calls by their titles.
 _NAMED = 5
 
@@ -47,7 +51,7 @@ _NAMED = 5
 @dataclass(frozen=True)
 class Message:
     """What a channel is to be told. ``content`` is what own webhooks get beside title and text;
-    before ``not_before`` it waits without holding others back."""
+    before ``not_before`` it waits without holding others back, and longer until it is let go."""
 
     key: str
     channel_id: int
@@ -124,6 +128,7 @@ def put(conn: Connection, messages: Iterable[Message], now: datetime) -> int:
             "set_aside": False,
             "since": one.not_before or now,
             "next_at": one.not_before or now,
+            "holder": QUIET if one.not_before else None,
             "made_at": now,
         }
         for one in messages
@@ -197,7 +202,7 @@ def _heads(*, of_some: bool) -> Select[Any]:
     """
     now = bindparam("now", type_=UtcDateTime())
     other, begun = deliveries.alias("other"), deliveries.alias("begun")
-    waits = other.c.state == "waiting"
+    waits = and_(other.c.state == "waiting", other.c.holder.is_distinct_from(QUIET))
     holds = and_(other.c.attempts > 0, ~other.c.set_aside)
     first = (
         select(other.c.channel_id, func.min(other.c.id).label("id"))
@@ -294,16 +299,21 @@ def note_failed(
     message: str,
     next_at: datetime | None,
     set_aside: bool = False,
+    quiet: bool = False,
 ) -> bool:
     """Note why a message did not arrive, and when it is tried again; None gives it up.
 
-    False where another has taken it over.
+    With ``quiet`` that is the end of quiet hours, when it is asked again first. False where another
+    has taken it over.
     """
     _note_attempts(conn, [Answered(claimed, took_ms, message)], succeeded=False)
     held = _is_held(claimed)
     if next_at is None:
         return _end(conn, held, state="dead", last_error=message) == 1
-    return _end(conn, held, next_at=next_at, last_error=message, set_aside=set_aside) == 1
+    values = {"next_at": next_at, "last_error": message, "set_aside": set_aside}
+    if quiet:
+        values |= {"holder": QUIET, "since": next_at}
+    return _end(conn, held, **values) == 1
 
 
 def _is_held(claimed: Claimed) -> ColumnElement[bool]:
@@ -317,7 +327,8 @@ def _is_held(claimed: Claimed) -> ColumnElement[bool]:
 
 
 def _end(conn: Connection, where: ColumnElement[bool], **values: Any) -> int:
-    ended = update(deliveries).where(where).values(holder=None, held_until=None, **values)
+    ended = update(deliveries).where(where)
+    ended = ended.values({"holder": None, "held_until": None, **values})
     return conn.execute(ended).rowcount
 
 
@@ -341,6 +352,59 @@ def _note_attempts(conn: Connection, told: Collection[Answered], *, succeeded: b
             for one in told
         ],
     )
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A message that was held for quiet hours, with what its channel's owner wants by now."""
+
+    id: int
+    rule_id: int | None
+    severity: str
+    body: Mapping[str, Any]
+    owner: str | None
+    subscription: Mapping[str, Any] | None
+
+
+is_quiet = and_(deliveries.c.state == "waiting", deliveries.c.holder.is_not_distinct_from(QUIET))
+
+
+def is_any_held(conn: Connection, now: datetime) -> bool:
+    """Whether something was held until now."""
+    query = select(deliveries.c.id).where(is_quiet, deliveries.c.next_at <= now).limit(1)
+    return conn.scalar(query) is not None
+
+
+def load_held(conn: Connection, now: datetime) -> list[HeldBack]:
+    """What was held until now, the oldest first; nobody else gets that before this transaction ends."""
+    of = deliveries.c
+    query = (
+        select(of.id, of.rule_id, of.severity, of.body, channels.c.owner, subscriptions.c.body)
+        .join(channels, channels.c.id == of.channel_id)
+        .outerjoin(subscriptions, subscriptions.c.channel_id == of.channel_id)
+        .where(is_quiet, of.next_at <= now)
+        .order_by(of.id)
+        .limit(_HELD_AT_ONCE)
+        .with_for_update(of=deliveries, skip_locked=True)
+    )
+    return [HeldBack(*row) for row in conn.execute(query)]
+
+
+def let_go(conn: Connection, ids: Collection[int]) -> None:
+    """Have what was held sent."""
+    _end(conn, and_(is_quiet, deliveries.c.id.in_(list(ids))))
+
+
+def hold_on(conn: Connection, ids: Collection[int], until: datetime) -> None:
+    """Hold it for longer."""
+    held = update(deliveries).where(is_quiet, deliveries.c.id.in_(list(ids)))
+    conn.execute(held.values(next_at=until, since=until))
+
+
+def drop_held(conn: Connection, ids: Collection[int], reason: str) -> None:
+    """Never send what was held, and say why."""
+    held = and_(is_quiet, deliveries.c.id.in_(list(ids)))
+    _end(conn, held, state="dropped", last_error=reason)
 
 
 def resend(
@@ -373,7 +437,7 @@ def send_now(conn: Connection, ids: Collection[int], *, by: str, now: datetime) 
 
     What waits for the end of somebody's quiet hours goes on waiting: that is for them to say.
     """
-    retried = and_(deliveries.c.attempts > 0, deliveries.c.next_at > now)
+    retried = and_(deliveries.c.attempts > 0, deliveries.c.next_at > now, ~is_quiet)
     hurried = update(deliveries).where(_lies(ids, now), retried).values(next_at=now)
     return _note_each_channel(conn, hurried, "send now", by, now)
 
@@ -426,6 +490,25 @@ def drop_waiting(conn: Connection, channel_id: int) -> int:
     )
     dropped = update(deliveries).where(unsent).values(state="dropped", holder=None, held_until=None)
     return conn.execute(dropped).rowcount
+
+
+def give_up_stale(conn: Connection, now: datetime, channel_id: int | None = None) -> int:
+    """Give up what has waited a day for a channel that is switched off; how many.
+
+    It is no news any more, and would come as such once the channel is switched on. With
+    ``channel_id`` of that channel alone, which is just about to be. It can still be sent again.
+    """
+    off = select(channels.c.id).where(~channels.c.enabled, channels.c.deleted_at.is_(None))
+    if channel_id is not None:
+        off = off.where(channels.c.id == channel_id)
+    of = deliveries.c
+    stale = and_(
+        of.state == "waiting",
+        of.since <= now - GIVEN_UP,
+        of.channel_id.in_(off),
+        or_(of.held_until.is_(None), of.held_until <= now),
+    )
+    return _end(conn, stale, state="dead", last_error=STALE)
 
 
 def drop_old_deliveries(conn: Connection, now: datetime) -> int:

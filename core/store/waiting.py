@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
-from core.store.outbox import MINUTE
+from core.store.outbox import MINUTE, QUIET, is_quiet
 from core.store.tables import channels, deliveries, delivery_attempts
 
 # off: the channel is switched off. sending: a worker has it in hand. quiet: it is held back until
@@ -58,11 +58,10 @@ class _Line:
     oldest: datetime | None
 
 
-def count_waiting(conn: Connection, now: datetime) -> dict[int, Queue]:
+def count_waiting(conn: Connection) -> dict[int, Queue]:
     """What waits, by channel that is not deleted."""
-    quiet = and_(deliveries.c.attempts == 0, deliveries.c.next_at > now)
     query = (
-        select(deliveries.c.channel_id, func.count(), func.count().filter(quiet))
+        select(deliveries.c.channel_id, func.count(), func.count().filter(is_quiet))
         .join(channels, channels.c.id == deliveries.c.channel_id)
         .where(deliveries.c.state == "waiting", channels.c.deleted_at.is_(None))
         .group_by(deliveries.c.channel_id)
@@ -92,6 +91,7 @@ def list_waiting(
 def _load_lines(conn: Connection, wanted: Collection[int], now: datetime) -> dict[int, _Line]:
     table = deliveries.c
     comes = or_(and_(table.attempts > 0, ~table.set_aside), table.next_at <= now)
+    comes = and_(comes, ~is_quiet)
     query = (
         select(
             table.channel_id,
@@ -143,6 +143,8 @@ def _why(row: Row[Any], line: _Line, now: datetime) -> tuple[Reason, datetime | 
         return "sending", None
     if not row.enabled:
         return "off", None
+    if row.holder == QUIET:
+        return "quiet", row.next_at
     if row.next_at > now:
         return ("retry" if row.attempts else "quiet"), row.next_at
     if line.oldest is not None and line.recent >= row.per_minute:

@@ -24,7 +24,8 @@ VARIABLES: Mapping[str, str] = {
     "at": "the close of the bar, such as 2025-06-02 12:00 UTC",
     "fired": "list of what fires: symbol, direction, since, at, values (a number for each part), "
     "note (such as still firing; empty of what is new)",
-    "resolved": "list of what has ended: symbol, direction, since, at, note (empty), values",
+    "resolved": "list of what has ended: symbol, direction, since, at, values, reason (resolved, "
+    "expired, rule_changed or removed), note (why, empty where the condition was over)",
     "link": "address of the alert in the dashboard; empty where none is known",
 }
 EXAMPLE: Mapping[str, Any] = {
@@ -59,6 +60,7 @@ EXAMPLE: Mapping[str, Any] = {
             "at": "2025-06-02 12:00 UTC",
             "note": "",
             "values": {"score": 51.0, "funding_rate_8h": None},
+            "reason": "resolved",
         }
     ],
     "link": "https://cryptosatx.example/alerts?rule=7",
@@ -70,7 +72,8 @@ DEFAULT_TITLE = (
     "{% if kind == 'late' or kind == 'repeat' %}Still firing: {% endif %}"
     "{{ severity | upper }}: {{ rule }}"
     "{% if fired %}: {{ fired | map(attribute='symbol') | join(', ') | short(80) }}"
-    "{% elif resolved %} has ended{% endif %}"
+    "{% elif resolved %} has ended for "
+    "{{ resolved | map(attribute='symbol') | join(', ') | short(80) }}{% endif %}"
 )
 DEFAULT_TEXT = """\
 {% if description %}{{ description }}
@@ -83,6 +86,7 @@ DEFAULT_TEXT = """\
 {% endfor -%}
 {% for one in resolved -%}
 {{ one.symbol }} has ended at {{ one.at }} (since {{ one.since }})
+{%- if one.note %}: {{ one.note }}{% endif %}
 {% endfor -%}
 {{ at }}{% if link %}
 {{ link }}{% endif %}
@@ -182,6 +186,8 @@ def _examples() -> Iterator[Mapping[str, Any]]:
     yield EXAMPLE
     yield {**EXAMPLE, "fired": fired[:1], "resolved": [], "link": "", "description": ""}
     yield {**EXAMPLE, "kind": "resolved", "fired": [], "resolved": resolved}
+    expired = {**resolved[0], "note": "the rule expired", "reason": "expired"}
+    yield {**EXAMPLE, "kind": "resolved", "fired": [], "resolved": [expired]}
     nothing: dict[str, Any] = {**fired[0], "direction": None, "since": None, "values": {}}
     again = {**nothing, "note": "still firing"}
     yield {**EXAMPLE, "kind": "repeat", "fired": [again], "resolved": []}

@@ -31,6 +31,9 @@ from core.errors import DeliveryError
 
 LONGEST_SECONDS, MOST_TURNS, MOST_PART = 0.25, 20_000, 10_000
 DEEPEST_LOOP = 2
+# To compile a template takes as long as it has nodes, times how deep they are nested; these together
+# have every one compiled within `LONGEST_SECONDS`.
+MOST_NODES, DEEPEST = 500, 16
 
 
 def number(value: object, digits: int = 6) -> str:
@@ -263,9 +266,27 @@ def _made(template: str, known: tuple[str, ...]) -> Template:
         _refuse(error.lineno, error.message or "it cannot be read")
     except RecursionError:
         raise DeliveryError("The template is nested too deeply.") from None
+    except DeliveryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Python compiles it in the end, and has limits of its own
+        _refuse(_line_in(error), f"it cannot be used: {_reason(error)}")
+
+
+def _check_size(tree: nodes.Template) -> None:
+    """Before anything else looks into it."""
+    level: list[nodes.Node] = [tree]
+    count = depth = 0
+    while level:
+        count, depth = count + len(level), depth + 1
+        if depth > DEEPEST:
+            _refuse(level[0].lineno, f"it is nested deeper than {DEEPEST} levels")
+        if count > MOST_NODES:
+            _refuse(level[0].lineno, f"it has more than {MOST_NODES:,} parts")
+        level = [child for node in level for child in node.iter_child_nodes()]
 
 
 def _check_tree(tree: nodes.Template, known: Collection[str]) -> None:
+    _check_size(tree)
     for node in tree.find_all(tuple(_REFUSED)):
         _refuse(node.lineno, _REFUSED[type(node)])
     for loop in tree.find_all(nodes.For):

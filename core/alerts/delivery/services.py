@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.alerts.delivery.addresses import Allowed, resolve
+from core.alerts.delivery.answers import Answer, listening, longest_wait
 from core.alerts.delivery.guarding import guarded
 from core.alerts.delivery.hiding import HIDDEN, Secrets, hushed, secrets_of
 from core.alerts.delivery.outcome import Outcome, from_status, refused, unreachable
@@ -34,9 +37,12 @@ _REFUSED = {"deltachat", "deltachats", "nostr", "vapid", "mqtt", "mqtts", "smpp"
 # Messages a minute, where a service is known to take less than `PER_MINUTE`.
 PER_MINUTE = 60
 _SLOWER = {"tgram": 20, "discord": 30, "mailto": 20, "mailtos": 20, "pover": 30, "twilio": 30}
+_ELSEWHERE = "the page Alerts of the dashboard"
 _STATUS = re.compile(
     r"\berror[=: ]+(\d{3})\b|\bHTTP (?:error )?(\d{3})\b|\bstatus[=: ]+(\d{3})\b", re.I
 )
+# Answers that say to try again.
+_PASSING = {429, 500, 502, 503, 504}
 _WAIT = re.compile(r"retry[ _-]?after\D{0,5}(\d+(?:\.\d+)?)", re.I)
 _MAIL, _WEB = ("mailto", "mailtos"), ("http", "https")
 _FILES = {"template", "keyfile", "subfile", "pgpkey", "key", "cert", "attach"}
@@ -57,6 +63,7 @@ class Service:
 def check_service(url: str, allowed: Allowed) -> Service:
     """What an address is; `DeliveryError` says which part of it is wrong."""
     plugin = _instantiate(url)
+    _refuse_several(plugin)
     _check_host(plugin, url, allowed)
     schema = str(plugin.schema)
     return Service(
@@ -73,7 +80,10 @@ class OpenService:
         with guarded(allowed):
             self._plugin = _instantiate(url)
 
-    def send(self, severity: str, title: str, text: str) -> Outcome:
+    def send(
+        self, severity: str, title: str, text: str, *, now: datetime, link: str = ""
+    ) -> Outcome:
+        """Send it as one message; ``link`` is where all of it is, should it have to be cut."""
         from apprise import Apprise
 
         try:
@@ -84,10 +94,10 @@ class OpenService:
             return unreachable(self._secrets.hide(str(error)))
         one = Apprise(asset=self._plugin.asset)
         one.add(self._plugin)
-        with hushed() as heard, guarded(self._allowed) as forbidden:
+        with hushed() as heard, guarded(self._allowed) as forbidden, listening() as answers:
             sent = bool(
                 one.notify(
-                    body=text,
+                    body=_fitting(self._plugin, title, text, link),
                     title=title,
                     notify_type=_IMPORTANCE.get(severity, "info"),
                     body_format="text",
@@ -97,7 +107,7 @@ class OpenService:
             return Outcome(True, f"{self._plugin.service_name} took it.", answered=True)
         if forbidden:
             return refused(self._secrets.hide(forbidden[0]))
-        return _reason(" ".join(heard), self._secrets)
+        return _reason(" ".join(heard), answers, now, self._secrets)
 
 
 @contextmanager
@@ -186,8 +196,8 @@ def _instantiate(url: str) -> NotifyBase:
     # Trying again is ours, and a failure is one, whatever the address says.
     plugin.retry, plugin.wait, plugin.optional = 0, 0.0, False
     plugin.redirects = False
-    # A text that is too long for a service comes in parts, and is not refused.
-    plugin.overflow_mode = OverflowMode.SPLIT
+    # It answers for all parts of a message together: were one not taken, those before it would come again.
+    plugin.overflow_mode = OverflowMode.TRUNCATE
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, CONNECT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout, READ_SECONDS)
     return plugin
@@ -212,6 +222,54 @@ def _refuse_files(url: str) -> None:
             raise DeliveryError(
                 f"{name}= names a file of this machine, which is not read for a channel."
             )
+
+
+def _refuse_several(plugin: NotifyBase) -> None:
+    """It answers for all recipients together: were one not reached, the others would get it again."""
+    from apprise import NotifyBase
+
+    recipients = len(plugin)
+    if type(plugin).__len__ is NotifyBase.__len__:
+        recipients = max(recipients, len(getattr(plugin, "targets", None) or ()))
+    if recipients > 1:
+        raise DeliveryError(
+            f"The address names {recipients} recipients: make a channel for each, so that one who is "
+            "not reached is tried again without the others getting it twice."
+        )
+    is_everywhere = (getattr(plugin, "mode", ""), getattr(plugin, "rooms", None)) == ("off", [])
+    if is_everywhere and not getattr(plugin, "users", ()):
+        raise DeliveryError("The address names no room: add one, as in matrixs://.../#room.")
+
+
+def _fitting(plugin: NotifyBase, title: str, text: str, link: str) -> str:
+    """The text; where it is too long for the service, what fits of it and where the rest is."""
+    if _fits(plugin, title, text):
+        return text
+    rest = f"\n... cut here: too long for this channel. All of it: {link or _ELSEWHERE}"
+    letters = bisect_left(
+        range(len(text)), True, key=lambda kept: not _fits(plugin, title, text[:kept] + rest)
+    )
+    if letters == 0:
+        return text  # Not even that fits, and Apprise cuts it.
+    kept = text[: letters - 1]
+    whole_lines = kept.rpartition("\n")[0]
+    return (whole_lines if len(whole_lines) > len(kept) / 2 else kept) + rest
+
+
+def _fits(plugin: NotifyBase, title: str, text: str) -> bool:
+    """Whether it is one message, as Apprise writes it for the service."""
+    from apprise import conversion
+
+    convert: Any = conversion.convert_between
+    written = plugin.resolve_format("text")
+    calls = plugin._build_send_calls(
+        body=convert("text", written, text),
+        title=convert("text", written, title) if plugin.title_maxlen <= 0 else title,
+        body_format=written,
+        body_passthrough=False,
+        overflow="split",
+    )
+    return sum(1 for _ in calls) <= 1
 
 
 def _form(schema: str) -> str:
@@ -244,15 +302,21 @@ def _shown(plugin: NotifyBase, url: str) -> str:
     return Secrets(strong).hide(f"{schema}://{masked}")[:256] or f"{schema}://{HIDDEN}"
 
 
-def _reason(said: str, secrets: Secrets) -> Outcome:
-    """What Apprise's complaints tell; it answers only whether a message was taken."""
+def _reason(said: str, answers: Sequence[Answer], now: datetime, secrets: Secrets) -> Outcome:
+    """What Apprise's complaints tell, and what was answered to it.
+
+    It answers only whether a message was taken. Not every answer is to the message itself, so where it
+    complains of no status one counts only if another try may help.
+    """
     plain = secrets.hide(said) or "It did not take the message and gave no reason."
-    found = _STATUS.search(said)
-    if found is None:
-        return Outcome(False, plain)
-    status = int(next(group for group in found.groups() if group))
     wait = _WAIT.search(said)
-    seconds = None if wait is None else float(wait.group(1))
+    waits = [longest_wait(answers, now), None if wait is None else float(wait.group(1))]
+    seconds = max((one for one in waits if one is not None), default=None)
+    found = _STATUS.search(said)
+    if found is not None:
+        status = int(next(group for group in found.groups() if group))
+    else:
+        status = next((one.status for one in answers if one.status in _PASSING), 0)
     if not 300 <= status < 600:
-        return Outcome(False, plain)
+        return Outcome(False, plain, retry_after=seconds)
     return from_status(status, seconds, plain)

@@ -82,9 +82,9 @@ def open_target(target: Target, allowed: Allowed) -> Iterator[Send]:
         return
     with open_service(target.url, allowed) as service:
 
-        def send(message: Sent, _now: datetime) -> Outcome:
-            return service.send(
-                message.severity, str(message.body["title"]), str(message.body["text"])
-            )
+        def send(message: Sent, now: datetime) -> Outcome:
+            title, text = str(message.body["title"]), str(message.body["text"])
+            link = str(message.body.get("content", {}).get("link", ""))
+            return service.send(message.severity, title, text, now=now, link=link)
 
         yield send

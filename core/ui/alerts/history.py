@@ -50,7 +50,7 @@ _STATES: Mapping[str, str] = {
     "waiting": "waits to be sent",
     "sent": "sent",
     "dead": "given up",
-    "dropped": "dropped: the channel is gone, or an administrator wanted that",
+    "dropped": "dropped: the channel is gone, or somebody wanted that",
 }
 _COLUMNS = (
     Column("Bar closed", "the bar at which it happened"),

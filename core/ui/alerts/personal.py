@@ -74,7 +74,7 @@ def load_queues() -> dict[int, Queue]:
     """How much waits by channel, for administrators."""
     require_user("admin")
     with reading() as conn:
-        return count_waiting(conn, datetime.now(UTC))
+        return count_waiting(conn)
 
 
 def load_dead(channel_id: int | None, limit: int) -> list[sent.Dead]:

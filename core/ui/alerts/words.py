@@ -10,7 +10,7 @@ from typing import Any
 
 from core.alerts.definition import SEVERITIES
 from core.alerts.durations import format_duration
-from core.alerts.notices import WORDS
+from core.alerts.notices import ENDED, WORDS
 from core.store.alerts.watching import Standing
 from core.ui.formats import DASH, MINUS, Clock, duration, number
 
@@ -23,13 +23,6 @@ KINDS: Mapping[str, str] = {
     "repeat": "still fires",
     "held": "not fired",
     "late": "still fires, told late",
-}
-ENDINGS: Mapping[str, str] = {
-    "resolved": "the condition was over",
-    "expired": "the rule expired",
-    "disabled": "the rule was disabled",
-    "rule_changed": "the rule's condition was changed",
-    "removed": "the market or the rule is gone",
 }
 _WAITS: Mapping[str, str] = {
     "cooldown": "waits for its cooldown",
@@ -137,4 +130,4 @@ def kind_words(kind: str, reason: str) -> str:
     ('ended: the condition was over', 'fired')
     """
     word = KINDS.get(kind, kind)
-    return f"{word}: {ENDINGS.get(reason, reason)}" if kind == "ended" else word
+    return f"{word}: {ENDED.get(reason, reason)}" if kind == "ended" else word

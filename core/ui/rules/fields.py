@@ -192,7 +192,7 @@ def _active_hours(draft: Draft, faults: Faults) -> None:
     if not st.toggle(
         "Only at certain hours",
         key=key,
-        help="Outside of them nothing fires, and what fires goes on.",
+        help="Outside of them nothing fires. What fires goes on, and that it ended is told.",
     ):
         return
     window: dict[str, Any] = dict(draft.body["active_hours"] or _HOURS)
