@@ -204,6 +204,32 @@ def test_a_channel_that_is_not_here_is_refused_with_those_that_are(
     assert says in str(fault)
 
 
+def test_a_market_that_is_not_here_is_a_warning_with_its_line() -> None:
+    text = dedent(
+        """\
+        rules:
+        - name: x
+          expression: >-
+            symbol == "BTCUSD" and score > 60 or symbol not in ("ETHUSDT", "XRP")
+          symbols:
+          - ETHUSDT
+          - btcusd
+        """
+    )
+    markets = {"BTCUSDT", "ETHUSDT"}
+    found = read_rules(text, "my.yaml", Here(markets=markets))
+    assert list(map(str, found.warnings)) == [
+        "my.yaml, line 3, rule 'x', expression: warning: at character 11: No market BTCUSD is known "
+        'here. Did you mean "BTCUSDT"?',
+        "my.yaml, line 3, rule 'x', expression: warning: at character 64: No market XRP is known here. "
+        "Write the symbol of one that is.",
+        "my.yaml, line 7, rule 'x', symbols: warning: no market BTCUSD is known here; did you mean "
+        "BTCUSDT?",
+    ]
+    assert found.rules[0].symbols == ("BTCUSD", "ETHUSDT")
+    assert read_rules(text).warnings == []
+
+
 def test_what_is_odd_about_a_rule_is_a_warning_with_its_line() -> None:
     text = RULES.replace("score > 60", "coverage > 60").replace("severity: info", "severity: no")
     with pytest.raises(FileRefused) as refused:

@@ -27,6 +27,7 @@ from core.alerts.definition import (
     to_body,
 )
 from core.alerts.expression import compile_rule
+from core.alerts.markets import doubt_market, doubt_markets
 from core.errors import RuleError
 
 # What 500 rules with every text as long as it may be, or with 500 markets each, are as a file.
@@ -171,12 +172,14 @@ class Here:
 
     ``channels`` are the names of the shared channels by id; None where nobody could look, and then what
     a channel that has only a name is left out. ``further`` are faults of a rule by field. ``names``
-    are those of the rules that are here.
+    are those of the rules that are here, ``markets`` the symbols that are known; none where nobody
+    could look.
     """
 
     channels: Mapping[int, str] | None = None
     further: Further = lambda _: {}
     names: Collection[str] = ()
+    markets: Collection[str] = ()
 
 
 @dataclass
@@ -245,9 +248,10 @@ def rules_of(
         for key, said in wrong.items():
             where = f"{rule}, {key.split('.')[0] if key.startswith('channels') else key}"
             found.faults.append(document.fault((*place, *_path(key)), where, said))
-        for said in _doubts(read):
+        for key, said in _doubts(read, here.markets):
+            field = key.partition(".")[0]
             found.warnings.append(
-                document.fault((*place, "expression"), f"{rule}, expression", f"warning: {said}")
+                document.fault((*place, *_path(key)), f"{rule}, {field}", f"warning: {said}")
             )
         if not wrong:
             definition = parse_definition(read)
@@ -326,15 +330,19 @@ def _path(key: str) -> Iterator[object]:
     return (int(part) if part.isdecimal() else part for part in key.split("."))
 
 
-def _doubts(body: Mapping[str, Any]) -> list[str]:
-    """What is odd about the expression of a rule, where it can be read."""
+def _doubts(body: Mapping[str, Any], markets: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What is odd about a rule, by field, as far as it can be read."""
     text = body.get("expression")
-    if not isinstance(text, str):
-        return []
-    try:
-        return [str(doubt) for doubt in compile_rule(text.strip()).doubts]
-    except RuleError:
-        return []
+    if isinstance(text, str):
+        try:
+            odd = compile_rule(text.strip()).doubts + doubt_markets(text.strip(), markets)
+        except RuleError:
+            odd = ()
+        yield from (("expression", str(doubt)) for doubt in odd)
+    symbols = body.get("symbols")
+    for number, symbol in enumerate(symbols if isinstance(symbols, list) else []):
+        if said := doubt_market(str(symbol).strip().upper(), markets):
+            yield f"symbols.{number}", said
 
 
 def dump_rules(
