@@ -104,7 +104,7 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         ),
         ("rules:\n" + "- x\n" * 1001, "line 1: a file has 1,000 rules at most; here are 1,001"),
         ("[" + "a," * 300_000 + "]", "line 1: there are more than 300,000 values up to here"),
-        ("- x\n- " + ":".join(["59"] * 33_334), "line 2: a text is longer than 100,000 characters"),
+        ("- x\n- " + ":".join(["59"] * 66_668), "line 2: a text is longer than 200,000 characters"),
         ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
         ("#" * 10_000_001, "larger than 10 MB"),
@@ -420,6 +420,9 @@ def test_every_part_of_an_hour_may_lie_between_bars(interval: str) -> None:
         f"  expressions: [{{at: {interval}, expression: score > 60, holds: [BTCUSDT]}}]\n"
     )
     assert run(text).failures == ()
+    with pytest.raises(FileRefused) as refused:
+        run(text.replace(interval, "2h"))
+    assert len(refused.value.faults) == 1, "what depends on the interval is not wrong because of it"
 
 
 @pytest.mark.parametrize("empty", ["''", "", "~"])
