@@ -104,7 +104,8 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         ),
         ("rules:\n" + "- x\n" * 1001, "line 1: a file has 1,000 rules at most; here are 1,001"),
         ("[" + "a," * 300_000 + "]", "line 1: there are more than 300,000 values up to here"),
-        ("- x\n- " + ":".join(["59"] * 33_334), "line 2: a text is longer than 100,000 characters"),
+        ("- x\n- " + ":".join(["59"] * 60), "my.yaml, line 2: this number is too long"),
+        ("- x\n- !!int '" + ": ".join(["59"] * 60) + "'", "line 2: this number is too long"),
         ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
         ("#" * 10_000_001, "larger than 10 MB"),
@@ -202,6 +203,32 @@ def test_a_channel_that_is_not_here_is_refused_with_those_that_are(
     (fault,) = refused.value.faults
     assert str(fault).startswith("my.yaml, line 4, rule 'Hot', channels: ")
     assert says in str(fault)
+
+
+def test_a_market_that_is_not_here_is_a_warning_with_its_line() -> None:
+    text = dedent(
+        """\
+        rules:
+        - name: x
+          expression: >-
+            symbol == "BTCUSD" and score > 60 or symbol not in ("ETHUSDT", "XRP")
+          symbols:
+          - ETHUSDT
+          - btcusd
+        """
+    )
+    markets = {"BTCUSDT", "ETHUSDT"}
+    found = read_rules(text, "my.yaml", Here(markets=markets))
+    assert list(map(str, found.warnings)) == [
+        "my.yaml, line 3, rule 'x', expression: warning: at character 11: No market BTCUSD is known "
+        'here. Did you mean "BTCUSDT"?',
+        "my.yaml, line 3, rule 'x', expression: warning: at character 64: No market XRP is known here. "
+        "Write the symbol of one that is.",
+        "my.yaml, line 7, rule 'x', symbols: warning: no market BTCUSD is known here; did you mean "
+        "BTCUSDT?",
+    ]
+    assert found.rules[0].symbols == ("BTCUSD", "ETHUSDT")
+    assert read_rules(text).warnings == []
 
 
 def test_what_is_odd_about_a_rule_is_a_warning_with_its_line() -> None:
@@ -394,6 +421,9 @@ def test_every_part_of_an_hour_may_lie_between_bars(interval: str) -> None:
         f"  expressions: [{{at: {interval}, expression: score > 60, holds: [BTCUSDT]}}]\n"
     )
     assert run(text).failures == ()
+    with pytest.raises(FileRefused) as refused:
+        run(text.replace(interval, "2h"))
+    assert len(refused.value.faults) == 1, "what depends on the interval is not wrong because of it"
 
 
 @pytest.mark.parametrize("empty", ["''", "", "~"])

@@ -27,6 +27,7 @@ PURE = (
     "core.alerts.hours",
     "core.alerts.kernels",
     "core.alerts.lookalikes",
+    "core.alerts.markets",
     "core.alerts.names",
     "core.alerts.notices",
     "core.alerts.ranges",

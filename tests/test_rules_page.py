@@ -193,6 +193,10 @@ def test_a_warning_stands_beside_what_is_written_and_forbids_nothing(admin: Inst
     assert (check["state"], doubt["start"], doubt["end"]) == ("ok", 0, 21)
     assert doubt["fixes"] == [{"start": 0, "end": 12, "put": "funding_rate_8h"}]
     assert "it looks back 50 days, and 40 days are stored here" in said(at)
+    write(at, "new", 'symbol == "BTCUSD" and score > 60')
+    (doubt,) = given(at)["check"]["doubts"]
+    assert doubt["reason"] == "No market BTCUSD is known here."
+    assert doubt["fixes"] == [{"start": 10, "end": 18, "put": '"BTCUSDT"'}]
     write(at, "new", "coverage > 60 and scor > 60")
     check = given(at)["check"]
     assert (check["reason"], len(check["doubts"])) == ("There is no scor.", 1)
@@ -434,6 +438,9 @@ def test_a_file_is_shown_before_anything_of_it_is_saved(admin: Instance) -> None
     assert "1 warning.** Such a rule can be saved" in said(at)
     assert "**Line 3**" in said(at)
     assert "score is 0 to 100, so this never holds" in said(at)
+    act(at.text_area("rules_pasted").set_value(f"{FILE}  symbols: [BTCUSD]\n"))
+    assert "1 warning" in said(at)
+    assert "no market BTCUSD is known here; did you mean BTCUSDT?" in said(at)
     act(at.text_area("rules_pasted").set_value(FILE))
     assert "warning" not in said(at)
     assert "1 new, 1 changed, 0 the same" in said(at)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from core.alerts.checking import doubts_before
 from core.alerts.doubts import Doubt
 from core.alerts.expression import Rule, compile_rule
+from core.alerts.markets import doubt_markets
 from core.errors import RuleError
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|[0-9.]+|\"[^\"\n]*\"?|'[^'\n]*'?|[^\w\s\"'(),]+|.")
@@ -56,6 +58,18 @@ def check_text(text: str) -> Check:
         end = start + len(token)
         doubts = doubts_before(text)
         return Check(text, None, error.reason, error.hint, start, end, fixes, doubts)
+
+
+def with_markets(check: Check, known: Collection[str]) -> Check:
+    """The same with a doubt for every market that it names and that is not ``known``.
+
+    >>> [doubt.start for doubt in with_markets(check_text('symbol != "BTC"'), ["BTCUSDT"]).doubts]
+    [10]
+    """
+    if check.rule is None:
+        return check
+    doubts = check.doubts + doubt_markets(check.text, known)
+    return replace(check, doubts=tuple(sorted(doubts, key=lambda doubt: doubt.start)))
 
 
 def _fixes(hint: str, token: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ ids are read as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -27,6 +28,7 @@ from core.alerts.definition import (
     to_body,
 )
 from core.alerts.expression import compile_rule
+from core.alerts.markets import doubt_market, doubt_markets
 from core.errors import RuleError
 
 # What 500 rules with every text as long as it may be, or with 500 markets each, are as a file.
@@ -34,8 +36,8 @@ MOST_MEGABYTES = 10
 _MOST_VALUES = 300_000
 MOST_RULES = 1_000
 _DEEPEST = 20
-# Longer than any field or series; YAML's numbers in base 60 take time with the square of their length.
-_LONGEST_TEXT = 100_000
+# YAML's numbers in base 60, as 22:00 is one, take time with the square of their length.
+_LONG_NUMBER = re.compile(r"[-+0-9_.\s]*:[-+0-9:_.\s]{100,}")
 # The parser in C reads a file in a tenth of the time.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOP = {"rules"}
@@ -126,9 +128,8 @@ def _refuse_traps(text: str, file: str) -> None:
         if depth > _DEEPEST:
             said = f"lists and mappings stand in each other more than {_DEEPEST} deep"
             raise FileRefused([Fault(file, line, "", said)])
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > _LONGEST_TEXT:
-            said = f"a text is longer than {_LONGEST_TEXT:,} characters"
-            raise FileRefused([Fault(file, line, "", said)])
+        if isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value):
+            raise FileRefused([Fault(file, line, "", "this number is too long")])
         values += isinstance(event, yaml.NodeEvent)
         if values > _MOST_VALUES:
             said = f"there are more than {_MOST_VALUES:,} values up to here: divide the file"
@@ -171,12 +172,14 @@ class Here:
 
     ``channels`` are the names of the shared channels by id; None where nobody could look, and then what
     a channel that has only a name is left out. ``further`` are faults of a rule by field. ``names``
-    are those of the rules that are here.
+    are those of the rules that are here, ``markets`` the symbols that are known; none where nobody
+    could look.
     """
 
     channels: Mapping[int, str] | None = None
     further: Further = lambda _: {}
     names: Collection[str] = ()
+    markets: Collection[str] = ()
 
 
 @dataclass
@@ -245,9 +248,10 @@ def rules_of(
         for key, said in wrong.items():
             where = f"{rule}, {key.split('.')[0] if key.startswith('channels') else key}"
             found.faults.append(document.fault((*place, *_path(key)), where, said))
-        for said in _doubts(read):
+        for key, said in _doubts(read, here.markets):
+            field = key.partition(".")[0]
             found.warnings.append(
-                document.fault((*place, "expression"), f"{rule}, expression", f"warning: {said}")
+                document.fault((*place, *_path(key)), f"{rule}, {field}", f"warning: {said}")
             )
         if not wrong:
             definition = parse_definition(read)
@@ -326,15 +330,19 @@ def _path(key: str) -> Iterator[object]:
     return (int(part) if part.isdecimal() else part for part in key.split("."))
 
 
-def _doubts(body: Mapping[str, Any]) -> list[str]:
-    """What is odd about the expression of a rule, where it can be read."""
+def _doubts(body: Mapping[str, Any], markets: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What is odd about a rule, by field, as far as it can be read."""
     text = body.get("expression")
-    if not isinstance(text, str):
-        return []
-    try:
-        return [str(doubt) for doubt in compile_rule(text.strip()).doubts]
-    except RuleError:
-        return []
+    if isinstance(text, str):
+        try:
+            odd = compile_rule(text.strip()).doubts + doubt_markets(text.strip(), markets)
+        except RuleError:
+            odd = ()
+        yield from (("expression", str(doubt)) for doubt in odd)
+    symbols = body.get("symbols")
+    for number, symbol in enumerate(symbols if isinstance(symbols, list) else []):
+        if said := doubt_market(str(symbol).strip().upper(), markets):
+            yield f"symbols.{number}", said
 
 
 def dump_rules(

@@ -366,7 +366,6 @@ class _Reader:
                 f"{path[-1]}: bars cannot be {format_duration(found)} apart: an hour must be a multiple "
                 "of it, as of 1h, 30m, 20m, 15m, 10m, 5m and 1m",
             )
-            return timedelta(hours=1)
         return found
 
     def _moment(self, value: Any, path: tuple[object, ...]) -> datetime:

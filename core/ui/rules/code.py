@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.alerts.advice import Check, check_text
+from core.alerts.advice import Check, check_text, with_markets
 from core.ui.formats import count
 from core.ui.rules.completion import texts, words
 from core.ui.rules.drafts import Draft, recover
@@ -46,7 +46,7 @@ def draw_code(draft: Draft, symbols: Sequence[str], *, who: str) -> Check:
         if recover(draft, st.session_state[key].get("recovered")):
             st.session_state[_RECOVERED] = draft.key
 
-    check = check_text(draft.body["expression"])
+    check = with_markets(check_text(draft.body["expression"]), symbols)
     _FIELD(
         key=key,
         data=field_data(draft, check, symbols, who=who),

@@ -11,6 +11,7 @@ from core.alerts.definition import RuleDefinition, fields_changed, to_body
 from core.alerts.rule_files import Fault, FileRefused, Here, RuleFile, read_rules
 from core.alerts.saving import further_faults
 from core.errors import CryptoSatXError
+from core.signals import PROFILE_NAMES
 from core.store.alerts.rules import StoredRule
 from core.ui import loaders
 from core.ui.formats import count
@@ -36,10 +37,14 @@ class Plan:
 
 
 def read_file(
-    text: str, file: str, channels: Mapping[int, str], names: Collection[str] = ()
+    text: str,
+    file: str,
+    channels: Mapping[int, str],
+    names: Collection[str] = (),
+    markets: Collection[str] = (),
 ) -> RuleFile:
     """A file as it could be saved beside rules of these names. Raises `FileRefused` with every fault."""
-    return read_rules(text, file, Here(channels, further_faults, names))
+    return read_rules(text, file, Here(channels, further_faults, names, markets))
 
 
 def plan(definitions: list[RuleDefinition], stored: list[StoredRule]) -> Plan:
@@ -71,7 +76,8 @@ def draw_import() -> None:
         text = pasted if file is None else file.getvalue().decode("utf-8")
         name = "pasted text" if file is None else file.name
         names = loaders.load_names_of_rules().values()
-        read = read_file(text, name, loaders.load_shared_channels(), names)
+        markets = {one for mode in PROFILE_NAMES for one in loaders.load_symbols(mode)}
+        read = read_file(text, name, loaders.load_shared_channels(), names, markets)
     except UnicodeDecodeError:
         st.markdown(":material/error: **The file is no text in UTF-8.**")
         return
