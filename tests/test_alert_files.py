@@ -104,8 +104,16 @@ def test_what_is_written_is_read_as_the_same(rule: RuleDefinition, name: str, bo
         ),
         ("rules:\n" + "- x\n" * 1001, "line 1: a file has 1,000 rules at most; here are 1,001"),
         ("[" + "a," * 300_000 + "]", "line 1: there are more than 300,000 values up to here"),
-        ("- x\n- " + ":".join(["59"] * 60), "my.yaml, line 2: this number is too long"),
-        ("- x\n- !!int '" + ": ".join(["59"] * 60) + "'", "line 2: this number is too long"),
+        *(
+            (f"- x\n- {number}", "my.yaml, line 2: this number is too long")
+            for number in (
+                ":".join(["59"] * 60),
+                f"!!int '{': '.join(['59'] * 60)}'",
+                2 * 10**19,
+                "0x20000000000000000",
+                f"0b{'1' * 64}",
+            )
+        ),
         ("a: " + "[" * 5000 + "]" * 5000, "more than 20 deep"),
         ("rules: 2025-99-99", "is no YAML that can be read"),
         ("#" * 10_000_001, "larger than 10 MB"),
@@ -308,6 +316,16 @@ def test_what_is_expected_is_compared_with_what_the_machine_does() -> None:
     right = TESTS.replace("at: 3h, rule: Hot, firing: []", "at: 3h, rule: Hot, firing: [BTCUSDT]")
     right = right.replace("holds: [ETHUSDT]", "holds: []")
     assert run(right) == Report(("fires after two hours, and a gap does not count",), 6, ())
+
+
+def test_a_series_of_many_whole_numbers_is_no_long_number() -> None:
+    text = (
+        "rules: [{name: Hot, expression: score > 60}]\n"
+        f"tests:\n- start: 2025-09-01 00:00:00.000000 +00:00\n"
+        f"  series: {{BTCUSDT: {{score: {' '.join(['70'] * 99)}}}}}\n"
+        "  expect: [{at: 98h, rule: Hot, firing: [BTCUSDT]}]\n"
+    )
+    assert run(text).failures == ()
 
 
 def test_rules_may_stand_in_the_file_and_words_in_a_series() -> None:

@@ -36,8 +36,12 @@ MOST_MEGABYTES = 10
 _MOST_VALUES = 300_000
 MOST_RULES = 1_000
 _DEEPEST = 20
-# YAML's numbers in base 60, as 22:00 is one, take time with the square of their length.
-_LONG_NUMBER = re.compile(r"[-+0-9_.\s]*:[-+0-9:_.\s]{100,}")
+# Numbers in base 60, as 22:00 is one, take time with the square of their length, and keys beyond 61 bits
+# can be chosen so that all of them fall into one place of a table.
+_LONG_NUMBER = re.compile(
+    r"[-+]?(?:[0-9_]{20,}|0x[0-9a-fA-F_]{17,}|0b[01_]{63,}|(?=.{20})[0-9_.\s]*:[0-9_.:\s]*)",
+    re.DOTALL,
+)
 # The parser in C reads a file in a tenth of the time.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOP = {"rules"}
@@ -128,7 +132,7 @@ def _refuse_traps(text: str, file: str) -> None:
         if depth > _DEEPEST:
             said = f"lists and mappings stand in each other more than {_DEEPEST} deep"
             raise FileRefused([Fault(file, line, "", said)])
-        if isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value):
+        if isinstance(event, yaml.ScalarEvent) and _LONG_NUMBER.fullmatch(event.value.strip()):
             raise FileRefused([Fault(file, line, "", "this number is too long")])
         values += isinstance(event, yaml.NodeEvent)
         if values > _MOST_VALUES:
