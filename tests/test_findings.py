@@ -191,6 +191,7 @@ _BOUNDED_OTHERWISE = {
     "core/operations/sources/exchanges.py": '"request": lambda own',
     "core/store/database.py": '"connect_timeout": 5',
     "core/market/budgets.py": "MemoryStorage",
+    "core/alerts/delivery/answers.py": "HTTPAdapter.build_response",
     "core/jobs/closing.py": "WebSocketException",
     "core/market/stream/sockets.py": "WebSocketException",
     "core/market/sources/__init__.py": "httpx.",
