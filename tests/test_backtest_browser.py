@@ -110,6 +110,7 @@ def test_a_profile_is_run_cancelled_compared_saved_looked_at_and_put_in_force(
         page.get_by_role("combobox", name="Put in force").click()
         page.get_by_role("option", name=re.compile(r"^balanced [0-9a-f]{8} \(this mode\)$")).click()
         page.get_by_role("button", name="Put in force").click()
-        expect(page.get_by_text("decides the bars that close from")).to_be_visible()
+        said = re.compile(r"^balanced [0-9a-f]{8} decides the bars that close from")
+        expect(page.get_by_text(said)).to_be_visible()
         expect(page.get_by_text("1 setting so far")).to_be_visible()
         assert record(tmp_path) == before

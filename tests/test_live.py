@@ -186,7 +186,7 @@ def test_the_past_of_social_scores_is_asked_for_until_it_has_come(
     social = tables["social"]
     past = social[social["published_at"] < END - timedelta(days=1)]
     with LiveCollector(settings, lambda: SETTLED) as collector:
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 60
         seen = pd.DataFrame()
         while len(seen) < len(past) and time.monotonic() < give_up:
             collect(sqlite_engine, collector, END, "me", lambda: END)
