@@ -35,13 +35,15 @@ class Drawn:
 
 @dataclass
 class Asked:
-    """A run that was asked for and is not over; ``fragment`` is "" for a whole page."""
+    """A run that was asked for and is not over; ``fragment`` is "" for a whole page. ``cut_at`` is when it
+    was said to have ended early, 0 while it was not."""
 
     kind: str
     page: str
     fragment: str
     sent_at: float
     begun: bool = False
+    cut_at: float = 0.0
 
 
 @dataclass

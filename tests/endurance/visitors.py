@@ -249,24 +249,31 @@ class Visitor:
         if not fragments:
             # A part that moves by itself and was waiting for its turn is drawn with the page.
             self._asked[:] = [one for one in self._asked if one.kind != "auto"]
-        for one in self._asked:
+        for one in list(self._asked):
             if not fragments or one.fragment in fragments:
-                one.begun = True
+                one.begun, one.cut_at = True, 0.0
+            elif one.cut_at:
+                # A part that is interrupted is in the run that follows. This one was over: of a run of
+                # another part that begins before its end is told, Streamlit says the end was early.
+                self._end(one, one.cut_at)
+        self._settled.set()
 
     def _over(self, message: ForwardMsg) -> None:
         now, fragments = time.time(), tuple(message.metadata.run.fragment_ids)
         status = message.script_finished
-        if status not in (
-            ForwardMsg.FINISHED_SUCCESSFULLY,
-            ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
-        ):
-            return
+        ended = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
         for one in list(self._asked):
             if one.begun and (not fragments or one.fragment in fragments):
-                self._asked.remove(one)
-                if one.kind:
-                    self._met.runs.append((one.kind, one.page, now - one.sent_at, one.sent_at))
+                if status in ended:
+                    self._end(one, now)
+                elif one.fragment in fragments:
+                    one.cut_at = now
         self._settled.set()
+
+    def _end(self, one: Asked, at: float) -> None:
+        self._asked.remove(one)
+        if one.kind:
+            self._met.runs.append((one.kind, one.page, at - one.sent_at, one.sent_at))
 
     def _keep_moving(self, wanted: Mapping[str, float]) -> None:
         """A clock for each part of the page that moves by itself, as `setInterval` does."""
