@@ -47,6 +47,7 @@ EDGE_LIMITS = {
     "seconds": 30,
     "long_seconds": 300,
     "megabytes": 2,
+    "upload_megabytes": 11,
 }
 
 

@@ -83,12 +83,16 @@ async def echo(socket: WebSocket) -> None:
             await socket.send_bytes(who.encode() if asked == b"who" else asked)
 
 
+UPLOAD = "/_stcore/upload_file/1/2"
 ROUTES = [
     *(
         Route(path, told)
         for path in ("/", "/signals", "/health", "/api/v1/signals", "/static/a.js")
     ),
-    *(Route(path, swallow, methods=["POST", "PUT"]) for path in ("/api/v1/invoke", "/upload")),
+    *(
+        Route(path, swallow, methods=["POST", "PUT"])
+        for path in ("/api/v1/invoke", "/upload", UPLOAD)
+    ),
     *(Route(path, sleep) for path in ("/sleep", "/api/v1/sleep")),
     Route("/thread", sleep_in_a_thread),
     Route("/drip", drip),
@@ -394,6 +398,13 @@ def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(site, str
     assert answer.status_code == 413
     assert taken <= 17
     assert ask(app, "/upload", method="PUT", content=body(160)).status_code == 413
+
+
+def test_a_file_may_be_as_large_as_a_page_takes_it_and_no_other_body(site):
+    app, largest = site(), b"x" * 10_300_000  # 10 MB, and what a form adds
+    assert ask(app, UPLOAD, method="PUT", content=largest).status_code == 200
+    assert ask(app, UPLOAD, method="PUT", content=largest * 2).status_code == 413
+    assert ask(app, "/upload", method="PUT", content=largest).status_code == 413
 
 
 def test_after_an_answer_that_leaves_a_body_unread_the_connection_is_closed(site):

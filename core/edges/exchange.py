@@ -35,6 +35,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._limits, self._got = limits, 0
+        self._megabytes = limits.megabytes_at(scope["path"])
         self._begun = self._over = self._streams = False
 
     async def run(self, app: ASGIApp) -> None:
@@ -76,13 +77,13 @@ class Exchange:
             return None
         if not (told.isascii() and told.isdigit()):
             return BROKEN
-        return self._too_large if int(told) > self._limits.bytes else None
+        return self._too_large if int(told) > self._most else None
 
     async def _take(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._got += len(message.get("body", b""))
-            if self._got > self._limits.bytes:
+            if self._got > self._most:
                 raise _TooLarge
         return message
 
@@ -102,12 +103,16 @@ class Exchange:
         await refuse(refused, self._scope, self._receive, self._send)
 
     @property
+    def _most(self) -> int:
+        return self._megabytes * 1024 * 1024
+
+    @property
     def _rest(self) -> float:
         return float(max(0, self._limits.long_seconds - self._limits.seconds))
 
     @property
     def _too_large(self) -> Refused:
-        words = f"A request may have at most {self._limits.megabytes} MB."
+        words = f"A request may have at most {self._megabytes} MB."
         return Refused(413, "too-large", words, {"Connection": "close"})
 
     @property

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from core.settings import EDGE_LIMITS
 
+_UPLOADS = "/_stcore/upload_file/"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -17,7 +19,8 @@ class Limits:
     ``requests``, ``files`` and ``probes`` are per minute and address, ``messages`` per minute of one
     page's connection. ``at_once`` counts requests that are being answered, ``pages`` open pages (each
     has a WebSocket). ``seconds`` until an answer begins, ``long_seconds`` until it ends; ``megabytes``
-    are those of a request's body and of a page's message.
+    are those of a request's body and of a page's message, ``upload_megabytes`` those of a body that
+    brings a file, which is taken from administrators alone.
     """
 
     requests: int
@@ -31,10 +34,19 @@ class Limits:
     seconds: int
     long_seconds: int
     megabytes: int
+    upload_megabytes: int
 
     @property
     def bytes(self) -> int:
         return self.megabytes * 1024 * 1024
+
+    def megabytes_at(self, path: str) -> int:
+        """How large a request to this path may be.
+
+        >>> limits_of({}).megabytes_at("/_stcore/upload_file/1/2"), limits_of({}).megabytes_at("/join")
+        (11, 2)
+        """
+        return self.upload_megabytes if path.startswith(_UPLOADS) else self.megabytes
 
 
 def limits_of(told: Mapping[str, int]) -> Limits:

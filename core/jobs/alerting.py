@@ -6,10 +6,11 @@ written, and of those the ones with the least to write, so that few wait for the
 what no message waits for is written when they are sent.
 
 Every rule goes on from the bar it was judged at last, through every hour up to the newest bar that is
-stored, so nothing is missed while no worker runs; of an hour without any bar nothing is known. A bar that was judged already is left alone, so the same work
-may be done again, or by two workers at once, without a second effect. Where a market's bar is stored
-after its rule was judged at that time, the market alone is judged at it in the next round, unless it
-was judged at a later bar already. All that happened is written down; what is old is not told.
+stored, so nothing is missed while no worker runs; of an hour without any bar nothing is known. A bar that
+was judged already is left alone, so the same work may be done again, or by two workers at once, without a
+second effect. Where a market's bar is stored after its rule was judged at that time, the market alone is
+judged at it in the next round, unless it was judged at a later bar already. All that happened is written
+down; what is old is not told.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How messages of alerts get out: whom to trust with what, and what came of it.
 
 ``targets`` reads what a person wrote of a channel and opens it for sending, ``webhook`` and ``services``
-are its two kinds, ``answers`` notes what the latter were told, ``addresses`` and ``guarding`` keep both out of private
-networks, ``sealing`` keeps
-secrets encrypted at rest, ``messages`` makes the text and ``retrying`` says when to try again.
+are its two kinds, ``answers`` notes what the latter were told, ``addresses`` and ``guarding`` keep both
+out of private networks, ``sealing`` keeps secrets encrypted at rest, ``messages`` makes the text and
+``retrying`` says when to try again.
 """
 
 from core.alerts.delivery.addresses import Allowed, allowed_targets

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from math import inf
 from threading import Lock
 from time import monotonic
 from typing import Any, TypeVar
 
 import pandas as pd
-import streamlit as st
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,7 +39,8 @@ def accounts_address() -> str:
 
 def state_now() -> State:
     """Which store, and how far it has come; of its replays at most a second old."""
-    return _state(address(), str(newest_round()))
+    here = address()
+    return f"{here} {newest_round()} {_replays.read(here)[1]}"
 
 
 def own(kept: Frame) -> Frame:
@@ -64,53 +65,45 @@ def reading(engine: Engine | None = None) -> Iterator[Connection]:
         raise StoreError(sentence) from error
 
 
-@st.cache_data(ttl=1, max_entries=8, show_spinner=False)
-def _progress(address: str) -> list[dict[str, Any]]:  # noqa: ARG001
-    with reading() as conn:
-        return store.load_progress(conn)
+_NOTHING = ("", -inf, (list[dict[str, Any]](), ""))
 
 
 class _Kept:
-    """An answer for so many seconds, by what was asked.
+    """The replays of a store for a second, with what is the same as long as none has moved.
 
-    `st.cache_data` takes longer to look one up than all else that `state_now` does, of which every look
-    into what is kept begins.
+    `st.cache_data` takes longer to look something up than all else that `state_now` does, of which every
+    look into what is kept begins.
     """
 
-    def __init__(self, ask: Callable[[str, str], State], seconds: float) -> None:
-        self._ask, self._seconds = ask, seconds
+    def __init__(self) -> None:
         self._asking = Lock()
-        self._answers: dict[tuple[str, str], tuple[float, State]] = {}
+        self._found: tuple[str, float, tuple[list[dict[str, Any]], str]] = _NOTHING
 
-    def __call__(self, *asked: *tuple[str, str]) -> State:
-        if (found := self._look_up(asked)) is not None:
-            return found
-        with self._asking:
-            if (found := self._look_up(asked)) is None:
-                began, found = monotonic(), self._ask(*asked)
-                self.clear()
-                self._answers[asked] = began, found
+    def read(self, address: str) -> tuple[list[dict[str, Any]], str]:
+        """The replays, the one touched last first, and how far they are; at most a second old."""
+        if (found := self._look_up(address)) is None:
+            with self._asking:
+                if (found := self._look_up(address)) is None:
+                    began = monotonic()
+                    with reading() as conn:
+                        replays = store.load_progress(conn)
+                    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
+                    found = replays, str(parts)
+                    self._found = address, began, found
         return found
 
-    def _look_up(self, asked: tuple[str, str]) -> State | None:
-        began, found = self._answers.get(asked, (-inf, None))
-        return found if monotonic() - began < self._seconds else None
+    def _look_up(self, address: str) -> tuple[list[dict[str, Any]], str] | None:
+        of, began, found = self._found
+        return found if of == address and monotonic() - began < 1 else None
 
     def clear(self) -> None:
         """Ask anew."""
-        self._answers.clear()
+        self._found = _NOTHING
 
 
-def _ask_state(address: str, newest_round: str) -> State:
-    with reading() as conn:
-        replays = store.load_progress(conn)
-    parts = [(row["key"], row["state"], row["rows_done"]) for row in replays]
-    return f"{address} {newest_round} {parts}"
-
-
-_state = _Kept(_ask_state, seconds=1.0)
+_replays = _Kept()
 
 
 def load_progress() -> list[dict[str, Any]]:
     """The replays of this store, the one touched last first; at most a second old."""
-    return _progress(address())
+    return deepcopy(_replays.read(address())[0])

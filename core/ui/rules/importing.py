@@ -20,6 +20,8 @@ from core.ui.rules.words import changed_words, difference_html, plain
 from core.ui.session import dialog
 
 _MOST_FAULTS = 30
+# What a page may say to the server at once is less than a file may hold.
+_LONGEST_PASTED = 400_000
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def draw_import() -> None:
     )
     file = st.file_uploader("File", ["yaml", "yml"], key="rules_file", label_visibility="collapsed")
     pasted = st.text_area(
-        "Or paste it here", key="rules_pasted", height=140,
+        "Or paste it here", key="rules_pasted", height=140, max_chars=_LONGEST_PASTED,
         placeholder="rules:\n- name: Crowded longs\n  expression: funding_rate_8h > 0.0003",
     )  # fmt: skip
     if file is None and not pasted.strip():
@@ -77,7 +79,8 @@ def draw_import() -> None:
         name = "pasted text" if file is None else file.name
         names = loaders.load_names_of_rules().values()
         markets = {one for mode in PROFILE_NAMES for one in loaders.load_symbols(mode)}
-        read = read_file(text, name, loaders.load_shared_channels(), names, markets)
+        with st.spinner("The file is read …"):
+            read = read_file(text, name, loaders.load_shared_channels(), names, markets)
     except UnicodeDecodeError:
         st.markdown(":material/error: **The file is no text in UTF-8.**")
         return
