@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 from server import Server, running
 from test_browser import chromium, visitor  # noqa: F401 - fixtures
 
@@ -26,8 +26,7 @@ def server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield server
 
 
-def look_around(visitor: BrowserContext, url: str, path: str) -> Page:  # noqa: F811
-    page = visitor.new_page()
+def look_around(page: Page, url: str, path: str) -> Page:
     page.goto(f"{url}/signals")
     page.locator(".st-key-guest button").first.click()
     expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
@@ -36,7 +35,7 @@ def look_around(visitor: BrowserContext, url: str, path: str) -> Page:  # noqa: 
 
 
 def test_a_cell_leads_to_its_signals_and_a_signal_opens_as_it_was(server, visitor):  # noqa: F811
-    page = look_around(visitor, server.url, "/accuracy?side=Long")
+    page = look_around(visitor.new_page(), server.url, "/accuracy?side=Long")
     cell = page.get_by_role("button", name=re.compile("^CONFIRM at 4 h"))
     # By the keyboard alone: to the first cell, one to the right, and open it.
     page.get_by_role("button", name=re.compile("^CONFIRM at 1 h")).focus()
@@ -74,7 +73,7 @@ def test_a_cell_leads_to_its_signals_and_a_signal_opens_as_it_was(server, visito
 
 
 def test_the_views_and_filters_are_in_the_address_and_survive_each_other(server, visitor):  # noqa: F811
-    page = look_around(visitor, server.url, "/accuracy")
+    page = look_around(visitor.new_page(), server.url, "/accuracy")
     expect(page.get_by_text("Verdict by horizon")).to_be_visible()
     page.get_by_role("radio", name="24 h").click()
     expect(page).to_have_url(re.compile(r"horizon=24"))

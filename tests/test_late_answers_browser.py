@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 from server import Server
+from test_accuracy_browser import look_around
+from test_accuracy_browser import server as past  # noqa: F401
 from test_alerts_browser import desk, wait_for
 from test_browser import chromium, expect_signed_in, sign_in, visitor  # noqa: F401
 from test_rules_browser import at_rest, server  # noqa: F401
@@ -84,6 +86,45 @@ def test_a_part_that_renews_itself_meanwhile_does_not_bring_an_old_address_back(
     page.wait_for_timeout(1000)
     at_rest(page)
     expect(page).not_to_have_url(re.compile("rule=|view="))
+
+
+@pytest.mark.parametrize("go", ["by a row", "by the menu", "back"])
+def test_a_part_that_would_renew_itself_meanwhile_does_not_bring_an_old_page_back(
+    past: Server,  # noqa: F811
+    visitor: BrowserContext,  # noqa: F811
+    go: str,
+) -> None:
+    page = visitor.new_page()
+    line, marks = Line(page), {}
+    page.route(re.compile("session/marks"), lambda route: route.fulfill(json=marks))
+    look_around(page, past.url, "/symbol")
+    symbol, rows = page.locator(".st-key-symbol"), page.locator(".list tbody tr")
+    expect(symbol).to_be_visible()
+    at_rest(page)
+    page.get_by_role("link", name="Accuracy").click()
+    page.get_by_role("button", name=re.compile("^CONFIRM at 4 h")).click()
+    expect(rows).to_have_count(20)
+    at_rest(page)
+    with line.slow():
+        if go == "by a row":
+            rows.first.get_by_role("link").press("Enter")
+        elif go == "by the menu":
+            page.get_by_role("link", name="Symbol", exact=True).click()
+        else:
+            page.evaluate("history.go(-2)")
+        marks["amiss"] = "another"
+        page.wait_for_timeout(8000)  # within which the page looks at the marks at least once
+    expect(symbol).to_be_visible()
+    expect(rows).to_have_count(0)
+    expect(page).to_have_url(re.compile("/symbol"))
+    # What had changed is told then, now that it can undo nothing.
+    before = len(line.asked)
+    marks["amiss"] = "a third"
+    while len(line.asked) == before:
+        page.wait_for_timeout(100)
+    at_rest(page)
+    expect(symbol).to_be_visible()
+    expect(page).to_have_url(re.compile("/symbol"))
 
 
 def test_a_name_that_is_typed_while_the_expression_is_read_is_kept(

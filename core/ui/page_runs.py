@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
+import streamlit as st
 from streamlit.runtime.scriptrunner import RerunException, StopException
 
 from core.observing.context import begin_run, new_id
@@ -16,12 +17,14 @@ from core.ui.session import session_mark
 from core.ui.turns import TURNS
 
 _NAMES = frozenset(entry.path for entry in ENTRIES)
+_RUN = "_run"
 
 
 def observed(run: Callable[[], None]) -> None:
     """Run a page; what is logged meanwhile has the run's id and the session's."""
     page = known_page(page_name())
-    begin_run(request=new_id(), session=session_mark())
+    st.session_state[_RUN] = new_id()
+    begin_run(request=st.session_state[_RUN], session=session_mark())
     began, outcome = perf_counter(), "done"
     try:
         with TURNS.taken(), span(f"page {page}", page=page):
@@ -35,6 +38,11 @@ def observed(run: Callable[[], None]) -> None:
     finally:
         PAGE_RUNS.labels(page, outcome).inc()
         PAGE_SECONDS.labels(page).observe(perf_counter() - began)
+
+
+def latest_run() -> str:
+    """The id of the run that drew the page which is open; parts that are drawn again later keep it."""
+    return str(st.session_state.get(_RUN, ""))
 
 
 def known_page(name: str) -> str:

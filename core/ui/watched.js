@@ -4,8 +4,38 @@
 const AGAIN_MS = 9000
 // Of two parts that are told within the same moment Streamlit runs one.
 const APART_MS = 400
+// A run of a part names the page that the browser knows of. Until it has heard that another is to be
+// drawn, such a run would bring the old one back; so after what a reader does the parts wait for the
+// page's next run, and no longer than this if there is none.
+const ACTED_MS = 5000
+const LEFT_MS = 15000
+const LATER_MS = 200
 const parts = new Map()
 let clock = null
+let acted = { run: "", until: 0 }
+
+function waitForRun(ms) {
+  const run = newestRun()
+  const until = Math.max(Date.now() + ms, acted.run === run ? acted.until : 0)
+  acted = { run, until }
+}
+
+const newestRun = () => [...parts.values()].at(-1)?.data.run
+
+const leads = (node) => node.matches?.('a[href]:not([href^="#"], [target="_blank"])')
+
+function onAct(event) {
+  waitForRun(event.composedPath().some(leads) ? LEFT_MS : ACTED_MS)
+}
+
+for (const type of ["click", "keydown", "change"]) window.addEventListener(type, onAct, true)
+window.addEventListener("popstate", () => waitForRun(LEFT_MS), true)
+
+function tell(part) {
+  const waits = Date.now() < acted.until && newestRun() === acted.run
+  if (waits) part.waits = setTimeout(tell, LATER_MS, part)
+  else part.tell("changed", part.changed)
+}
 
 async function ask() {
   const names = new Set([...parts.values()].flatMap(({ data }) => Object.keys(data.marks)))
@@ -20,7 +50,7 @@ async function ask() {
   }
   const told = [...parts.values()].filter((part) => look(part, found))
   told.forEach((part, number) => {
-    part.waits = setTimeout(() => part.tell("changed", part.changed), part.wait + APART_MS * number)
+    part.waits = setTimeout(tell, part.wait + APART_MS * number, part)
   })
 }
 
@@ -53,6 +83,7 @@ function begin(every) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   clearTimeout(parts.get(parentElement)?.waits)
+  parts.delete(parentElement) // the newest is the last
   parts.set(parentElement, { data, tell: setTriggerValue, again: 0 })
   begin(data.every)
   return () => {

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from core.errors import StoreError
 from core.instance import instance
 from core.ui.browser import SESSION_COOKIE
+from core.ui.page_runs import latest_run
 from core.ui.session import drawn_for, reader_of_token
 
 ADDRESS = "/session/marks"
@@ -62,6 +63,7 @@ def watch(*names: str, spread: str = "") -> Iterator[None]:
     _WATCH(
         key=f"watch {' '.join(names)}",
         data={
+            "run": latest_run(),
             "marks": marks,
             "address": ADDRESS,
             "every": EVERY_SECONDS,

@@ -289,5 +289,5 @@ def _say(faults: Faults, field: str) -> None:
     if field in faults:
         said = faults[field]
         st.markdown(
-            f":material/error: **{LABELS.get(field.partition('.')[0], field)}: {plain(said)}.**"
+            f":material/error: **{LABELS.get(field.partition('.')[0], field)}: {plain(said.rstrip('.'))}.**"
         )
