@@ -334,6 +334,9 @@ class Visitor:
 
     async def _renew(self, part: str, changed: list[str], wait: float) -> None:
         await asyncio.sleep(wait)
+        # What the person has asked for is heard first.
+        while any(one.kind != "auto" and not one.begun for one in self._asked):
+            await asyncio.sleep(0.2)
         found = [one for one in self._page.components(_WATCH) if one.proto.id == part]
         if self._socket is None or not found:
             return
