@@ -4,7 +4,7 @@ The hour between two closes is left out, so CLOSE_SECONDS has to be long enough 
 
 ALERT_SYMBOLS, ALERT_RULES, ALERT_BARS and ALERT_LATENCY (of the exchanges, seconds) change it. The rules
 are those of the bench: on this noise 1 in 20 pairs of rule and market changes at every bar, 7,000 events
-an hour. ALERT_RARE=1 has them hold for the ten largest markets only, a thirtieth of that.
+an hour. ALERT_LARGEST has them hold for so many of the largest markets only: for ten, a thirtieth of that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RULES = int(length("ALERT_RULES", 500))
 CLOSES = int(length("ALERT_BARS", 5))
 LATENCY_S = length("ALERT_LATENCY", 0.05)
 SECONDS = length("CLOSE_SECONDS", 120)
-RARE = bool(length("ALERT_RARE", 0))
+LARGEST = int(length("ALERT_LARGEST", 0))
 LIMIT_S = 2.0
 DAYS, CHANNELS = 34, 10
 HOUR = timedelta(hours=1)
@@ -66,8 +66,8 @@ def save_rules(engine: Engine, key: str, receiver: Receiver, now: datetime) -> N
         ]
         for number, made in enumerate(made_rules(RULES)):
             text = made.rule.text
-            if RARE:
-                text = f"({text}) and rank(volume_usd) <= 10"
+            if LARGEST:
+                text = f"({text}) and rank(volume_usd) <= {LARGEST}"
             body = {
                 "name": f"Rule {number}",
                 "expression": text,
@@ -116,6 +116,7 @@ def test_messages_arrive_two_seconds_after_the_close(engine: Engine, tmp_path: P
     rows = [
         {
             **parts_of(engine, bar),
+            "events": events_at(engine, bar),
             "messages": len(found[bar]),
             "first": min(found[bar]),
             "p95": np.quantile(found[bar], 0.95),
@@ -147,6 +148,12 @@ def arrived(receiver: Receiver, clock: CloseClock) -> dict[datetime, list[float]
         closed = clock.began + hours * clock.seconds
         found[bar].append(one.at + shift - closed if one.at < 1e9 else one.at - closed)
     return dict(found)
+
+
+def events_at(engine: Engine, bar: datetime) -> int:
+    with engine.connect() as conn:
+        of_bar = select(func.count()).select_from(alert_events).where(alert_events.c.at == bar)
+        return conn.scalar(of_bar) or 0
 
 
 def parts_of(engine: Engine, bar: datetime) -> dict[str, float]:
