@@ -60,6 +60,8 @@ ATTEMPT = timedelta(seconds=20)
 # What is under way may be finished; more would be cut off by whoever stops the process.
 DRAIN_SECONDS = 6.0
 RETENTION_SECONDS = 6 * 3600.0
+# So shortly before a bar closes nothing is begun that its round would wait for.
+EVE_SECONDS = 2.0
 _logger = logging.getLogger(__name__)
 
 
@@ -175,6 +177,8 @@ class Worker:
             try:
                 if self.leads:
                     self._request(rounds)
+                if self._until_close() < EVE_SECONDS:
+                    continue
                 if rounds.backtests is not None:
                     rounds.backtests.enqueue_waiting()
                 if monotonic() - adopted > BEAT_SECONDS:
@@ -184,7 +188,7 @@ class Worker:
                     if rounds.backtests is not None:
                         rounds.backtests.take_up_stranded({self.name, *living(self.engine)})
                     find_lost(self.engine, self.name, self.clock())
-                if monotonic() - retained > RETENTION_SECONDS:
+                if monotonic() - retained > RETENTION_SECONDS and is_quiet(self.clock()):
                     retained = monotonic()
                     drop_old(self.engine, self.clock())
                     forget_finished(now())
@@ -202,8 +206,10 @@ class Worker:
 
     def _pause(self) -> float:
         """Seconds until there may be something to do: a bar's round begins when it closes."""
-        since = self.clock().timestamp() % 3600.0
-        return min(self.tick_seconds, 3600.0 - since + 0.001)
+        return min(self.tick_seconds, self._until_close() + 0.001)
+
+    def _until_close(self) -> float:
+        return 3600.0 - self.clock().timestamp() % 3600.0
 
     def _beat(self) -> None:
         while not self.stopping.wait(BEAT_SECONDS):

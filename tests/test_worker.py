@@ -5,17 +5,23 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic, sleep, time
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
+import pytest
 from live_market import few, start_worker
 from sqlalchemy import Engine
 from stored import assert_everything_is_there_once, rounds_done
 
+from core import worker as module
 from core.market.demo import END, demo_tables
 from core.store.database import open_database
+from core.worker import Worker
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
 DAYS = 12
@@ -88,3 +94,35 @@ def test_two_workers_share_the_work_and_one_goes_on_alone(new_postgres: Callable
         stop(workers)
     assert_everything_is_there_once(engine, candles())
     engine.dispose()
+
+
+class ThreeTicks(threading.Event):
+    """Asks to stop when it is waited for the fourth time."""
+
+    waited = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited += 1
+        return self.waited > 3
+
+
+@pytest.mark.parametrize(
+    ("at", "begun"),
+    [("12:30:00", ["adopt", "drop", "forget"]), ("12:59:00", ["adopt"]), ("12:59:58.5", [])],
+)
+def test_nothing_is_begun_that_would_keep_a_worker_from_a_bar_that_is_about_to_close(
+    sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch, at: str, begun: list[str]
+) -> None:
+    found: list[str] = []
+
+    def begins(name: str) -> Callable[..., list[str]]:
+        return lambda *_: found.append(name) or []
+
+    monkeypatch.setattr(module, "adopt_orphans", begins("adopt"))
+    monkeypatch.setattr(module, "drop_old", begins("drop"))
+    monkeypatch.setattr(module, "forget_finished", begins("forget"))
+    moment = datetime.fromisoformat(f"2025-11-01T{at}+00:00")
+    worker = Worker(sqlite_engine, None, clock=lambda: moment, stopping=ThreeTicks())
+    rounds: Any = SimpleNamespace(backtests=None)
+    worker._loop(rounds)
+    assert found == begun
