@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,8 @@ class Reference(SimpleEval):
     def value(self, text: str, symbol: str, time: pd.Timestamp) -> Any:
         """Any expression at one row: a number too."""
         self.at = (symbol, time)
-        return self.eval(text, previously_parsed=ast.parse(text.strip(), mode="eval").body)
+        line = re.sub(r"[\t\r\n]", " ", text).strip()  # a rule may be written over several lines
+        return self.eval(text, previously_parsed=ast.parse(line, mode="eval").body)
 
     def _look_up(self, node: ast.Name) -> Any:
         name = f"factor_{node.id}" if node.id in ALIASES else node.id

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -174,7 +175,36 @@ def test_the_proxy_has_the_address_that_is_trusted_and_keeps_browsers_where_they
     (to,) = re.findall(r"reverse_proxy ([^{]+) \{", caddy)
     assert to.split() == [f"{name}:8501" for name in found["services"] if "dashboard" in name]
     assert "lb_policy cookie" in caddy
-    assert "health_uri /health" in caddy
+    # Not /health, which says no while the database is away: pages go on then.
+    assert re.findall(r"health_uri (\S+)", caddy) == ["/health/live"]
+    assert set(re.findall(r"header_up -(\S+)", caddy)) == {
+        "X-Request-ID",
+        "Traceparent",
+        "Tracestate",
+    }
+
+
+def test_nobody_else_is_given_the_address_of_the_proxy() -> None:
+    found = composition()
+    (pool,) = found["networks"]["edge"]["ipam"]["config"]
+    address = ip_address(found["services"]["proxy"]["networks"]["edge"]["ipv4_address"])
+    assert address in ip_network(pool["subnet"])
+    assert ip_network(pool["ip_range"]).subnet_of(ip_network(pool["subnet"]))
+    assert address not in ip_network(pool["ip_range"])
+
+
+def test_an_operator_hears_of_much_memory_before_a_service_is_ended_for_it() -> None:
+    rules = yaml.safe_load((ROOT / "docs/deploy/prometheus/rules.yaml").read_text())
+    (rule,) = [
+        one
+        for group in rules["groups"]
+        for one in group["rules"]
+        if one["alert"] == "CryptosatxMemory"
+    ]
+    (told_at,) = re.findall(r"> ([\d.e]+)$", rule["expr"])
+    for name in ("dashboard-1", "dashboard-2", "worker"):
+        limit = composition()["services"][name]["deploy"]["resources"]["limits"]["memory"]
+        assert float(told_at) < 0.9 * int(limit.removesuffix("g")) * 2**30
 
 
 def test_the_image_s_command_serves_from_what_is_copied_alone(tmp_path: Path) -> None:
