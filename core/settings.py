@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     Field,
@@ -463,6 +463,12 @@ class Settings(BaseSettings):
             return value
         raise ValueError("write auto, live, demo or recording:PATH")
 
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        _split_address(value or "", "write an address such as https://signals.example")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _check_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
@@ -502,7 +508,7 @@ class Settings(BaseSettings):
     def _check_provider(cls, value: str | None, known: ValidationInfo) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
+        parts = _split_address(value, "write an address that begins with https://")
         local = parts.hostname in ("localhost", "127.0.0.1")
         if not parts.hostname or not (
             parts.scheme == "https" or (parts.scheme == "http" and local)
@@ -635,9 +641,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_backup_place(cls, value: str | None) -> str | None:
         if value is not None and "://" in value:
-            parts = urlsplit(value)
+            wanted = "write a folder, s3://BUCKET/PREFIX or off"
+            parts = _split_address(value, wanted)
             if parts.scheme != "s3" or not parts.hostname or parts.username or parts.query:
-                raise ValueError("write a folder, s3://BUCKET/PREFIX or off")
+                raise ValueError(wanted)
         return value
 
     @field_validator("backup_keep", mode="before")
@@ -842,6 +849,14 @@ def _split_all(
     if not parts or not all(is_one(part) for part in parts):
         raise ValueError(wanted)
     return parts
+
+
+def _split_address(text: str, wanted: str) -> SplitResult:
+    """The parts of an address; where it is none, what Python says of it would show it whole."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValueError(wanted) from None
 
 
 def _is_host(text: str) -> bool:

@@ -280,6 +280,7 @@ def test_no_secret_is_shown_whether_it_can_be_used_or_not(
         f"https://me:{PLANTED}@host/x y",
         f"https://me:{PLANTED}/x@host",
         f"https://me:p@{PLANTED}@host",
+        f"https://me:{PLANTED}@\N{ACCOUNT OF}host",
         f"https://host/?api_key={PLANTED}",
         f"AGE-SECRET-KEY-1{PLANTED.upper()}",
         f"age1abc,AGE-SECRET-KEY-PQ-1{PLANTED.upper()}",
