@@ -289,17 +289,22 @@ def test_no_secret_is_shown_whether_it_can_be_used_or_not(
     ],
 )
 def test_no_setting_shows_a_secret_that_was_written_into_it_by_mistake(value: str) -> None:
-    for name in (str(field.validation_alias) for field in Settings.model_fields.values()):
-        for further in ({}, {"CRYPTOSATX_URL": "https://signals.example"}):
-            try:
-                settings = load_settings({**further, name: value})
-                told = "".join(map(str, describe_settings(settings)))
-                told += "".join(missing_for_production(settings))
-                choose_market(settings, answered=True, held=None)
-                open_http(settings)
-            except SettingsError as error:
-                told = str(error)
-            assert PLANTED not in told.lower(), name
+    names = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    asked = [{name: value} for name in names]
+    # Refused alone, and taken beside the address that it needs.
+    asked.append(
+        {"CRYPTOSATX_URL": "https://signals.example", "CRYPTOSATX_OIDC_METADATA_URL": value}
+    )
+    for environ in asked:
+        try:
+            settings = load_settings(environ)
+            told = "".join(map(str, describe_settings(settings)))
+            told += "".join(missing_for_production(settings))
+            choose_market(settings, answered=True, held=None)
+            open_http(settings)
+        except SettingsError as error:
+            told = str(error)
+        assert PLANTED not in told.lower(), environ
 
 
 def test_a_private_key_of_age_in_the_place_of_the_public_one_is_told_of() -> None:
