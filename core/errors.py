@@ -5,6 +5,8 @@ The text of an error is a sentence for the person who has to act on it.
 
 from __future__ import annotations
 
+from core.secret_looks import without_secrets
+
 
 class CryptoSatXError(Exception):
     """Root of the tree; a command prints it as a sentence instead of a traceback."""
@@ -51,7 +53,15 @@ class DeliveryError(CryptoSatXError, ValueError):
 
 
 class SettingsError(CryptoSatXError):
-    """A setting is missing or wrong. Names the setting and what to write instead."""
+    """A setting is missing or wrong. Names the setting and what to write instead, and shows nothing of
+    a value that looks like a secret: the start of the server prints it.
+
+    >>> print(SettingsError("CRYPTOSATX_MARKET=recording:https://me:secret@host cannot be used."))
+    CRYPTOSATX_MARKET=recording:https://****@host cannot be used.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(without_secrets(text))
 
 
 class StoreError(CryptoSatXError):

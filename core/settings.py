@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     Field,
@@ -29,6 +29,7 @@ from typing_extensions import override
 
 from core.errors import SettingsError
 from core.secret_files import Given, exposed, gather, is_file_of_setting, relevant
+from core.secret_looks import HIDDEN, without_secrets
 from core.signals import PROFILE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -456,9 +457,17 @@ class Settings(BaseSettings):
     @classmethod
     def _check_market(cls, value: str) -> str:
         kind, _, path = value.partition(":")
-        if value in ("auto", "live", "demo") or (kind == "recording" and path):
+        if value in ("auto", "live", "demo") or (
+            kind == "recording" and path and "://" not in path
+        ):
             return value
         raise ValueError("write auto, live, demo or recording:PATH")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        _split_address(value or "", "write an address such as https://signals.example")
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -499,7 +508,7 @@ class Settings(BaseSettings):
     def _check_provider(cls, value: str | None, known: ValidationInfo) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
+        parts = _split_address(value, "write an address that begins with https://")
         local = parts.hostname in ("localhost", "127.0.0.1")
         if not parts.hostname or not (
             parts.scheme == "https" or (parts.scheme == "http" and local)
@@ -632,9 +641,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_backup_place(cls, value: str | None) -> str | None:
         if value is not None and "://" in value:
-            parts = urlsplit(value)
+            wanted = "write a folder, s3://BUCKET/PREFIX or off"
+            parts = _split_address(value, wanted)
             if parts.scheme != "s3" or not parts.hostname or parts.username or parts.query:
-                raise ValueError("write a folder, s3://BUCKET/PREFIX or off")
+                raise ValueError(wanted)
         return value
 
     @field_validator("backup_keep", mode="before")
@@ -656,6 +666,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split_recipients(cls, value: object) -> object:
         wanted = "write public keys of age that begin with age1, by commas"
+        if isinstance(value, str) and "age-secret-key-" in value.lower():
+            # It opens every backup, and has nothing to do where they are made.
+            raise ValueError(f"this is the private key, to be kept elsewhere: {wanted}")
         return _split_all(value, lambda key: bool(re.fullmatch("age1[0-9a-z]{20,}", key)), wanted)
 
     @field_validator("backup_passphrase")
@@ -727,6 +740,13 @@ class Settings(BaseSettings):
         form = r"https?://[^\s@/]+@[^\s@/]+/\S*\d+"
         if value is not None and not re.fullmatch(form, value.get_secret_value()):
             raise ValueError("write the DSN that Sentry shows, such as https://KEY@HOST/PROJECT")
+        return value
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _refuse_address(cls, value: object) -> object:
+        if isinstance(value, str) and "://" in value:
+            raise ValueError("write a folder of this machine")
         return value
 
     @field_validator("data_dir")
@@ -831,6 +851,14 @@ def _split_all(
     return parts
 
 
+def _split_address(text: str, wanted: str) -> SplitResult:
+    """The parts of an address; where it is none, what Python says of it would show it whole."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+
+
 def _is_host(text: str) -> bool:
     """A name, an address, or all names below one.
 
@@ -905,23 +933,32 @@ def public_address(url: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for people, without what may be secret in it."""
+    """A value for people, without what may be secret in it.
+
+    >>> shown("https://me:secret@host/v1"), shown("https://me:sec/ret@host"), shown(("a", "b"))
+    ('https://host/v1', '****', 'a, b')
+    """
+    try:
+        return _written(value)
+    except (ValueError, ArgumentError):  # An address that cannot be read.
+        return HIDDEN
+
+
+def _written(value: object) -> str:
     if value is None or value in ({}, ()):
         return "not set"
     if isinstance(value, dict):
         return ", ".join(f"{name}={shown(given)}" for name, given in value.items())
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return without_secrets(", ".join(value))
     if isinstance(value, bool):
         return "on" if value else "off"
     text = str(value)
     if text.startswith(("http://", "https://")):
         return public_address(text)
-    if text.startswith("s3://"):
-        return text
-    if "://" in text:
+    if "://" in text and not text.startswith("s3://"):
         return make_url(text).set(query={}).render_as_string(hide_password=True)
-    return text
+    return without_secrets(text)
 
 
 def _sentence(error: ValidationError, given: Mapping[str, Given]) -> str:
@@ -933,7 +970,8 @@ def _sentence(error: ValidationError, given: Mapping[str, Given]) -> str:
         "bool_parsing": "write on or off",
     }.get(first["type"], first["msg"].removeprefix("Value error, "))
     one = given.get(name) if first["loc"] else None
-    if one is None or _may_be_secret(name):
+    # What is before an @ may be a password, however it is written.
+    if one is None or _may_be_secret(name) or (one.path is None and "@" in one.text):
         shown = ""
     elif one.path is not None:
         shown = f" in {one.path}"

@@ -53,6 +53,7 @@ PURE = (
     "core.outcomes",
     "core.overview",
     "core.plan",
+    "core.secret_looks",
     "core.signals",
     "core.verdicts.model.answer",
     "core.verdicts.model.plain",

@@ -428,15 +428,19 @@ def test_a_client_lists_and_calls_over_stdio_until_the_key_s_owner_is_disabled(
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
-    [({"Content-Type": "text/plain"}, (400, 415)), ({"Accept": "text/html"}, (400, 406))],
+    ("headers", "body", "status"),
+    [
+        ({"Content-Type": "text/plain"}, b"{}", (400, 415)),
+        ({"Accept": "text/html"}, b"{}", (400, 406)),
+        ({"Accept": "application/json, text/event-stream"}, b"{", (400,)),
+    ],
 )
 def test_what_the_protocol_s_library_refuses_is_a_problem_or_an_error_of_the_protocol(
-    served: Served, headers: dict[str, str], status: tuple[int, ...]
+    served: Served, headers: dict[str, str], body: bytes, status: tuple[int, ...]
 ) -> None:
     app = Starlette(routes=api_routes(EVERY), middleware=[Middleware(Gate)])
     usual = {"Content-Type": "application/json", "Authorization": f"Bearer {served.key()}"}
-    answer = TestClient(app).post(PATH, content=b"{}", headers={**usual, **headers})
+    answer = TestClient(app).post(PATH, content=body, headers={**usual, **headers})
     assert answer.status_code in status
     kind, told = answer.headers["content-type"].partition(";")[0], answer.json()
     assert kind in ("application/problem+json", "application/json")

@@ -28,12 +28,14 @@ import streamlit.logger
 import yaml
 from dbos._logger import init_logger as dbos_begins
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import get_current_span
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from structlog.contextvars import clear_contextvars
 
@@ -49,10 +51,11 @@ from core.observing.errors_out import start_errors
 from core.observing.exposing import exposed, may_read, metrics_text
 from core.observing.instruments import REGISTRY
 from core.observing.logs import configure_logs
-from core.observing.masking import HIDDEN, Mask, mask_of, secrets_of
+from core.observing.masking import Mask, mask_of, secrets_of
 from core.observing.requests import Requests
 from core.observing.stored import GAUGES, Databases, read_stored, tell_of
 from core.observing.traces import start_traces
+from core.secret_looks import HIDDEN
 from core.settings import load_settings
 from core.store.backup_state import note_backup
 from core.store.database import open_database
@@ -194,12 +197,13 @@ def test_no_secret_of_the_settings_reaches_the_log(logs, plant, form):
         "xoxb-SECRETSECRETSECRETSECRET",
         "eyJSECRETSE.eyJzdWIiOiIx.c2lnbmF0dXJl",
         "AGE-SECRET-KEY-1SECRET",
+        "age-secret-key-pq-1SECRET-SECRET",
         "CRYPTOSATX_METRICS_TOKEN=SECRET",
     ],
 )  # fmt: skip
 def test_what_looks_like_a_secret_is_hidden(words):
     hidden = Mask().text(words)
-    assert "SECRET" not in hidden.replace("AGE-SECRET-KEY", "")
+    assert "SECRET" not in hidden
     assert HIDDEN in hidden
 
 
@@ -624,9 +628,37 @@ def spans_in(inbox: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_request_its_database_and_its_questions_are_one_trace_without_secrets(
-    inbox: Any, tmp_path: Path
+@pytest.mark.parametrize("by", ["10.1.0.5", "203.0.113.7"])
+def test_only_a_named_proxy_says_of_which_trace_a_request_is_and_whether_it_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
+    monkeypatch.setenv("CRYPTOSATX_TRUSTED_PROXIES", "10.1.0.5")
+    monkeypatch.setattr(spans, "_tracer", TracerProvider().get_tracer("test"))
+
+    def tell(_request: Request) -> Response:
+        current = get_current_span()
+        context = current.get_span_context()
+        told = [current.is_recording(), f"{context.trace_id:032x}", *context.trace_state.items()]
+        return JSONResponse(told)
+
+    app = Starlette(
+        routes=[Route("/signals", tell)], middleware=[Middleware(RealAddress), Middleware(Requests)]
+    )
+    theirs = "0af7651916cd43dd8448eb211c80319c"
+    told = {"traceparent": f"00-{theirs}-b7ad6b7169203331-00", "tracestate": "of=them"}
+    seen = get(app, "/signals", by, **told).json()
+    if by == "10.1.0.5":
+        assert seen == [False, theirs, ["of", "them"]]
+    else:
+        assert seen[0] is True
+        assert seen[1] != theirs
+        assert len(seen) == 2
+
+
+def test_a_request_its_database_and_its_questions_are_one_trace_without_secrets(
+    inbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYPTOSATX_TRUSTED_PROXIES", "10.1.0.5")
     at = f"http://127.0.0.1:{inbox.server_port}"
     settings = load_settings(
         {**SECRETS, "OTEL_EXPORTER_OTLP_ENDPOINT": at} | {"DATABASE_URL": "sqlite:///x.sqlite"}
@@ -647,7 +679,7 @@ def test_a_request_its_database_and_its_questions_are_one_trace_without_secrets(
         middleware=[Middleware(RealAddress), Middleware(Requests, pages=["/signals"])],
     )
     trace = "0af7651916cd43dd8448eb211c80319c"
-    get(app, "/signals", traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    get(app, "/signals", "10.1.0.5", traceparent=f"00-{trace}-b7ad6b7169203331-01")
     jobs = [Jobs(engine, NoSources(), name, lambda: NOW) for name in ("one", "two")]
     for job in jobs:
         job.alert(NOW)

@@ -10,10 +10,10 @@ import pytest
 from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as any_
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from core.accounts import passwords, people, second_factor, sessions, sign_in
-from core.accounts.attempts import PER_ACCOUNT, Place
+from core.accounts.attempts import PER_ACCOUNT, PER_ADDRESS, Place
 from core.accounts.people import Person
 from core.alerts.delivery.sealing import Sealer
 from core.errors import AccessDenied, AccountError
@@ -70,6 +70,63 @@ def test_a_person_signs_in_with_password_and_code(engine, ada):
     assert known.wants_code
     later = NOW + STEP
     assert enter(engine, known, code_at(secret, later), later) == ada
+
+
+def test_many_browsers_behind_one_address_sign_in_with_codes_and_none_is_refused(engine, ada):
+    secret, made = set_up(engine, ada)
+    later = NOW
+    for number in range(PER_ADDRESS.free + 10):
+        later += STEP
+        place = Place.of("192.0.2.1", f"browser {number}")
+        code = made.pop() if number % 10 == 9 else code_at(secret, later)
+        assert enter(engine, know(engine, later, place), code, later, place) == ada
+    assert failures(engine) == 0
+
+
+def test_a_person_signs_in_with_codes_from_ever_new_addresses(engine, ada):
+    secret, _ = set_up(engine, ada)
+    for number in range(1, 3 * PER_ACCOUNT.free):
+        later, place = NOW + number * STEP, Place.of(f"198.51.100.{number}")
+        assert (
+            enter(engine, know(engine, later, place), code_at(secret, later), later, place) == ada
+        )
+
+
+def test_a_right_password_counts_as_failed_until_its_code_was_right(engine, ada):
+    secret, _ = set_up(engine, ada)
+    known = know(engine)
+    assert failures(engine) == 1
+    for number in range(2):
+        with pytest.raises(AccessDenied, match="not right"):
+            enter(engine, known, "000000", NOW)
+        assert failures(engine) == 2 + number
+    later = NOW + STEP
+    assert enter(engine, known, code_at(secret, later), later) == ada
+    assert failures(engine) == 2  # The wrong codes stay what they were.
+
+
+def test_a_stolen_password_gives_no_free_guesses_of_codes(engine, ada):
+    """Not even where the owner signs in between, elsewhere: of the five tries two were codes."""
+    secret, _ = set_up(engine, ada)
+    later, thief, looked_at = NOW + STEP, Place.of("198.51.100.7"), 0
+    for number in range(20):
+        try:
+            known = know(engine, later, thief)
+            enter(engine, known, "000000", later, thief)
+        except AccessDenied as error:
+            looked_at += str(error) == second_factor.WRONG
+        if number == 0:
+            assert enter(engine, know(engine, later), code_at(secret, later), later) == ada
+    assert looked_at == PER_ACCOUNT.free // 2
+    with pytest.raises(AccessDenied, match="Too many"):
+        know(engine, later, thief)
+
+
+def failures(engine: Engine) -> int:
+    tried = tables.sign_in_attempts.c
+    with engine.connect() as conn:
+        found = select(func.count()).where(tried.username == "ada", tried.succeeded.is_(False))
+        return conn.scalar(found) or 0
 
 
 SPACED = any_.lists(any_.sampled_from(" -\t\u00a0\u2003\u3000"), min_size=2, max_size=30)

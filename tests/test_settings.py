@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from core.errors import RecordingError, SettingsError
 from core.market.choice import choose_market, database_url, market_at, recording_market
+from core.market.sources import open_http
 from core.production import missing_for_production, refuse_unless_safe
 from core.settings import (
     ROOT,
@@ -271,6 +272,46 @@ def test_no_secret_is_shown_whether_it_can_be_used_or_not(
             told += "".join(map(str, describe_settings(settings)))
         assert PLANTED not in told
         assert "QUFB" not in told
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"https://me:{PLANTED}@host/x y",
+        f"https://me:{PLANTED}/x@host",
+        f"https://me:p@{PLANTED}@host",
+        f"https://me:{PLANTED}@\N{ACCOUNT OF}host",
+        f"https://host/?api_key={PLANTED}",
+        f"AGE-SECRET-KEY-1{PLANTED.upper()}",
+        f"age1abc,AGE-SECRET-KEY-PQ-1{PLANTED.upper()}",
+        f"quick=https://me:{PLANTED}@host,x=1",
+        f"recording:https://me:{PLANTED}@host",
+    ],
+)
+def test_no_setting_shows_a_secret_that_was_written_into_it_by_mistake(value: str) -> None:
+    names = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    asked = [{name: value} for name in names]
+    # Refused alone, and taken beside the address that it needs.
+    asked.append(
+        {"CRYPTOSATX_URL": "https://signals.example", "CRYPTOSATX_OIDC_METADATA_URL": value}
+    )
+    for environ in asked:
+        try:
+            settings = load_settings(environ)
+            told = "".join(map(str, describe_settings(settings)))
+            told += "".join(missing_for_production(settings))
+            choose_market(settings, answered=True, held=None)
+            open_http(settings)
+        except SettingsError as error:
+            told = str(error)
+        assert PLANTED not in told.lower(), environ
+
+
+def test_a_private_key_of_age_in_the_place_of_the_public_one_is_told_of() -> None:
+    key = f"AGE-SECRET-KEY-1{PLANTED.upper()}"
+    with pytest.raises(SettingsError, match="this is the private key") as caught:
+        load_settings({"CRYPTOSATX_BACKUP_RECIPIENTS": key})
+    assert "write public keys of age that begin with age1" in str(caught.value)
 
 
 def test_files_of_secrets_that_others_may_read_are_told_of(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Checking who somebody is: a password, and where they have one a second factor.
 
-It costs the same whether the account exists or not. A right password alone sets no count back: it is a
-try like any other until the code was right too.
+It costs the same whether the account exists or not. A right password alone sets no count back: where a
+code is wanted, it counts as failed until the code was right too, and only then as good.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _LONGEST_TYPED = 1_024
 
 @dataclass(frozen=True)
 class Known:
-    """Whoever gave the right password. With ``wants_code`` they are not in yet; ``account_as_of`` is
-    when their account was last changed."""
+    """Whoever gave the right password. With ``wants_code`` they are not in yet, and ``attempt`` counts
+    as failed; ``account_as_of`` is when their account was last changed."""
 
     person: Person
     wants_code: bool
@@ -90,7 +90,7 @@ def check_code(
         as_of = conn.scalar(select(users.c.updated_at).where(users.c.id == person.id))
     if as_of != known.account_as_of:  # Perhaps the password that was right is so no more.
         raise AccessDenied(TOO_LATE)
-    _try_code(engine, person, code, place=place, now=now, sealer=sealer)
+    _try_code(engine, person, code, place=place, now=now, sealer=sealer, before=(known.attempt,))
     return person
 
 
@@ -127,12 +127,15 @@ def _try_code(
     place: Place,
     now: datetime,
     sealer: Callable[[], Sealer],
+    before: tuple[int, ...] = (),
 ) -> None:
+    """Pass if a code is right, and with it the tries ``before`` that waited for it."""
     attempt = _admit(engine, person.username, place, now)
     with engine.begin() as conn:
         right = second_factor.take_code(conn, person, code, sealer, now=now)
         if right:
-            attempts.succeed(conn, attempt)
+            for good in (*before, attempt):
+                attempts.succeed(conn, good)
     if not right:
         _note_failure(engine, person.username, place, person.id, now)
         raise AccessDenied(second_factor.WRONG)

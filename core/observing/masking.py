@@ -4,85 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from core.secret_looks import HIDDEN, NAMES, without_secrets
 from core.settings import Settings
 
-HIDDEN = "****"
 _SHORTEST = 4
 _DEEPEST = 8
-_WORDS = (
-    *("passw", "passphrase", "pwd", "secret", "token", "ticket", "api_key", "api-key", "apikey"),
-    *("access_key", "access-key", "accesskey", "authorization", "credential", "cookie"),
-    *("session_id", "session-id", "sessionid", "signature", "private_key", "private-key", "dsn"),
-    *("otp", "recovery"),
-)
-_WORD = "|".join(_WORDS)
-_HEADERS = ("cookie", "authorization", "x-api-key", "cg-api-key", "x-coinapi-key")
-_NAME = re.compile(rf"(?i)(?:{_WORD})|(?:^|[-_])key$")
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What a secret looks like, and what takes its place; in a text without any of ``marks``, written
-    small, there is none, which is found out much sooner."""
-
-    marks: tuple[str, ...]
-    form: re.Pattern[str]
-    instead: str = HIDDEN
-
-
-# The widest come first.
-_LOOKS = (
-    # Headers as they are written out, and as pairs of names and values.
-    _Look(
-        _HEADERS,
-        re.compile(rf"""(?i)({"|".join(_HEADERS)})(b?["']?\s*[:=,]\s*b?["']?)[^\r\n"'\)\]]+"""),
-        rf"\1\2{HIDDEN}",
-    ),
-    _Look(
-        ("bearer ", "basic "),
-        re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"),
-        rf"\1 {HIDDEN}",
-    ),
-    # What an address says about who asks.
-    _Look(("://",), re.compile(r"://[^\s/@\"']+@"), f"://{HIDDEN}@"),
-    # name=value in queries, forms, JSON and words.
-    _Look(
-        (*_WORDS, "key"),
-        re.compile(
-            rf"""(?i)((?:{_WORD})[\w-]*|\bkey)(["']?\s*[=:]\s*["']?)(?!{re.escape(HIDDEN)})"""
-            r"""[^\s"'&,;)}\]<>]+"""
-        ),
-        rf"\1\2{HIDDEN}",
-    ),
-    # Keys and tokens by their form: ours, and those of what we speak to.
-    _Look(("csx_",), re.compile(r"\bcsx_[\w-]{8,}")),
-    _Look(
-        ("sk-", "sk_", "pk-", "pk_", "rk_", "ghp_", "gho_", "xox"),
-        re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[a-z])[-_][\w-]{16,}"),
-    ),
-    _Look(("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")),
-    _Look((":",), re.compile(r"(?<!\d)(?:bot)?\d{6,}:[\w-]{20,}")),
-    _Look(("age-secret-key-1",), re.compile(r"AGE-SECRET-KEY-1\w+")),
-    _Look(
-        ("hooks.slack", "/api/webhooks"),
-        re.compile(r"(?i)(hooks\.slack\.com/services|/api/webhooks)/[^\s\"']+"),
-        rf"\1/{HIDDEN}",
-    ),
-    # 256 random bits as `core.accounts.tokens` and Fernet write them, and in no other spelling.
-    _Look(
-        ("",),
-        re.compile(
-            r"(?<![\w-])(?=[\w-]{43}=?(?![\w-]))(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])"
-            r"[\w-]{43}=?"
-        ),
-    ),
-)
 
 
 class Mask:
@@ -118,11 +49,7 @@ class Mask:
         """A text without secrets."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        small = text.lower()
-        for look in _LOOKS:
-            if any(mark in small for mark in look.marks):
-                text = look.form.sub(look.instead, text)
-        return text
+        return without_secrets(text)
 
     def value(self, value: Any, deep: int = 0) -> Any:
         """The same for all that lies in lists and mappings; by their names too."""
@@ -145,7 +72,7 @@ class Mask:
     def _named(self, name: object, value: Any, deep: int) -> Any:
         """A value under its name; numbers are none, though there are so many tokens."""
         plain = name.decode("latin-1") if isinstance(name, bytes) else str(name)
-        if isinstance(value, str | bytes | SecretStr) and value and _NAME.search(plain):
+        if isinstance(value, str | bytes | SecretStr) and value and NAMES.search(plain):
             return HIDDEN
         return self.value(value, deep + 1)
 

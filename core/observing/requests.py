@@ -28,7 +28,8 @@ class Requests:
     """Middleware behind the one that finds out who asks; ``pages`` are the addresses of pages, and
     ``cookie`` holds the token of a session.
 
-    A named proxy may give a request its id; what anybody else calls theirs is not taken over.
+    A named proxy may give a request its id and the trace that it is part of, and so decide whether it is
+    recorded; what anybody else says of theirs is not taken over.
     """
 
     def __init__(self, app: ASGIApp, pages: Collection[str] = (), cookie: str = "") -> None:
@@ -48,7 +49,8 @@ class Requests:
                 await self._watch(scope, receive, send, request, None)
             else:
                 name = f"{scope['method']} {self._route(scope)}"
-                with span(name, parent=parent_in(Headers(scope=scope)), request=request) as current:
+                parent = parent_in(Headers(scope=scope)) if is_proxied(scope) else None
+                with span(name, parent=parent, request=request) as current:
                     await self._watch(scope, receive, send, request, current)
 
     async def _watch(

@@ -35,7 +35,8 @@ def span(
 
 
 def parent_in(headers: Mapping[str, str]) -> Context | None:
-    """What a request says it is part of; None where it says nothing."""
+    """What a request says it is part of, which only somebody who is believed is to be asked; None where
+    it says nothing."""
     if _tracer is None or "traceparent" not in headers:
         return None
     from opentelemetry.propagate import extract
