@@ -13,6 +13,8 @@ from core.operations import Operation, Registry
 
 _REFS = "#/components/schemas/{model}"
 Schema = dict[str, Any]
+# Pydantic names a model by more than its name where two have the same.
+References = Mapping[tuple[Any, Any], Schema]
 _HEADERS: Schema = {
     "RateLimit": {
         "description": "What is left of the key's rate, and seconds until it is renewed."
@@ -46,10 +48,10 @@ class _Described(GenerateJsonSchema):
 def describe(registry: Registry, *, version: str, server: str) -> Schema:
     """The whole description; ``server`` is the address of the API with its version."""
     paths: Schema = {}
-    components = _components(registry)
+    references, components = _components(registry)
     for operation in registry:
         method = "post" if operation.writes else "get"
-        paths.setdefault(operation.address, {})[method] = _operation(operation)
+        paths.setdefault(operation.address, {})[method] = _operation(operation, references)
     paths["/invoke"] = {"post": _invoke(registry)}
     paths["/operations"] = {"get": _listing()}
     groups = dict.fromkeys(operation.group for operation in registry)
@@ -85,21 +87,21 @@ def parameter_schema(operation: Operation[Any]) -> Schema:
     return found
 
 
-def _components(registry: Registry) -> Schema:
+def _components(registry: Registry) -> tuple[References, Schema]:
+    """The reference to each model, by what it is used for, and what the references lead to."""
     models: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
     for operation in registry:
         models.append((operation.parameters, "validation"))
         if operation.result is not None:
             models.append((operation.result, "serialization"))
     # Each once, or the schema names the same one twice.
-    _, found = models_json_schema(
+    references, found = models_json_schema(
         list(dict.fromkeys(models)), ref_template=_REFS, schema_generator=_Described
     )
-    schemas: Schema = found.get("$defs", {})
-    return schemas
+    return references, found.get("$defs", {})
 
 
-def _operation(operation: Operation[Any]) -> Schema:
+def _operation(operation: Operation[Any], references: References) -> Schema:
     schema = operation.parameters.model_json_schema(ref_template=_REFS, schema_generator=_Described)
     told: Schema = {
         "operationId": operation.name,
@@ -108,14 +110,14 @@ def _operation(operation: Operation[Any]) -> Schema:
         "tags": [operation.group],
         "x-role": operation.role,
         "x-scope": operation.scope,
-        "responses": _responses(operation),
+        "responses": _responses(operation, references),
     }
     if operation.writes:
         told["requestBody"] = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": _REFS.format(model=operation.parameters.__name__)},
+                    "schema": references[operation.parameters, "validation"],
                     "examples": {
                         str(number): {"value": example}
                         for number, example in enumerate(operation.examples, 1)
@@ -198,11 +200,10 @@ def in_address(schema: Schema) -> Schema:
     return schema
 
 
-def _responses(operation: Operation[Any]) -> Schema:
-    if operation.result is None:
-        content: Schema = {}
-    else:
-        content = {"$ref": _REFS.format(model=_name_of(operation.result))}
+def _responses(operation: Operation[Any], references: References) -> Schema:
+    content: Schema = {}
+    if operation.result is not None:
+        content = references[operation.result, "serialization"]
     headers = dict(_HEADERS)
     told: Schema = {}
     if not operation.writes:
@@ -214,13 +215,6 @@ def _responses(operation: Operation[Any]) -> Schema:
         **told,
         **_problems(body=operation.writes),
     }
-
-
-def _name_of(model: type[BaseModel]) -> str:
-    """The name that pydantic gives a model in a description."""
-    return "".join(
-        letter if letter.isalnum() or letter in "._-" else "_" for letter in model.__name__
-    )
 
 
 def _described(headers: Schema) -> Schema:
