@@ -22,12 +22,12 @@ _HEADERS: Schema = {
     "RateLimit-Policy": {"description": "Requests that the key may make, and in how many seconds."},
 }
 _PROBLEMS: Mapping[str, str] = {
-    "400": "The body is no JSON.",
+    "400": "The address, a header or the body is not well formed.",
     "401": "No key, or one that opens nothing.",
     "403": "The key's scopes, or its owner's role, do not allow it.",
     "404": "There is nothing of that.",
     "406": "The reader takes no JSON.",
-    "413": "The body is too large.",
+    "413": "The body is too large, also where none is needed.",
     "415": "The body is not said to be JSON.",
     "422": "Parameters that it does not take; errors names each.",
     "424": "A source does not answer this: it needs a key that is not set, or does not know it.",
@@ -35,7 +35,7 @@ _PROBLEMS: Mapping[str, str] = {
     "500": "It failed here.",
     "503": "The database or a source is away, or it took too long: try again.",
 }
-_OF_BODIES = ("400", "413", "415")
+_OF_BODIES = ("415",)
 
 
 class _Described(GenerateJsonSchema):
