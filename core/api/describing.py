@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
@@ -15,6 +18,8 @@ _REFS = "#/components/schemas/{model}"
 Schema = dict[str, Any]
 # Pydantic names a model by more than its name where two have the same.
 References = Mapping[tuple[Any, Any], Schema]
+# What operations have answered over a simulated market, in short, by their names.
+EXAMPLES = Path(__file__).with_name("examples.json")
 _HEADERS: Schema = {
     "RateLimit": {
         "description": "What is left of the key's rate, and seconds until it is renewed."
@@ -62,7 +67,8 @@ def describe(registry: Registry, *, version: str, server: str) -> Schema:
             "version": version,
             "description": "Signals for crypto perpetual futures, how good they were, and what they rest "
             "on; the same figures as on the pages. Missing is null, times are ISO 8601 in UTC, fractions "
-            "are 0..1. Lists come in pages: give next_cursor as cursor, with the same parameters.",
+            "are 0..1. Lists come in pages: give next_cursor as cursor, with the same parameters. Examples "
+            "of answers are of a made-up market, and their lists are cut short.",
         },
         "servers": [{"url": server}],
         "security": [{"key": []}],
@@ -211,10 +217,22 @@ def _responses(operation: Operation[Any], references: References) -> Schema:
         told["304"] = {"description": "Nothing has changed since the ETag of If-None-Match."}
     ok = {"description": operation.title, "headers": _described(headers)}
     return {
-        "200": {**ok, "content": {"application/json": {"schema": content}}},
+        "200": {**ok, "content": {"application/json": _shown(operation.name, content)}},
         **told,
         **_problems(body=operation.writes),
     }
+
+
+def _shown(name: str, schema: Schema) -> Schema:
+    """The schema of an answer with an example, where there is one: what a source says is its own."""
+    known = _answers()
+    return {"schema": schema, **({"example": known[name]} if name in known else {})}
+
+
+@cache
+def _answers() -> Schema:
+    found: Schema = orjson.loads(EXAMPLES.read_bytes())
+    return found
 
 
 def _described(headers: Schema) -> Schema:
@@ -252,6 +270,8 @@ def _invoke(registry: Registry) -> Schema:
         },
     }
     first = next(iter(registry))
+    known = _answers().get(first.name)
+    shown = {} if known is None else {"example": {"operation": first.name, "result": known}}
     return {
         "operationId": "invoke",
         "summary": "Invoke an operation by its name",
@@ -270,7 +290,7 @@ def _invoke(registry: Registry) -> Schema:
             "200": {
                 "description": "What it gave.",
                 "headers": _described(_HEADERS),
-                "content": {"application/json": {"schema": result}},
+                "content": {"application/json": {"schema": result, **shown}},
             },
             **_problems(body=True),
         },
@@ -322,7 +342,7 @@ def _listing() -> Schema:
             "200": {
                 "description": "All operations.",
                 "headers": _described(_HEADERS),
-                "content": {"application/json": {"schema": items}},
+                "content": {"application/json": _shown("operations", items)},
             },
             "304": {"description": "Nothing has changed since the ETag of If-None-Match."},
             **_problems(body=False),
