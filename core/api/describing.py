@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
@@ -13,6 +16,10 @@ from core.operations import Operation, Registry
 
 _REFS = "#/components/schemas/{model}"
 Schema = dict[str, Any]
+# Pydantic names a model by more than its name where two have the same.
+References = Mapping[tuple[Any, Any], Schema]
+# What operations have answered over a simulated market, in short, by their names.
+EXAMPLES = Path(__file__).with_name("examples.json")
 _HEADERS: Schema = {
     "RateLimit": {
         "description": "What is left of the key's rate, and seconds until it is renewed."
@@ -20,12 +27,12 @@ _HEADERS: Schema = {
     "RateLimit-Policy": {"description": "Requests that the key may make, and in how many seconds."},
 }
 _PROBLEMS: Mapping[str, str] = {
-    "400": "The body is no JSON.",
+    "400": "The address, a header or the body is not well formed.",
     "401": "No key, or one that opens nothing.",
     "403": "The key's scopes, or its owner's role, do not allow it.",
     "404": "There is nothing of that.",
     "406": "The reader takes no JSON.",
-    "413": "The body is too large.",
+    "413": "The body is too large, also where none is needed.",
     "415": "The body is not said to be JSON.",
     "422": "Parameters that it does not take; errors names each.",
     "424": "A source does not answer this: it needs a key that is not set, or does not know it.",
@@ -33,7 +40,7 @@ _PROBLEMS: Mapping[str, str] = {
     "500": "It failed here.",
     "503": "The database or a source is away, or it took too long: try again.",
 }
-_OF_BODIES = ("400", "413", "415")
+_OF_BODIES = ("415",)
 
 
 class _Described(GenerateJsonSchema):
@@ -46,10 +53,10 @@ class _Described(GenerateJsonSchema):
 def describe(registry: Registry, *, version: str, server: str) -> Schema:
     """The whole description; ``server`` is the address of the API with its version."""
     paths: Schema = {}
-    components = _components(registry)
+    references, components = _components(registry)
     for operation in registry:
         method = "post" if operation.writes else "get"
-        paths.setdefault(operation.address, {})[method] = _operation(operation)
+        paths.setdefault(operation.address, {})[method] = _operation(operation, references)
     paths["/invoke"] = {"post": _invoke(registry)}
     paths["/operations"] = {"get": _listing()}
     groups = dict.fromkeys(operation.group for operation in registry)
@@ -60,7 +67,8 @@ def describe(registry: Registry, *, version: str, server: str) -> Schema:
             "version": version,
             "description": "Signals for crypto perpetual futures, how good they were, and what they rest "
             "on; the same figures as on the pages. Missing is null, times are ISO 8601 in UTC, fractions "
-            "are 0..1. Lists come in pages: give next_cursor as cursor, with the same parameters.",
+            "are 0..1. Lists come in pages: give next_cursor as cursor, with the same parameters. Examples "
+            "of answers are of a made-up market, and their lists are cut short.",
         },
         "servers": [{"url": server}],
         "security": [{"key": []}],
@@ -85,21 +93,21 @@ def parameter_schema(operation: Operation[Any]) -> Schema:
     return found
 
 
-def _components(registry: Registry) -> Schema:
+def _components(registry: Registry) -> tuple[References, Schema]:
+    """The reference to each model, by what it is used for, and what the references lead to."""
     models: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
     for operation in registry:
         models.append((operation.parameters, "validation"))
         if operation.result is not None:
             models.append((operation.result, "serialization"))
     # Each once, or the schema names the same one twice.
-    _, found = models_json_schema(
+    references, found = models_json_schema(
         list(dict.fromkeys(models)), ref_template=_REFS, schema_generator=_Described
     )
-    schemas: Schema = found.get("$defs", {})
-    return schemas
+    return references, found.get("$defs", {})
 
 
-def _operation(operation: Operation[Any]) -> Schema:
+def _operation(operation: Operation[Any], references: References) -> Schema:
     schema = operation.parameters.model_json_schema(ref_template=_REFS, schema_generator=_Described)
     told: Schema = {
         "operationId": operation.name,
@@ -108,14 +116,14 @@ def _operation(operation: Operation[Any]) -> Schema:
         "tags": [operation.group],
         "x-role": operation.role,
         "x-scope": operation.scope,
-        "responses": _responses(operation),
+        "responses": _responses(operation, references),
     }
     if operation.writes:
         told["requestBody"] = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": _REFS.format(model=operation.parameters.__name__)},
+                    "schema": references[operation.parameters, "validation"],
                     "examples": {
                         str(number): {"value": example}
                         for number, example in enumerate(operation.examples, 1)
@@ -198,11 +206,10 @@ def in_address(schema: Schema) -> Schema:
     return schema
 
 
-def _responses(operation: Operation[Any]) -> Schema:
-    if operation.result is None:
-        content: Schema = {}
-    else:
-        content = {"$ref": _REFS.format(model=_name_of(operation.result))}
+def _responses(operation: Operation[Any], references: References) -> Schema:
+    content: Schema = {}
+    if operation.result is not None:
+        content = references[operation.result, "serialization"]
     headers = dict(_HEADERS)
     told: Schema = {}
     if not operation.writes:
@@ -210,17 +217,22 @@ def _responses(operation: Operation[Any]) -> Schema:
         told["304"] = {"description": "Nothing has changed since the ETag of If-None-Match."}
     ok = {"description": operation.title, "headers": _described(headers)}
     return {
-        "200": {**ok, "content": {"application/json": {"schema": content}}},
+        "200": {**ok, "content": {"application/json": _shown(operation.name, content)}},
         **told,
         **_problems(body=operation.writes),
     }
 
 
-def _name_of(model: type[BaseModel]) -> str:
-    """The name that pydantic gives a model in a description."""
-    return "".join(
-        letter if letter.isalnum() or letter in "._-" else "_" for letter in model.__name__
-    )
+def _shown(name: str, schema: Schema) -> Schema:
+    """The schema of an answer with an example, where there is one: what a source says is its own."""
+    known = _answers()
+    return {"schema": schema, **({"example": known[name]} if name in known else {})}
+
+
+@cache
+def _answers() -> Schema:
+    found: Schema = orjson.loads(EXAMPLES.read_bytes())
+    return found
 
 
 def _described(headers: Schema) -> Schema:
@@ -258,6 +270,8 @@ def _invoke(registry: Registry) -> Schema:
         },
     }
     first = next(iter(registry))
+    known = _answers().get(first.name)
+    shown = {} if known is None else {"example": {"operation": first.name, "result": known}}
     return {
         "operationId": "invoke",
         "summary": "Invoke an operation by its name",
@@ -276,7 +290,7 @@ def _invoke(registry: Registry) -> Schema:
             "200": {
                 "description": "What it gave.",
                 "headers": _described(_HEADERS),
-                "content": {"application/json": {"schema": result}},
+                "content": {"application/json": {"schema": result, **shown}},
             },
             **_problems(body=True),
         },
@@ -328,7 +342,7 @@ def _listing() -> Schema:
             "200": {
                 "description": "All operations.",
                 "headers": _described(_HEADERS),
-                "content": {"application/json": {"schema": items}},
+                "content": {"application/json": _shown("operations", items)},
             },
             "304": {"description": "Nothing has changed since the ETag of If-None-Match."},
             **_problems(body=False),

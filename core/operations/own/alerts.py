@@ -112,7 +112,7 @@ class EventsAsked(Parameters):
     cursor: Cursor = None
 
 
-class Event(Result):
+class AlertEvent(Result):
     """Something that happened to a market under a rule, at the bar that closed at ``at``."""
 
     id: int = Field(description="Number of the event.")
@@ -148,8 +148,8 @@ def events(context: Context, asked: EventsAsked) -> dict[str, Any]:
     )
 
 
-def _event(one: StoredEvent, names: Mapping[int, str]) -> Event:
-    return Event(**vars(one), rule=names.get(one.rule_id))
+def _event(one: StoredEvent, names: Mapping[int, str]) -> AlertEvent:
+    return AlertEvent(**vars(one), rule=names.get(one.rule_id))
 
 
 class Silence(Result):
@@ -305,7 +305,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         "Firings, ends and what kept something from firing, the newest first, with what was told of it.",
         EventsAsked,
         events,
-        Page[Event],
+        Page[AlertEvent],
         "events",
         ({"kind": ["fired"], "limit": 20},),
     ),

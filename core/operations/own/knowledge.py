@@ -136,23 +136,23 @@ Correlated: type[BaseModel] = create_model(
 )
 
 
-class Factors(Result):
+class FactorFindings(Result):
     """What each factor knew, and which say the same."""
 
     information: list[Information] = Field(description="By factor and horizon.")
     correlations: list[Correlated] = Field(description="A row for each factor.")
 
 
-def factors(context: Context, asked: FactorsAsked) -> Factors:
+def factors(context: Context, asked: FactorsAsked) -> FactorFindings:
     with context.reading() as conn:
         filters = record.settled(conn, record.Filters(asked.mode))
         profile = load_stored_profile(conn, asked.mode, filters.profile_version or "")
         windows = profile.windows_version if profile else ""
         days = record.load_factor_days(conn, windows, asked.start, asked.end)
     if days.empty:
-        return Factors(information=[], correlations=[])
+        return FactorFindings(information=[], correlations=[])
     matrix = correlations(days)
-    return Factors(
+    return FactorFindings(
         information=[
             Information(**{str(name): known(value) for name, value in row.items()})
             for row in information(days).to_dict("records")
@@ -237,7 +237,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         "each other, over every bar of every market.",
         FactorsAsked,
         factors,
-        Factors,
+        FactorFindings,
         "factors",
     ),
     record_operation(

@@ -55,7 +55,7 @@ Venues = tuple[Line, ...]
 Symbols = tuple[Symbol, ...]
 
 
-class EventsAsked(Parameters):
+class LiquidationsAsked(Parameters):
     symbol: Symbols = Field((), max_length=50, description=SIDES)
     venue: Venues = Field((), max_length=50, description=VENUE)
     start: Moment | None = Field(None, description=START)
@@ -65,7 +65,7 @@ class EventsAsked(Parameters):
     cursor: Cursor = None
 
 
-class Event(Result):
+class Liquidation(Result):
     """One liquidation as a venue reported it."""
 
     symbol: str = Field(description=SYMBOL)
@@ -79,7 +79,7 @@ class Event(Result):
     identity: str = Field(description="What tells it apart among the venue's events.")
 
 
-def events(context: Context, asked: EventsAsked) -> dict[str, Any]:
+def events(context: Context, asked: LiquidationsAsked) -> dict[str, Any]:
     place = read_cursor("liquidations_events", asked, asked.cursor, tuple[Moment, str, str])
     with context.reading() as conn:
         check_symbols(conn, asked.symbol)
@@ -93,7 +93,7 @@ def events(context: Context, asked: EventsAsked) -> dict[str, Any]:
             symbols=asked.symbol or None,
             least_usd=asked.least_usd,
         )
-    names = list(Event.model_fields)
+    names = list(Liquidation.model_fields)
     return page_of(
         found.to_dict("records"),
         asked.limit,
@@ -102,7 +102,7 @@ def events(context: Context, asked: EventsAsked) -> dict[str, Any]:
             asked,
             (row["occurred_at"].to_pydatetime(), row["identity"], row["venue"]),
         ),
-        lambda row: Event(**{name: known(row[name]) for name in names}),
+        lambda row: Liquidation(**{name: known(row[name]) for name in names}),
     )
 
 
@@ -319,9 +319,9 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         "liquidations",
         "trader",
         "liquidations.read",
-        EventsAsked,
+        LiquidationsAsked,
         events,
-        result=Page[Event],
+        result=Page[Liquidation],
         examples=({"symbol": ["BTCUSDT"], "least_usd": 100_000},),
         path="/liquidations/events",
     ),

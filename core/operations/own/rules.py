@@ -77,7 +77,7 @@ class RuleNow(Rule):
     unknown: int = Field(description="Markets for which the condition was unknown then.")
 
 
-class Rules(Result):
+class RulesNow(Result):
     """Every rule in use."""
 
     items: list[RuleNow] = Field(description="By name.")
@@ -99,8 +99,8 @@ class RuleWhole(RuleNow):
     versions: list[RuleVersion] = Field(description="The newest first.")
 
 
-def list_rules(context: Context, _: Nothing) -> Rules:
-    return Rules(items=[RuleNow(**row) for row in _rows_now(context)])
+def list_rules(context: Context, _: Nothing) -> RulesNow:
+    return RulesNow(items=[RuleNow(**row) for row in _rows_now(context)])
 
 
 class RuleAsked(Parameters):
@@ -193,7 +193,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         "Every rule in use: what it says, who made it, whether it fires and how judging it goes.",
         Nothing,
         list_rules,
-        Rules,
+        RulesNow,
         "rules",
     ),
     rule_operation(
