@@ -43,6 +43,7 @@ LONGEST_FIRST = (
     "test_alerts_browser",
     "test_liquidations_browser",
     "test_accuracy_browser",
+    "test_api_fuzz",
     "test_live_server",
 )
 
