@@ -264,10 +264,12 @@ def test_people_on_a_terminal_read_lines_and_production_writes_json(logs):
 
 
 def test_what_libraries_say_goes_the_same_way_also_of_loggers_they_make_later(logs):
-    logging.getLogger("dbos").handlers = []
+    names = ["streamlit.runtime", "uvicorn.error", "sqlalchemy.engine", "dbos", "asyncio", "httpx"]
+    for name in names:  # as a process finds them, whatever was done to them before
+        one, apart = logging.getLogger(name), name.startswith(("streamlit", "uvicorn"))
+        one.handlers, one.propagate = [logging.StreamHandler()] if apart else [], not apart
     out = logs()
     dbos_begins()
-    names = ["streamlit.runtime", "uvicorn.error", "sqlalchemy.engine", "dbos", "asyncio", "httpx"]
     for name in names:
         logging.getLogger(name).error("Said.")
     streamlit.logger.get_logger("streamlit.made_later").error("Said.")
