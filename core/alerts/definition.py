@@ -50,7 +50,8 @@ class RuleDefinition(BaseModel):
     nothing new fires, ``rearm`` how long the condition must have been false in between, ``repeat``
     how often a firing is told again. ``active_hours`` are UTC: outside of them nothing fires, and of
     what fired before only the end is told. ``group`` is "rule" for one message per bar or "symbol" for
-    one per symbol; ``symbols`` empty means all. Channels are the ids of channels; templates left out are the built-in ones.
+    one per symbol; ``symbols`` empty means all. Channels are the ids of channels; templates left out
+    are the built-in ones.
     """
 
     model_config = ConfigDict(
